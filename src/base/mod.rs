@@ -1,0 +1,13 @@
+//! Values every room uses: clock and randomness as arguments, number text, globs, quoting, units, hashing.
+//!
+//! Imports nothing of the crate. Knows no keys, clients or commands.
+
+pub mod clock;
+pub mod float;
+pub mod glob;
+pub mod hash;
+pub mod long_double;
+pub mod number;
+pub mod quote;
+pub mod rng;
+pub mod units;

@@ -1,0 +1,3 @@
+//! Containers usable as a library. Imports: base.
+
+pub mod dict;

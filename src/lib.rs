@@ -1,0 +1,14 @@
+//! Russet: a Redis-protocol-compatible in-memory data store.
+//!
+//! The crate is a library of rooms, each importing only those below it; `docs/ARCHITECTURE.md` draws them and
+//! `tests/tidy.rs` checks them. The binary `russet-server` wires them together.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod base;
+pub mod config;
+pub mod ds;
+pub mod process;
+pub mod resp;
+pub mod stats;
+pub mod value;
