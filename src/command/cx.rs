@@ -1,0 +1,172 @@
+//! What a handler may see and touch, and what it may answer.
+
+use crate::base::rng::Rng;
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::keyspace::entry::NewValue;
+use crate::resp::Reply;
+use crate::session::{Session, SessionId, Sessions};
+use crate::stats::Stats;
+use crate::value::Value;
+
+use super::args::Args;
+use super::error::Error;
+use super::table::Table;
+
+/// How a handler ends.
+pub type Outcome = Result<Next, Error>;
+
+/// What happens after a handler.
+#[derive(Debug)]
+pub enum Next {
+    /// The reply is complete.
+    Done,
+    /// The executor must act; the reply is its business where the variant says so.
+    Control(Control),
+}
+
+/// The short form for handlers: `Ok(DONE)`.
+pub const DONE: Next = Next::Done;
+
+/// Acts only the executor can carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Control {
+    /// End the server. The executor replies only when it cannot.
+    Shutdown(ShutdownOptions),
+    /// These directives have changed: let every room take its slice. The executor replies OK, or rolls back.
+    ApplyConfig(Vec<&'static str>),
+    /// Write the configuration file. The executor replies.
+    RewriteConfig,
+    /// Clients are to be held back until `until_ms`; the reply is written.
+    Pause,
+    /// Serve the held-back clients again; the reply is written.
+    Unpause,
+    /// Close these clients; the reply is written.
+    Kill(Vec<SessionId>),
+    /// Abort or crash on purpose (DEBUG).
+    Debug(DebugAct),
+}
+
+/// `SHUTDOWN`'s options.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShutdownOptions {
+    /// `SAVE` (Some(true)), `NOSAVE` (Some(false)) or as the save points say.
+    pub save: Option<bool>,
+    /// Do not wait for replicas.
+    pub now: bool,
+    /// Go on although saving fails.
+    pub force: bool,
+    /// Call off a shutdown under way.
+    pub abort: bool,
+}
+
+/// What DEBUG asks the process to do to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DebugAct {
+    /// Panic, as a bug would.
+    Panic,
+    /// Die of a bad memory access.
+    Segfault,
+    /// Fail an assertion.
+    Assert,
+    /// Exit at once, without saving.
+    Exit,
+}
+
+/// What a handler may see: nothing of sockets, threads or files.
+pub struct Cx<'a> {
+    /// The databases, with the client's one selected and the time set.
+    pub keys: &'a mut Keyspace,
+    /// All clients.
+    pub sessions: &'a mut Sessions,
+    /// The client that sent the command.
+    pub client: SessionId,
+    /// Where the reply goes.
+    pub reply: Reply<'a>,
+    /// The configuration.
+    pub config: &'a mut Config,
+    /// Statistics.
+    pub stats: &'a mut Stats,
+    /// All commands.
+    pub table: &'a Table,
+    /// What holds for the whole server.
+    pub server: &'a mut ServerState,
+    /// Randomness.
+    pub rng: &'a mut Rng,
+    /// Wall clock at the start of the drain, in Unix microseconds.
+    pub now_unix_us: i64,
+    /// A large argument that the handler of an `ADOPTS_VALUE` row may keep: (word, bytes).
+    pub large: Option<(usize, &'a mut Vec<u8>)>,
+}
+
+/// Facts and switches of the whole server that no other room owns.
+#[derive(Debug, Clone, Default)]
+pub struct ServerState {
+    /// Facts that do not change after start.
+    pub facts: Facts,
+    /// While a pause lasts, whom it holds.
+    pub pause: Option<Pause>,
+    /// `DEBUG SET-ACTIVE-EXPIRE 0` turns the sweeper off.
+    pub active_expire_off: bool,
+    /// How many clients watch with MONITOR.
+    pub monitors: usize,
+    /// Commands run, for statistics.
+    pub commands_run: u64,
+}
+
+/// Facts about the process.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// 40 hexadecimal digits, new at every start.
+    pub run_id: String,
+    /// Path of the executable.
+    pub executable: String,
+    /// Absolute path of the configuration file, or empty.
+    pub config_file: String,
+    /// Process id.
+    pub pid: u32,
+    /// Start, in Unix microseconds.
+    pub started_unix_us: i64,
+    /// Threads that do I/O, the executor's included.
+    pub io_threads: usize,
+    /// Listening TCP port.
+    pub port: u16,
+    /// `systemd`, `upstart` or `no`.
+    pub supervised: String,
+}
+
+/// `CLIENT PAUSE` under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pause {
+    /// When it ends by itself, Unix milliseconds.
+    pub until_ms: i64,
+    /// True: every command waits; false: only writes do.
+    pub all: bool,
+}
+
+impl<'a> Cx<'a> {
+    /// The client that sent the command.
+    #[inline]
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.sessions[self.client]
+    }
+
+    /// The wall clock in Unix milliseconds.
+    #[inline]
+    pub fn now_ms(&self) -> i64 {
+        self.now_unix_us / 1000
+    }
+
+    /// Word `index` as a value to store: a large one is taken over, a small one copied once, an integer kept as one.
+    #[inline]
+    pub fn value<'b>(&mut self, args: Args<'b>, index: usize) -> NewValue<'b> {
+        if let Some((word, bytes)) = &mut self.large
+            && *word == index
+        {
+            let mut owned = std::mem::take(*bytes);
+            owned.shrink_to_fit();
+            return NewValue::Boxed(Box::new(Value::String(owned)));
+        }
+        crate::value::string::encode(args.get(index)).into()
+    }
+}

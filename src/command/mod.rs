@@ -1,0 +1,34 @@
+//! Every command: a row (all that is known about it) directly above its handler, one file or folder per Redis group.
+//!
+//! A handler reads as three beats: parse, act (one call into `keyspace` or `value`), reply. All parsing precedes the
+//! first change, so a refused command has changed nothing. A handler sees a [`cx::Cx`]: no sockets, threads, files or
+//! clocks. What only the executor can do is returned as a [`cx::Control`].
+//!
+//! To add a command: a row, a function, a transcript in `tests/commands/`.
+//!
+//! Imports: base, ds, resp, acl, config, stats, value, keyspace, session, process.
+
+pub mod args;
+pub mod bitmap;
+pub mod connection;
+pub mod cx;
+pub mod error;
+pub mod generic;
+pub mod row;
+pub mod server;
+pub mod string;
+pub mod table;
+
+use args::Args;
+use cx::{Cx, Outcome};
+use error::Error;
+use row::Row;
+
+/// The families, each listing its rows.
+pub const FAMILIES: &[&[Row]] =
+    &[string::ROWS, bitmap::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
+
+/// Handler of a row that only dispatches to its subcommands: reached when none was named.
+pub fn container(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    Err(Error::Arity(String::from_utf8_lossy(args.get(0)).to_lowercase().into()))
+}

@@ -1,0 +1,155 @@
+//! What commands changed, in order, until the executor's drain tells the rest of the world.
+//!
+//! Nothing is recorded for listeners that do not exist: with no AOF, replica, subscriber or watcher a change costs a
+//! counter and a few branches.
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// Classes of keyspace events (`notify-keyspace-events`).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct Classes: u32 {
+        /// `K`: publish on `__keyspace@<db>__:<key>`.
+        const KEYSPACE = 1 << 0;
+        /// `E`: publish on `__keyevent@<db>__:<event>`.
+        const KEYEVENT = 1 << 1;
+        /// `g`: commands of no type (DEL, EXPIRE, RENAME).
+        const GENERIC = 1 << 2;
+        /// `$`.
+        const STRING = 1 << 3;
+        /// `l`.
+        const LIST = 1 << 4;
+        /// `s`.
+        const SET = 1 << 5;
+        /// `h`.
+        const HASH = 1 << 6;
+        /// `z`.
+        const ZSET = 1 << 7;
+        /// `x`: expired keys.
+        const EXPIRED = 1 << 8;
+        /// `e`: evicted keys.
+        const EVICTED = 1 << 9;
+        /// `t`.
+        const STREAM = 1 << 10;
+        /// `m`: reads that found nothing.
+        const KEY_MISS = 1 << 11;
+        /// `d`: module types.
+        const MODULE = 1 << 12;
+        /// `n`: new keys.
+        const NEW = 1 << 13;
+        /// `A`: all but `m` and `n`.
+        const ALL = Self::GENERIC.bits() | Self::STRING.bits() | Self::LIST.bits() | Self::SET.bits()
+            | Self::HASH.bits() | Self::ZSET.bits() | Self::EXPIRED.bits() | Self::EVICTED.bits()
+            | Self::STREAM.bits() | Self::MODULE.bits();
+    }
+}
+
+impl Classes {
+    /// The classes of a `notify-keyspace-events` value; `None` for an unknown letter.
+    pub fn parse(text: &str) -> Option<Classes> {
+        text.chars().try_fold(Classes::empty(), |all, letter| {
+            Some(
+                all | match letter {
+                    'A' => Classes::ALL,
+                    'g' => Classes::GENERIC,
+                    '$' => Classes::STRING,
+                    'l' => Classes::LIST,
+                    's' => Classes::SET,
+                    'h' => Classes::HASH,
+                    'z' => Classes::ZSET,
+                    'x' => Classes::EXPIRED,
+                    'e' => Classes::EVICTED,
+                    'K' => Classes::KEYSPACE,
+                    'E' => Classes::KEYEVENT,
+                    't' => Classes::STREAM,
+                    'm' => Classes::KEY_MISS,
+                    'd' => Classes::MODULE,
+                    'n' => Classes::NEW,
+                    _ => return None,
+                },
+            )
+        })
+    }
+}
+
+/// Something that happened to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Class, for filters.
+    pub class: Classes,
+    /// Redis's name for it (`set`, `expired`).
+    pub name: &'static str,
+    /// Database.
+    pub db: usize,
+    /// Key.
+    pub key: Box<[u8]>,
+}
+
+/// A command for AOF and replicas, already deterministic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Propagated {
+    /// Database it runs in.
+    pub db: usize,
+    /// Its words.
+    pub words: Vec<Box<[u8]>>,
+}
+
+/// What has changed since the last drain, and who wants to know.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Changes since the last save, as INFO counts them.
+    pub dirty: u64,
+    /// Which events are wanted (`notify-keyspace-events`).
+    pub wanted: Classes,
+    /// Whether anything follows the stream of writes (AOF, replicas).
+    pub followed: bool,
+    /// Whether any client watches a key.
+    pub watching: bool,
+    /// Events in order.
+    pub events: Vec<Event>,
+    /// Commands to propagate, in order.
+    pub propagated: Vec<Propagated>,
+    /// Keys changed while somebody watches: (database, key).
+    pub touched: Vec<(usize, Box<[u8]>)>,
+    /// The running command has said itself what to propagate.
+    pub overridden: bool,
+}
+
+impl Changes {
+    /// Whether a drain has nothing to do.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        self.events.is_empty() && self.propagated.is_empty() && self.touched.is_empty()
+    }
+
+    /// Records an event if anybody wants its class.
+    #[inline]
+    pub fn event(&mut self, class: Classes, name: &'static str, db: usize, key: &[u8]) {
+        if self.wanted.intersects(class) {
+            self.events.push(Event { class, name, db, key: key.into() });
+        }
+    }
+
+    /// A key has changed: counts it and wakes its watchers.
+    #[inline]
+    pub fn touch(&mut self, db: usize, key: &[u8]) {
+        self.dirty += 1;
+        if self.watching {
+            self.touched.push((db, key.into()));
+        }
+    }
+
+    /// Propagates these words, beside or instead of the running command ([`Changes::instead`]).
+    pub fn propagate(&mut self, db: usize, words: &[&[u8]]) {
+        if self.followed {
+            let words = words.iter().map(|&w| w.into()).collect();
+            self.propagated.push(Propagated { db, words });
+        }
+    }
+
+    /// The running command propagates as these words (`EXPIRE` as `PEXPIREAT`).
+    pub fn instead(&mut self, db: usize, words: &[&[u8]]) {
+        self.overridden = true;
+        self.propagate(db, words);
+    }
+}

@@ -1,0 +1,573 @@
+//! A key with its value in one allocation behind a thin pointer.
+//!
+//! ```text
+//!  0      3      4         6         8
+//!  +------+------+---------+---------+----------------+-------------+----------+-----+---------------+
+//!  |access| kind | key len | val len | long key len 8 | expire at 8 |  slot 8  | key | inline string |
+//!  +------+------+---------+---------+----------------+-------------+----------+-----+---------------+
+//!    24 b   8 b     u16       u16      if LONG_KEY       if EXPIRES   INT, BOX         if INLINE
+//! ```
+//!
+//! `slot` is an `i64` (INT) or an owned `Box<Value>` (BOX). Everything of 8 bytes stands before the key, so it is
+//! aligned. The allocation is rounded up to the allocator's own size class, so overwriting a value by one that fits the
+//! class touches no allocator: a 16-byte key with an 8-byte value takes 32 bytes, with a 200-byte value 224.
+//!
+//! Invariants:
+//! - I1  The pointer comes from `alloc` with `layout(size())`, alignment 8, and is owned by this `Entry` alone.
+//! - I2  The header says truly which optional parts exist and how long key and inline string are.
+//! - I3  `slot` of a BOX entry came from `Box::into_raw` and is owned by the entry.
+//! - I4  `size()` depends on the header alone, so it names the allocated size until the header is rewritten.
+//!
+//! Cost: every reader is O(1) without branches on the key's length but one. Not here: databases, clocks, policy.
+#![expect(unsafe_code, reason = "one allocation per key: 64 bytes where Box<[u8]> and an enum take 141 (docs/UNSAFE.md)")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::{self, NonNull};
+
+use crate::ds::dict::ThinElement;
+use crate::value::Value;
+use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
+
+/// Longest string kept inside the entry; longer ones are boxed, so that growing them does not move the key.
+pub const INLINE_BYTES_MAX: usize = 1024;
+
+const INLINE: u8 = 0;
+const INT: u8 = 1;
+const BOX: u8 = 2;
+const STORAGE: u8 = 0b0000_0011;
+const EXPIRES: u8 = 0b0000_0100;
+const LONG_KEY: u8 = 0b0000_1000;
+/// An inline string that Redis would report as `raw` although it is short: it was modified in place.
+const MODIFIED: u8 = 0b0001_0000;
+
+const ACCESS_MASK: u32 = 0x00ff_ffff;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Header {
+    /// Low 24 bits: access field (LRU clock or LFU counter); high 8 bits: kind.
+    access_kind: u32,
+    key_len: u16,
+    inline_len: u16,
+}
+
+impl Header {
+    fn kind(self) -> u8 {
+        (self.access_kind >> 24) as u8
+    }
+
+    fn has(self, flag: u8) -> bool {
+        self.kind() & flag != 0
+    }
+
+    fn storage(self) -> u8 {
+        self.kind() & STORAGE
+    }
+
+    /// Offsets follow from the header (I2).
+    fn expire_offset(self) -> usize {
+        8 + if self.has(LONG_KEY) { 8 } else { 0 }
+    }
+
+    fn slot_offset(self) -> usize {
+        self.expire_offset() + if self.has(EXPIRES) { 8 } else { 0 }
+    }
+
+    fn key_offset(self) -> usize {
+        self.slot_offset() + if self.storage() == INLINE { 0 } else { 8 }
+    }
+}
+
+/// What an entry holds, as a reader sees it.
+#[derive(Debug, Clone, Copy)]
+pub enum View<'a> {
+    /// A string that is a canonical integer.
+    Int(i64),
+    /// A string inside the entry.
+    Inline(&'a [u8]),
+    /// Anything else.
+    Boxed(&'a Value),
+}
+
+/// A value on its way into an entry.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    /// An integer.
+    Int(i64),
+    /// Bytes, copied in.
+    Bytes(&'a [u8]),
+    /// A value of its own, moved in.
+    Boxed(Box<Value>),
+}
+
+impl<'a> From<StringRef<'a>> for NewValue<'a> {
+    fn from(text: StringRef<'a>) -> Self {
+        match text {
+            StringRef::Int(n) => NewValue::Int(n),
+            StringRef::Bytes(bytes) => NewValue::Bytes(bytes),
+        }
+    }
+}
+
+/// An owned key with its value, expiry and access field.
+#[repr(transparent)]
+pub struct Entry(NonNull<Header>);
+
+// SAFETY: I1, I3: an entry owns all it points to, and `Value` is `Send`.
+unsafe impl Send for Entry {}
+
+// SAFETY: the type is one `NonNull`, and `key` always returns the same bytes (an entry's key never changes).
+unsafe impl ThinElement for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        Entry::key(self)
+    }
+}
+
+impl Entry {
+    /// A new entry. `access` keeps its low 24 bits.
+    pub fn new(key: &[u8], value: NewValue<'_>, expire_at: Option<i64>, access: u32) -> Entry {
+        let value = settle(value);
+        let mut kind = match &value {
+            NewValue::Int(_) => INT,
+            NewValue::Bytes(_) => INLINE,
+            NewValue::Boxed(_) => BOX,
+        };
+        if expire_at.is_some() {
+            kind |= EXPIRES;
+        }
+        let long = key.len() > u16::MAX as usize;
+        if long {
+            kind |= LONG_KEY;
+        }
+        let header = Header {
+            access_kind: access & ACCESS_MASK | u32::from(kind) << 24,
+            key_len: if long { 0 } else { key.len() as u16 },
+            inline_len: if let NewValue::Bytes(bytes) = &value { bytes.len() as u16 } else { 0 },
+        };
+        let layout = layout(header.key_offset() + key.len() + usize::from(header.inline_len));
+        // SAFETY: the layout's size is at least 16.
+        let raw = unsafe { alloc(layout) };
+        let Some(entry) = NonNull::new(raw.cast::<Header>()) else { handle_alloc_error(layout) };
+        // SAFETY: the allocation holds every part at the offsets the header gives (I2), 8-byte parts aligned.
+        unsafe {
+            entry.write(header);
+            if long {
+                raw.add(8).cast::<u64>().write(key.len() as u64);
+            }
+            if let Some(at) = expire_at {
+                raw.add(header.expire_offset()).cast::<i64>().write(at);
+            }
+            let key_at = raw.add(header.key_offset());
+            ptr::copy_nonoverlapping(key.as_ptr(), key_at, key.len());
+            match value {
+                NewValue::Int(n) => raw.add(header.slot_offset()).cast::<i64>().write(n),
+                NewValue::Bytes(bytes) => {
+                    ptr::copy_nonoverlapping(bytes.as_ptr(), key_at.add(key.len()), bytes.len());
+                }
+                NewValue::Boxed(value) => {
+                    raw.add(header.slot_offset()).cast::<*mut Value>().write(Box::into_raw(value));
+                }
+            }
+        }
+        Entry(entry)
+    }
+
+    #[inline]
+    fn header(&self) -> Header {
+        // SAFETY: I1.
+        unsafe { *self.0.as_ptr() }
+    }
+
+    #[inline]
+    fn bytes(&self) -> *mut u8 {
+        self.0.as_ptr().cast()
+    }
+
+    #[inline]
+    fn key_len(&self, header: Header) -> usize {
+        if !header.has(LONG_KEY) {
+            return usize::from(header.key_len);
+        }
+        // SAFETY: I2: a long key's length stands behind the header.
+        unsafe { self.bytes().add(8).cast::<u64>().read() as usize }
+    }
+
+    /// The key's bytes.
+    #[inline]
+    pub fn key(&self) -> &[u8] {
+        let header = self.header();
+        // SAFETY: I2.
+        unsafe { std::slice::from_raw_parts(self.bytes().add(header.key_offset()), self.key_len(header)) }
+    }
+
+    /// What it holds.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        let header = self.header();
+        // SAFETY: I2, I3; the borrow of `self` keeps the parts alive and unchanged.
+        unsafe {
+            match header.storage() {
+                INLINE => {
+                    let start = self.bytes().add(header.key_offset() + self.key_len(header));
+                    View::Inline(std::slice::from_raw_parts(start, usize::from(header.inline_len)))
+                }
+                INT => View::Int(self.bytes().add(header.slot_offset()).cast::<i64>().read()),
+                _ => View::Boxed(&**self.bytes().add(header.slot_offset()).cast::<*const Value>()),
+            }
+        }
+    }
+
+    /// The string it holds, or `None` when it is another type.
+    #[inline]
+    pub fn string(&self) -> Option<StringRef<'_>> {
+        match self.view() {
+            View::Int(n) => Some(StringRef::Int(n)),
+            View::Inline(bytes) => Some(StringRef::Bytes(bytes)),
+            View::Boxed(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
+        }
+    }
+
+    /// When it expires, in Unix milliseconds.
+    #[inline]
+    pub fn expire_at(&self) -> Option<i64> {
+        let header = self.header();
+        if !header.has(EXPIRES) {
+            return None;
+        }
+        // SAFETY: I2.
+        Some(unsafe { self.bytes().add(header.expire_offset()).cast::<i64>().read() })
+    }
+
+    /// Sets or removes the expiry. Costs a move of the entry when it gains or loses one.
+    pub fn set_expire_at(&mut self, at: Option<i64>) {
+        let header = self.header();
+        match at {
+            Some(at) if header.has(EXPIRES) => {
+                // SAFETY: I2.
+                unsafe { self.bytes().add(header.expire_offset()).cast::<i64>().write(at) };
+            }
+            None if !header.has(EXPIRES) => {}
+            at => self.rebuild(None, at),
+        }
+    }
+
+    /// The 24-bit access field.
+    #[inline]
+    pub fn access(&self) -> u32 {
+        self.header().access_kind & ACCESS_MASK
+    }
+
+    /// Sets the access field to the low 24 bits of `access`.
+    #[inline]
+    pub fn set_access(&mut self, access: u32) {
+        // SAFETY: I1, and `&mut self` is exclusive.
+        let header = unsafe { self.0.as_mut() };
+        header.access_kind = header.access_kind & !ACCESS_MASK | access & ACCESS_MASK;
+    }
+
+    /// Replaces the value; key, expiry and access field stay.
+    #[inline]
+    pub fn set(&mut self, value: NewValue<'_>) {
+        let header = self.header();
+        if let NewValue::Bytes(bytes) = value
+            && header.storage() == INLINE
+            && bytes.len() <= INLINE_BYTES_MAX
+        {
+            let value_at = header.key_offset() + self.key_len(header);
+            if rounded(value_at + bytes.len()) == rounded(value_at + usize::from(header.inline_len)) {
+                // SAFETY: I2, I4: the allocation is as large as the new contents' layout; `bytes` borrows other memory.
+                unsafe {
+                    let stored = self.0.as_mut();
+                    stored.inline_len = bytes.len() as u16;
+                    stored.access_kind &= !(u32::from(MODIFIED) << 24);
+                    ptr::copy_nonoverlapping(bytes.as_ptr(), self.bytes().add(value_at), bytes.len());
+                }
+                return;
+            }
+        } else if let NewValue::Int(n) = value
+            && header.storage() == INT
+        {
+            // SAFETY: I2.
+            unsafe { self.bytes().add(header.slot_offset()).cast::<i64>().write(n) };
+            return;
+        }
+        let at = self.expire_at();
+        self.rebuild(Some(value), at);
+    }
+
+    /// Marks a short string as one that Redis would report as `raw`.
+    pub fn mark_modified(&mut self) {
+        // SAFETY: I1.
+        unsafe { self.0.as_mut() }.access_kind |= u32::from(MODIFIED) << 24;
+    }
+
+    /// The boxed value, to be changed in place; a string that lives in the entry moves out into a box first.
+    pub fn value_mut(&mut self) -> &mut Value {
+        let text = match self.view() {
+            View::Boxed(_) => None,
+            View::Int(n) => Some(StringRef::Int(n).to_vec()),
+            View::Inline(bytes) => Some(bytes.to_vec()),
+        };
+        if let Some(text) = text {
+            self.set(NewValue::Boxed(Box::new(Value::String(text))));
+        }
+        let slot = self.header().slot_offset();
+        // SAFETY: I3: the entry is a BOX now.
+        unsafe { &mut **self.bytes().add(slot).cast::<*mut Value>() }
+    }
+
+    /// The string's bytes, to be changed in place.
+    ///
+    /// # Panics
+    /// When the entry holds another type: callers check with [`Entry::string`].
+    pub fn string_mut(&mut self) -> &mut Vec<u8> {
+        match self.value_mut() {
+            Value::String(bytes) => bytes,
+        }
+    }
+
+    /// The same key, value and expiry in a new allocation under another key.
+    pub fn duplicate(&self, key: &[u8]) -> Entry {
+        let value = match self.view() {
+            View::Int(n) => NewValue::Int(n),
+            View::Inline(bytes) => NewValue::Bytes(bytes),
+            View::Boxed(value) => NewValue::Boxed(Box::new(value.clone())),
+        };
+        let mut copy = Entry::new(key, value, self.expire_at(), self.access());
+        if self.header().has(MODIFIED) {
+            copy.mark_modified();
+        }
+        copy
+    }
+
+    /// Moves value and expiry under another key.
+    pub fn rename(mut self, key: &[u8]) -> Entry {
+        let (expire_at, access, modified) = (self.expire_at(), self.access(), self.header().has(MODIFIED));
+        let mut renamed = match self.take_box() {
+            Some(value) => Entry::new(key, NewValue::Boxed(value), expire_at, access),
+            None => self.duplicate(key),
+        };
+        if modified {
+            renamed.mark_modified();
+        }
+        renamed
+    }
+
+    /// The name `TYPE` answers.
+    pub fn type_name(&self) -> &'static str {
+        match self.view() {
+            View::Boxed(value) => value.type_name(),
+            _ => "string",
+        }
+    }
+
+    /// The name `OBJECT ENCODING` answers.
+    pub fn encoding(&self) -> &'static str {
+        match self.view() {
+            View::Int(_) => "int",
+            View::Inline(bytes) if bytes.len() <= EMBSTR_BYTES_MAX && !self.header().has(MODIFIED) => "embstr",
+            View::Inline(_) => "raw",
+            View::Boxed(value) => value.encoding(),
+        }
+    }
+
+    /// How much work freeing it is (see [`Value::free_effort`]).
+    pub fn free_effort(&self) -> usize {
+        match self.view() {
+            View::Boxed(value) => value.free_effort(),
+            _ => 1,
+        }
+    }
+
+    /// Bytes it takes on the heap, its boxed value included, as the allocator rounds them.
+    pub fn heap_bytes(&self) -> usize {
+        rounded(self.size())
+            + match self.view() {
+                View::Boxed(value) => rounded(size_of::<Value>()) + rounded(value.heap_bytes()),
+                _ => 0,
+            }
+    }
+
+    fn size(&self) -> usize {
+        let header = self.header();
+        header.key_offset() + self.key_len(header) + usize::from(header.inline_len)
+    }
+
+    /// Moves to a new allocation with another value (`None`: the present one) and the given expiry.
+    #[cold]
+    #[inline(never)]
+    fn rebuild(&mut self, value: Option<NewValue<'_>>, expire_at: Option<i64>) {
+        let fresh = match value {
+            Some(value) => Entry::new(self.key(), value, expire_at, self.access()),
+            None => match self.take_box() {
+                Some(value) => Entry::new(self.key(), NewValue::Boxed(value), expire_at, self.access()),
+                None => {
+                    let value = match self.view() {
+                        View::Int(n) => NewValue::Int(n),
+                        View::Inline(bytes) => NewValue::Bytes(bytes),
+                        View::Boxed(_) => unreachable!("a box was just not there"),
+                    };
+                    let mut fresh = Entry::new(self.key(), value, expire_at, self.access());
+                    if self.header().has(MODIFIED) {
+                        fresh.mark_modified();
+                    }
+                    fresh
+                }
+            },
+        };
+        *self = fresh;
+    }
+
+    /// Takes the boxed value out and leaves an integer in its place (same layout, I4), so that dropping stays sound.
+    fn take_box(&mut self) -> Option<Box<Value>> {
+        let header = self.header();
+        if header.storage() != BOX {
+            return None;
+        }
+        // SAFETY: I3: ownership moves to the returned box, and the slot becomes a plain integer at the same offset.
+        unsafe {
+            let slot = self.bytes().add(header.slot_offset());
+            let value = Box::from_raw(slot.cast::<*mut Value>().read());
+            slot.cast::<i64>().write(0);
+            let kind = header.kind() & !STORAGE | INT;
+            self.0.as_mut().access_kind = header.access_kind & ACCESS_MASK | u32::from(kind) << 24;
+            Some(value)
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        drop(self.take_box());
+        // SAFETY: I1, I4.
+        unsafe { dealloc(self.bytes(), layout(self.size())) }
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}: {:?} expires {:?}", self.key(), self.view(), self.expire_at())
+    }
+}
+
+/// Bytes too long to stay inside the entry get a box.
+#[inline]
+fn settle(value: NewValue<'_>) -> NewValue<'_> {
+    match value {
+        NewValue::Bytes(bytes) if bytes.len() > INLINE_BYTES_MAX => {
+            NewValue::Boxed(Box::new(Value::String(bytes.to_vec())))
+        }
+        value => value,
+    }
+}
+
+/// `size` rounded up to jemalloc's size class: 16 apart up to 128, then four classes to each doubling.
+#[inline]
+pub fn rounded(size: usize) -> usize {
+    if size <= 128 {
+        return (size.max(1) + 15) & !15;
+    }
+    let spacing = 1usize << (usize::BITS - 1 - (size - 1).leading_zeros() - 2);
+    (size + spacing - 1) & !(spacing - 1)
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(rounded(size), 8).expect("a key is shorter than isize::MAX")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn value_of(entry: &Entry) -> Vec<u8> {
+        entry.string().unwrap().to_vec()
+    }
+
+    #[test]
+    fn sizes_match_the_allocators_classes() {
+        for (size, class) in [(1, 16), (16, 16), (17, 32), (128, 128), (129, 160), (224, 224), (225, 256), (257, 320)] {
+            assert_eq!(rounded(size), class);
+        }
+    }
+
+    #[test]
+    fn a_short_string_and_its_key_take_one_small_allocation() {
+        let entry = Entry::new(b"key:000000000001", NewValue::Bytes(&[b'x'; 200]), None, 0);
+        assert_eq!(entry.heap_bytes(), 224);
+        assert_eq!(Entry::new(b"key:000000000001", NewValue::Bytes(b"12345678"), None, 0).heap_bytes(), 32);
+    }
+
+    #[test]
+    fn encodings_are_named_as_redis_names_them() {
+        let encoding = |value: NewValue<'_>| Entry::new(b"k", value, None, 0).encoding();
+        assert_eq!(encoding(NewValue::Int(1)), "int");
+        assert_eq!(encoding(NewValue::Bytes(&[b'x'; 44])), "embstr");
+        assert_eq!(encoding(NewValue::Bytes(&[b'x'; 45])), "raw");
+        assert_eq!(encoding(NewValue::Bytes(&[b'x'; 5000])), "raw");
+        let mut entry = Entry::new(b"k", NewValue::Bytes(b"ab"), None, 0);
+        entry.string_mut().push(b'c');
+        assert_eq!((entry.encoding(), value_of(&entry)), ("raw", b"abc".to_vec()));
+    }
+
+    #[test]
+    fn a_key_longer_than_the_header_counts_is_whole() {
+        let key = vec![b'k'; 70_000];
+        let entry = Entry::new(&key, NewValue::Bytes(b"v"), Some(5), 9);
+        assert_eq!((entry.key(), entry.expire_at(), entry.access()), (&key[..], Some(5), 9));
+        assert_eq!(value_of(&entry), b"v");
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Bytes(Vec<u8>),
+        Int(i64),
+        Boxed(Vec<u8>),
+        Push(u8),
+        Expire(Option<i64>),
+        Access(u32),
+        Rename(Vec<u8>),
+        Duplicate,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..1200).prop_map(Step::Bytes),
+            any::<i64>().prop_map(Step::Int),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Boxed),
+            any::<u8>().prop_map(Step::Push),
+            any::<Option<i64>>().prop_map(Step::Expire),
+            any::<u32>().prop_map(Step::Access),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Rename),
+            Just(Step::Duplicate),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_behaves_as_a_plain_struct(steps in prop::collection::vec(step(), 0..40)) {
+            let mut entry = Entry::new(b"k", NewValue::Bytes(b""), None, 0);
+            let (mut key, mut value, mut expire, mut access) = (b"k".to_vec(), Vec::new(), None, 0);
+            for step in steps {
+                match step {
+                    Step::Bytes(bytes) => { entry.set(NewValue::Bytes(&bytes)); value = bytes; }
+                    Step::Int(n) => { entry.set(NewValue::Int(n)); value = n.to_string().into_bytes(); }
+                    Step::Boxed(bytes) => {
+                        entry.set(NewValue::Boxed(Box::new(Value::String(bytes.clone()))));
+                        value = bytes;
+                    }
+                    Step::Push(byte) => { entry.string_mut().push(byte); value.push(byte); }
+                    Step::Expire(at) => { entry.set_expire_at(at); expire = at; }
+                    Step::Access(a) => { entry.set_access(a); access = a & ACCESS_MASK; }
+                    Step::Rename(to) => { entry = entry.rename(&to); key = to; }
+                    Step::Duplicate => entry = entry.duplicate(&key),
+                }
+                prop_assert_eq!(entry.key(), &key[..]);
+                prop_assert_eq!(value_of(&entry), value.clone());
+                prop_assert_eq!(entry.expire_at(), expire);
+                prop_assert_eq!(entry.access(), access);
+            }
+        }
+    }
+}

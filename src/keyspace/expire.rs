@@ -1,0 +1,139 @@
+//! Active expiry: removing keys whose time has come although nobody asks for them.
+//!
+//! Every segment of the table carries the earliest expiry in it (K2). A sweep walks the segments in hash order, opens
+//! only those whose mark has passed, removes what is due and sets the mark to the earliest expiry left. The work per
+//! step is one segment, so the caller can stop between steps when its time is up.
+//!
+//! A segment in which one key after another comes due would be opened again and again for little. So a database is
+//! swept whole at most once per [`PASS_NS_PER_KEY`] for each key that expires, unless the last pass was worth its
+//! while. With ten million such keys that is a pass in ten seconds; with a thousand, in a millisecond.
+
+use crate::ds::dict::Verdict;
+
+use super::{Keyspace, entry::Entry};
+
+/// Least time between the starts of two passes, per expiring key.
+const PASS_NS_PER_KEY: i64 = 1_000;
+
+/// A pass that removed at least one in this many of the keys it looked at was worth its while.
+const WORTHWHILE_ONE_IN: u64 = 10;
+
+/// Where a database's sweep stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sweep {
+    cursor: u64,
+    seen: u64,
+    removed: u64,
+    /// No new pass before, Unix milliseconds.
+    rest_until_ms: i64,
+}
+
+impl Keyspace {
+    /// Sweeps all databases until nothing is due or `go_on` says stop; whether it was stopped with work left.
+    ///
+    /// `go_on` is asked after every segment.
+    pub fn sweep_expired(&mut self, go_on: &mut dyn FnMut() -> bool) -> bool {
+        for db in 0..self.dbs.len() {
+            while self.sweep_step(db) {
+                if !go_on() {
+                    self.stats.expire_time_cap_reached += 1;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// One segment; false when the pass is over or resting.
+    fn sweep_step(&mut self, index: usize) -> bool {
+        let now_ms = self.now_ms;
+        let db = &mut self.dbs[index];
+        if db.volatile == 0 || db.sweep.cursor == 0 && now_ms < db.sweep.rest_until_ms {
+            return false;
+        }
+        let mut due: Vec<Entry> = Vec::new();
+        let mut seen = 0;
+        let next = db.dict.sweep(
+            db.sweep.cursor,
+            now_ms.max(0) as u64,
+            &mut |entry| match entry.expire_at() {
+                None => Verdict::Keep(u64::MAX),
+                Some(at) => {
+                    seen += 1;
+                    if at <= now_ms { Verdict::Remove } else { Verdict::Keep(at.max(0) as u64) }
+                }
+            },
+            &mut |entry| due.push(entry),
+        );
+        for entry in &due {
+            db.expiry_changed(entry.expire_at(), None);
+        }
+        db.sweep.seen += seen;
+        db.sweep.removed += due.len() as u64;
+        db.sweep.cursor = next;
+        if next == 0 {
+            self.end_pass(index);
+        }
+        for entry in due {
+            self.note_expired(index, entry);
+        }
+        next != 0
+    }
+
+    fn end_pass(&mut self, index: usize) {
+        let db = &mut self.dbs[index];
+        let Sweep { seen, removed, .. } = db.sweep;
+        let share = if seen == 0 { 0.0 } else { removed as f64 * 100.0 / seen as f64 };
+        self.stats.expired_stale_percent = self.stats.expired_stale_percent * 0.95 + share * 0.05;
+        let worthwhile = seen > 0 && removed * WORTHWHILE_ONE_IN >= seen;
+        let rest_ms = if worthwhile { 0 } else { db.volatile as i64 * PASS_NS_PER_KEY / 1_000_000 };
+        db.sweep = Sweep { rest_until_ms: self.now_ms + rest_ms, ..Sweep::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::base::hash::KeyHasher;
+    use crate::keyspace::entry::NewValue;
+    use crate::keyspace::gate::SetExpiry;
+    use crate::keyspace::Keyspace;
+
+    fn with_keys(count: usize, expire_at: impl Fn(usize) -> Option<i64>) -> Keyspace {
+        let mut keys = Keyspace::new(2, KeyHasher::with_seed(1));
+        for i in 0..count {
+            let name = format!("key:{i}");
+            let expiry = expire_at(i).map_or(SetExpiry::Clear, SetExpiry::At);
+            let key = keys.key(name.as_bytes());
+            keys.set(key, NewValue::Int(i as i64), expiry);
+        }
+        keys
+    }
+
+    #[test]
+    fn a_sweep_removes_what_is_due_and_nothing_else() {
+        let mut keys = with_keys(20_000, |i| (i % 2 == 0).then_some(if i % 4 == 0 { 50 } else { 500 }));
+        keys.now_ms = 100;
+        assert!(!keys.sweep_expired(&mut || true));
+        assert_eq!((keys.here().len(), keys.here().volatile(), keys.stats.expired), (15_000, 5_000, 5_000));
+        assert_eq!(keys.here().average_ttl_ms(100), 400);
+    }
+
+    #[test]
+    fn a_sweep_stops_when_told_and_goes_on_where_it_was() {
+        let mut keys = with_keys(20_000, |_| Some(50));
+        keys.now_ms = 100;
+        let mut calls = 0;
+        while keys.sweep_expired(&mut || false) {
+            calls += 1;
+        }
+        assert!(calls > 5 && keys.here().is_empty());
+    }
+
+    #[test]
+    fn keys_without_a_due_expiry_cost_no_look() {
+        let mut keys = with_keys(5_000, |_| Some(1_000_000));
+        keys.now_ms = 100;
+        keys.sweep_expired(&mut || panic!("no segment is due"));
+        assert_eq!(keys.here().len(), 5_000);
+    }
+}

@@ -1,0 +1,79 @@
+//! Freeing big values on a thread of its own, so that the executor never waits for the allocator or the kernel.
+//!
+//! The thread starts with the first value it is given and ends with the keyspace.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use crate::ds::dict::Dict;
+
+use super::entry::Entry;
+
+/// What the thread frees.
+pub enum Garbage {
+    /// One entry.
+    Entry(Entry),
+    /// A whole table.
+    Table(Dict<Entry>),
+}
+
+impl Garbage {
+    fn objects(&self) -> usize {
+        match self {
+            Garbage::Entry(_) => 1,
+            Garbage::Table(table) => table.len(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Counts {
+    pending: AtomicUsize,
+    freed: AtomicU64,
+}
+
+/// The way to the thread.
+#[derive(Default)]
+pub struct LazyFree {
+    counts: Arc<Counts>,
+    queue: Option<Sender<Garbage>>,
+}
+
+impl LazyFree {
+    /// Hands `garbage` over; frees it here when no thread can be had.
+    pub fn free(&mut self, garbage: Garbage) {
+        self.counts.pending.fetch_add(garbage.objects(), Ordering::Relaxed);
+        if self.queue.is_none() {
+            self.queue = start(Arc::clone(&self.counts));
+        }
+        let Some(queue) = &self.queue else { return settle(garbage, &self.counts) };
+        if let Err(unsent) = queue.send(garbage) {
+            settle(unsent.0, &self.counts);
+        }
+    }
+
+    /// Values waiting, and values freed.
+    pub fn counts(&self) -> (usize, u64) {
+        (self.counts.pending.load(Ordering::Relaxed), self.counts.freed.load(Ordering::Relaxed))
+    }
+
+    /// Starts counting the freed ones anew.
+    pub fn reset(&mut self) {
+        self.counts.freed.store(0, Ordering::Relaxed);
+    }
+}
+
+fn start(counts: Arc<Counts>) -> Option<Sender<Garbage>> {
+    let (sender, receiver) = channel::<Garbage>();
+    let run = move || receiver.into_iter().for_each(|garbage| settle(garbage, &counts));
+    std::thread::Builder::new().name("lazy_free".into()).spawn(run).ok()?;
+    Some(sender)
+}
+
+fn settle(garbage: Garbage, counts: &Counts) {
+    let objects = garbage.objects();
+    drop(garbage);
+    counts.freed.fetch_add(objects as u64, Ordering::Relaxed);
+    counts.pending.fetch_sub(objects, Ordering::Relaxed);
+}

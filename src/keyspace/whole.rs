@@ -1,0 +1,139 @@
+//! Operations on whole keys and databases: rename, copy, move, flush, swap, scan, a random key.
+
+use crate::ds::dict::Dict;
+
+use super::changes::Classes;
+use super::entry::Entry;
+use super::{Db, Key, Keyspace};
+
+impl Keyspace {
+    /// Moves value and expiry of `from`, which must exist, to `to`, overwriting it. Events `rename_from`, `rename_to`.
+    pub fn rename(&mut self, from: Key<'_>, to: Key<'_>) -> bool {
+        self.forget_if_expired(from);
+        let Some(entry) = self.take(self.current, from) else { return false };
+        self.forget_if_expired(to);
+        if let Some(old) = self.take(self.current, to) {
+            self.discard(old, self.lazy.server_del);
+        }
+        self.insert(self.current, entry.rename(to.bytes));
+        self.changes.touch(self.current, from.bytes);
+        self.changes.touch(self.current, to.bytes);
+        // One command, one change: both keys wake their watchers, the count goes up by one.
+        self.changes.dirty -= 1;
+        self.changes.event(Classes::GENERIC, "rename_from", self.current, from.bytes);
+        self.changes.event(Classes::GENERIC, "rename_to", self.current, to.bytes);
+        true
+    }
+
+    /// Copies `from` of the selected database to `to` of `target`. False when `from` does not exist, or `to` does and
+    /// `replace` is not set. Event `copy_to`.
+    pub fn copy(&mut self, from: Key<'_>, target: usize, to: Key<'_>, replace: bool) -> bool {
+        self.forget_if_expired(from);
+        let Some(copy) =
+            self.here().dict.find(from.hash, from.bytes).map(|entry| entry.duplicate(to.bytes))
+        else {
+            return false;
+        };
+        if !self.make_room(target, to, replace) {
+            return false;
+        }
+        self.insert(target, copy);
+        self.changes.touch(target, to.bytes);
+        self.changes.event(Classes::GENERIC, "copy_to", target, to.bytes);
+        true
+    }
+
+    /// Moves a key to another database. False when it does not exist or is there already. Events `move_from`,
+    /// `move_to`.
+    pub fn move_to(&mut self, key: Key<'_>, target: usize) -> bool {
+        if !self.exists(key) || !self.make_room(target, key, false) {
+            return false;
+        }
+        let Some(entry) = self.take(self.current, key) else { return false };
+        self.insert(target, entry);
+        self.changes.touch(self.current, key.bytes);
+        self.changes.touch(target, key.bytes);
+        self.changes.dirty -= 1;
+        self.changes.event(Classes::GENERIC, "move_from", self.current, key.bytes);
+        self.changes.event(Classes::GENERIC, "move_to", target, key.bytes);
+        true
+    }
+
+    fn make_room(&mut self, db: usize, key: Key<'_>, replace: bool) -> bool {
+        let origin = std::mem::replace(&mut self.current, db);
+        let taken = self.exists(key);
+        self.current = origin;
+        if taken && replace && let Some(old) = self.take(db, key) {
+            self.discard(old, self.lazy.server_del);
+        }
+        !taken || replace
+    }
+
+    /// Empties database `db`; how many keys it held.
+    pub fn flush(&mut self, db: usize, lazy: bool) -> usize {
+        if self.changes.watching {
+            let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
+            self.changes.touched.extend(keys.into_iter().map(|key| (db, key)));
+        }
+        let old = std::mem::replace(&mut self.dbs[db], Db::new(self.hasher));
+        let removed = old.len();
+        self.discard_table(old.dict, lazy);
+        self.changes.dirty += removed as u64;
+        removed
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.dbs.swap(a, b);
+        if self.changes.watching {
+            for db in [a, b] {
+                let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
+                self.changes.touched.extend(keys.into_iter().flat_map(|key| [(a, key.clone()), (b, key)]));
+            }
+        }
+        self.changes.dirty += 1;
+    }
+
+    /// Visits the entries of one step of an iteration; the next cursor, 0 at the end. Expired keys are left out.
+    ///
+    /// Guarantee: an entry that is there from the first call to the last is visited, whatever comes and goes meanwhile.
+    pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
+        let now_ms = self.now_ms;
+        self.here().dict.scan(cursor, &mut |entry| {
+            if self.is_visible(entry, now_ms) {
+                visit(entry);
+            }
+        })
+    }
+
+    /// Every visible entry of the selected database.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.here().dict.iter().filter(|entry| self.is_visible(entry, self.now_ms))
+    }
+
+    fn is_visible(&self, entry: &Entry, now_ms: i64) -> bool {
+        !self.expire_lazily || entry.expire_at().is_none_or(|at| at > now_ms)
+    }
+
+    /// Some key that has not expired, near-uniformly chosen; expired ones met on the way are removed.
+    pub fn random_key(&mut self, random: &mut dyn FnMut() -> u64) -> Option<&[u8]> {
+        // After this many expired finds in a row the next one is answered as it is: all keys may be expired and kept.
+        const TRIES: usize = 100;
+        for _ in 0..TRIES {
+            let entry = self.here().dict.random(random)?;
+            if self.is_visible(entry, self.now_ms) {
+                let hash = self.hasher.hash(entry.key());
+                let bytes: Vec<u8> = entry.key().to_vec();
+                return self.here().dict.find(hash, &bytes).map(Entry::key);
+            }
+            let bytes = entry.key().to_vec();
+            self.forget_if_expired(self.key(&bytes));
+        }
+        self.here().dict.random(random).map(Entry::key)
+    }
+
+    /// A database's table in exchange for an empty one (DEBUG RELOAD and the like).
+    pub fn take_table(&mut self, db: usize) -> Dict<Entry> {
+        std::mem::replace(&mut self.dbs[db], Db::new(self.hasher)).dict
+    }
+}

@@ -1,0 +1,234 @@
+//! What the server knows of each client.
+//!
+//! A [`Session`] is plain state owned by the executor; the connection behind it is reached through an [`Outlet`].
+//! Imports: base, acl. Knows no keys, commands or sockets.
+
+use std::fmt;
+use std::ops::{Index, IndexMut};
+use std::sync::Arc;
+
+use bitflags::bitflags;
+
+/// Where a session's slot is, with the client's id so that a reused slot is not mistaken for its former owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    /// Index in the table of sessions.
+    pub slot: u32,
+    /// The client's id, never reused.
+    pub client: u64,
+}
+
+bitflags! {
+    /// Switches of a session.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub struct SessionFlags: u32 {
+        /// Sees every command (MONITOR).
+        const MONITOR = 1 << 0;
+        /// `CLIENT REPLY OFF`.
+        const REPLY_OFF = 1 << 1;
+        /// `CLIENT REPLY SKIP`: this command's own reply is left out.
+        const REPLY_SKIP = 1 << 2;
+        /// The reply of the command after `CLIENT REPLY SKIP` is left out.
+        const REPLY_SKIP_NEXT = 1 << 3;
+        /// To be closed once its replies are written.
+        const CLOSE_AFTER_REPLY = 1 << 4;
+        /// `CLIENT NO-EVICT ON`.
+        const NO_EVICT = 1 << 5;
+        /// `CLIENT NO-TOUCH ON`.
+        const NO_TOUCH = 1 << 6;
+        /// Came through the unix socket.
+        const UNIX_SOCKET = 1 << 7;
+        /// Held back by CLIENT PAUSE.
+        const PAUSED = 1 << 8;
+        /// A replica's link.
+        const REPLICA = 1 << 9;
+        /// Subscribed to channels or patterns.
+        const PUBSUB = 1 << 10;
+        /// Has no connection: tests, replay, scripts.
+        const INTERNAL = 1 << 11;
+        /// Closed as soon as possible; what it still sends is not run.
+        const CLOSING = 1 << 12;
+    }
+}
+
+/// The way to a client's connection.
+pub trait Outlet: Send + Sync {
+    /// Queues bytes that no request asked for (pushes). Never blocks.
+    fn push(&self, bytes: &[u8]);
+    /// Closes the connection at once, replies or not.
+    fn close(&self);
+    /// Bytes queued and not yet written, and for how long the soft limit has been exceeded is the caller's business.
+    fn queued_bytes(&self) -> usize;
+    /// Bytes of the read buffer in use and free.
+    fn input_bytes(&self) -> (usize, usize);
+}
+
+/// What the server knows of one client.
+pub struct Session {
+    /// The client's id.
+    pub id: u64,
+    /// Selected database.
+    pub db: usize,
+    /// Protocol version: 2 or 3.
+    pub resp: u8,
+    /// Switches.
+    pub flags: SessionFlags,
+    /// Whether commands may run.
+    pub authenticated: bool,
+    /// User it is authenticated as.
+    pub user: String,
+    /// `CLIENT SETNAME`.
+    pub name: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: String,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_ver: String,
+    /// Peer's address, `ip:port` or the socket's path with `:0`.
+    pub addr: String,
+    /// Own address.
+    pub laddr: String,
+    /// File descriptor.
+    pub fd: i32,
+    /// When it connected, Unix milliseconds.
+    pub created_ms: i64,
+    /// When it last sent something, Unix milliseconds.
+    pub active_ms: i64,
+    /// Full name of the last command, as CLIENT LIST prints it.
+    pub last_command: Option<u16>,
+    /// Commands it ran.
+    pub commands: u64,
+    /// Bytes it sent.
+    pub input_total: u64,
+    /// Bytes it was sent.
+    pub output_total: u64,
+    /// Bytes of replies waiting in the present batch.
+    pub reply_bytes: usize,
+    /// Bytes of the arguments of its present command.
+    pub argv_bytes: usize,
+    /// Commands queued by MULTI, -1 outside.
+    pub multi: i64,
+    /// Where pushes go.
+    pub outlet: Option<Arc<dyn Outlet>>,
+    /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
+    pub soft_limit_since: i64,
+}
+
+impl Session {
+    /// A session for commands that come from no connection.
+    pub fn internal() -> Session {
+        Session {
+            id: 0,
+            db: 0,
+            resp: 2,
+            flags: SessionFlags::INTERNAL,
+            authenticated: true,
+            user: "default".into(),
+            name: String::new(),
+            lib_name: String::new(),
+            lib_ver: String::new(),
+            addr: "?:0".into(),
+            laddr: "?:0".into(),
+            fd: -1,
+            created_ms: 0,
+            active_ms: 0,
+            last_command: None,
+            commands: 0,
+            input_total: 0,
+            output_total: 0,
+            reply_bytes: 0,
+            argv_bytes: 0,
+            multi: -1,
+            outlet: None,
+            soft_limit_since: 0,
+        }
+    }
+
+    /// Back to what a new connection starts with (RESET); identity and address stay.
+    pub fn reset(&mut self, authenticated: bool) {
+        self.db = 0;
+        self.resp = 2;
+        self.name.clear();
+        self.user = "default".into();
+        self.authenticated = authenticated;
+        self.flags &= SessionFlags::UNIX_SOCKET | SessionFlags::INTERNAL | SessionFlags::REPLICA;
+        self.multi = -1;
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "client {} at {}", self.id, self.addr)
+    }
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    slab: slab::Slab<Session>,
+    last_id: u64,
+}
+
+impl Sessions {
+    /// Adds a session and gives it the next client id.
+    pub fn add(&mut self, mut session: Session) -> SessionId {
+        self.last_id += 1;
+        session.id = self.last_id;
+        SessionId { slot: self.slab.insert(session) as u32, client: self.last_id }
+    }
+
+    /// Removes a session; `None` when it is gone already.
+    pub fn remove(&mut self, id: SessionId) -> Option<Session> {
+        self.contains(id).then(|| self.slab.remove(id.slot as usize))
+    }
+
+    /// Whether the session is still there.
+    pub fn contains(&self, id: SessionId) -> bool {
+        self.slab.get(id.slot as usize).is_some_and(|s| s.id == id.client)
+    }
+
+    /// The session, if it is still there.
+    pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slab.get_mut(id.slot as usize).filter(|s| s.id == id.client)
+    }
+
+    /// The session of a client id. Linear.
+    pub fn find_client(&self, client: u64) -> Option<SessionId> {
+        self.iter().find(|(id, _)| id.client == client).map(|(id, _)| id)
+    }
+
+    /// All sessions, oldest slot first.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.slab.iter().map(|(slot, s)| (SessionId { slot: slot as u32, client: s.id }, s))
+    }
+
+    /// All sessions, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Session)> {
+        self.slab.iter_mut().map(|(slot, s)| (SessionId { slot: slot as u32, client: s.id }, s))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+}
+
+impl Index<SessionId> for Sessions {
+    type Output = Session;
+
+    #[inline]
+    fn index(&self, id: SessionId) -> &Session {
+        &self.slab[id.slot as usize]
+    }
+}
+
+impl IndexMut<SessionId> for Sessions {
+    #[inline]
+    fn index_mut(&mut self, id: SessionId) -> &mut Session {
+        &mut self.slab[id.slot as usize]
+    }
+}
