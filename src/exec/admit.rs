@@ -1,0 +1,53 @@
+//! The gates between a parsed command and its handler: small functions from row, session and state to pass or error.
+//!
+//! They are asked in Redis's order. Each looks at flags of the row, never at a name.
+
+use crate::command::error::Error;
+use crate::command::row::Flags;
+use crate::command::table::Command;
+use crate::session::Session;
+
+/// Whether the client may run commands at all.
+#[inline]
+pub fn auth(command: &Command, session: &Session) -> Result<(), Error> {
+    if session.authenticated || command.row.flags.contains(Flags::NO_AUTH) {
+        return Ok(());
+    }
+    Err(Error::fixed("NOAUTH Authentication required."))
+}
+
+/// Whether the number of words is right.
+#[inline]
+pub fn arity(command: &Command, words: usize) -> Result<(), Error> {
+    if command.row.arity.admits(words) {
+        return Ok(());
+    }
+    Err(Error::Arity(command.full_name.clone().into()))
+}
+
+/// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.
+pub fn unknown(words: crate::resp::Args<'_>) -> Error {
+    const SHOWN_BYTES: usize = 128;
+    let shown = |bytes: &[u8], max: usize| {
+        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
+    };
+    let mut args = String::new();
+    for word in words.iter().skip(1) {
+        if args.len() >= SHOWN_BYTES {
+            break;
+        }
+        args += &format!("'{}' ", shown(word, SHOWN_BYTES - args.len()));
+    }
+    Error::err(format_args!(
+        "unknown command '{}', with args beginning with: {args}",
+        shown(words.get(0), SHOWN_BYTES)
+    ))
+}
+
+/// The answer to a subcommand nobody knows.
+pub fn unknown_subcommand(container: &Command, word: &[u8]) -> Error {
+    const SHOWN_BYTES: usize = 128;
+    let shown = String::from_utf8_lossy(&word[..word.len().min(SHOWN_BYTES)]).into_owned();
+    let name = container.row.name.to_uppercase();
+    Error::err(format_args!("unknown subcommand '{shown}'. Try {name} HELP."))
+}

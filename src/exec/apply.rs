@@ -1,0 +1,113 @@
+//! Giving every room its slice of the configuration, at start and after CONFIG SET; and the other control acts.
+
+use crate::command::cx::{Control, DebugAct};
+use crate::command::error::Error;
+use crate::keyspace::LazyPolicy;
+use crate::keyspace::changes::Classes;
+use crate::resp::Reply;
+use crate::session::SessionId;
+
+use super::Executor;
+use super::dispatch::SlowLimits;
+
+impl Executor {
+    /// Hands the configuration to the rooms below.
+    pub fn take_slices(&mut self) {
+        let config = &self.config;
+        let policy = config.choice("maxmemory-policy");
+        let access = &mut self.keys.access;
+        access.lfu = policy.ends_with("-lfu");
+        access.log_factor = config.int("lfu-log-factor") as u32;
+        access.decay_minutes = config.int("lfu-decay-time") as u32;
+        self.keys.lazy = LazyPolicy {
+            expire: config.bool("lazyfree-lazy-expire"),
+            server_del: config.bool("lazyfree-lazy-server-del"),
+            user_del: config.bool("lazyfree-lazy-user-del"),
+            user_flush: config.bool("lazyfree-lazy-user-flush"),
+        };
+        self.keys.changes.wanted =
+            Classes::parse(&config.text("notify-keyspace-events")).unwrap_or_default();
+        let limit = |us: i64| if us < 0 { u64::MAX } else { us as u64 * 1000 };
+        let latency_ms = config.int("latency-monitor-threshold");
+        self.slow = SlowLimits {
+            log_ns: limit(config.int("slowlog-log-slower-than")),
+            latency_ns: if latency_ms == 0 { u64::MAX } else { limit(latency_ms * 1000) },
+        };
+        self.stats.apply_config(config.int("slowlog-log-slower-than"), config.int("slowlog-max-len"), latency_ms, config.bool("latency-tracking"));
+        self.acl.set_default_password(&config.text("requirepass"));
+    }
+
+    /// Carries out what a handler could not.
+    pub(super) fn carry_out(&mut self, client: SessionId, control: Control, reply: &mut Vec<u8>) {
+        match control {
+            Control::Shutdown(options) => self.shutdown(client, options, reply),
+            Control::ApplyConfig(changed) => self.apply_config(client, &changed, reply),
+            Control::RewriteConfig => self.rewrite_config(client, reply),
+            Control::Pause => {}
+            Control::Unpause => self.server.pause = None,
+            Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Debug(act) => debug(act),
+        }
+    }
+
+    fn shutdown(&mut self, client: SessionId, options: crate::command::cx::ShutdownOptions, reply: &mut Vec<u8>) {
+        if options.abort {
+            return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
+        }
+        tracing::warn!("User requested shutdown...");
+        self.exit = Some(0);
+    }
+
+    fn apply_config(&mut self, client: SessionId, changed: &[&'static str], reply: &mut Vec<u8>) {
+        match self.host.apply_config(&self.config, changed) {
+            Ok(()) => {
+                self.config.commit();
+                self.take_slices();
+                let resp3 = self.sessions[client].resp == 3;
+                Reply::new(reply, resp3).ok();
+            }
+            Err(reason) => {
+                self.config.roll_back();
+                // The host tries the old values again, so that sockets and settings agree.
+                let _ = self.host.apply_config(&self.config, changed);
+                let error = Error::err(format_args!("CONFIG SET failed - {reason}"));
+                self.write_error(client, &error, reply);
+            }
+        }
+    }
+
+    fn rewrite_config(&mut self, client: SessionId, reply: &mut Vec<u8>) {
+        let path = self.server.facts.config_file.clone();
+        let outcome = if path.is_empty() {
+            Err("The server is running without a config file".to_owned())
+        } else {
+            self.config.rewrite_file(std::path::Path::new(&path)).map_err(|e| format!("Rewriting config file: {e}"))
+        };
+        match outcome {
+            Ok(()) => {
+                tracing::info!("CONFIG REWRITE executed with success.");
+                let resp3 = self.sessions[client].resp == 3;
+                Reply::new(reply, resp3).ok();
+            }
+            Err(reason) => {
+                tracing::warn!("CONFIG REWRITE failed: {reason}");
+                self.write_error(client, &Error::err(reason), reply);
+            }
+        }
+    }
+
+    /// Closes a client from outside any command.
+    pub fn kill(&mut self, client: SessionId) {
+        self.close_client(client, SessionId { slot: u32::MAX, client: 0 });
+    }
+}
+
+/// Does what DEBUG asked the process to do to itself.
+fn debug(act: DebugAct) {
+    match act {
+        DebugAct::Panic => panic!("DEBUG PANIC called"),
+        DebugAct::Assert => assert_eq!(1, 2, "DEBUG ASSERT called"),
+        DebugAct::Segfault => crate::process::crash::segfault(),
+        DebugAct::Exit => std::process::exit(1),
+    }
+}

@@ -1,0 +1,156 @@
+//! Clients as the executor sees them come, finish a batch, wait out a pause, and go.
+
+use std::sync::Arc;
+
+use crate::command::row::Flags;
+use crate::resp::{self, Batch, Reply};
+use crate::session::{Outlet, Session, SessionFlags, SessionId};
+
+use super::mailbox::{NewClient, Outbox};
+use super::{Executor, Finished};
+
+const DENIED: &str = "DENIED Russet is running in protected mode because protected mode is enabled and no password is \
+    set for the default user. In this mode connections are only accepted from the loopback interface. To let other \
+    machines connect: 1) run 'CONFIG SET protected-mode no' from this machine, and 'CONFIG REWRITE' to keep it; 2) or \
+    set 'protected-mode no' in the configuration file; 3) or start the server with '--protected-mode no'; 4) or, \
+    better, set a password for the default user.";
+
+impl Executor {
+    /// Takes in a new connection, or sends it away with an error.
+    pub fn admit_client(&mut self, new: NewClient) {
+        let NewClient { addr, laddr, fd, unix, local, outbox, mut batch } = new;
+        self.stats.counters.total_connections_received += 1;
+        if let Some(refusal) = self.refusal(unix || local) {
+            self.stats.counters.rejected_connections += 1;
+            Reply::new(&mut batch.reply, false).error(refusal);
+            batch.close = true;
+            return self.finished.push(Finished { outbox, batch });
+        }
+        let now_ms = self.now_unix_us / 1000;
+        let authenticated = self.acl.default_needs_no_password();
+        let session = Session {
+            flags: if unix { SessionFlags::UNIX_SOCKET } else { SessionFlags::empty() },
+            authenticated,
+            addr,
+            laddr,
+            fd,
+            created_ms: now_ms,
+            active_ms: now_ms,
+            outlet: Some(Arc::clone(&outbox) as Arc<dyn Outlet>),
+            ..Session::internal()
+        };
+        let id = self.sessions.add(session);
+        let slot = id.slot as usize;
+        if self.outboxes.len() <= slot {
+            self.outboxes.resize_with(slot + 1, || None);
+        }
+        self.outboxes[slot] = Some(Arc::clone(&outbox));
+        outbox.introduce(id);
+        batch.authenticated = authenticated;
+        self.finished.push(Finished { outbox, batch });
+    }
+
+    fn refusal(&self, local: bool) -> Option<&'static str> {
+        if self.sessions.len() as i64 >= self.config.int("maxclients") {
+            return Some("ERR max number of clients reached");
+        }
+        let open = self.acl.default_needs_no_password() && self.config.bool("protected-mode");
+        (open && !local).then_some(DENIED)
+    }
+
+    /// Forgets a client whose connection is gone.
+    pub fn forget_client(&mut self, client: SessionId) {
+        let Some(session) = self.sessions.remove(client) else { return };
+        self.outboxes[client.slot as usize] = None;
+        self.held.retain(|(held, _)| *held != client);
+        if session.flags.contains(SessionFlags::MONITOR) {
+            self.server.monitors -= 1;
+        }
+    }
+
+    /// Ends a batch: its protocol error is answered, its size checked, and it waits for the end of the drain.
+    pub(super) fn finish(&mut self, client: SessionId, mut batch: Box<Batch>) {
+        if !self.sessions.contains(client) {
+            return;
+        }
+        let session = &mut self.sessions[client];
+        session.active_ms = self.now_unix_us / 1000;
+        if session.flags.contains(SessionFlags::PAUSED) {
+            session.flags.remove(SessionFlags::PAUSED);
+            return self.held.push_back((client, batch));
+        }
+        let closing = session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY);
+        let done = batch.next >= batch.command_count();
+        if done && !closing && let Some(error) = batch.error.take() {
+            self.stats.record_error(b"ERR");
+            let resp3 = session.resp == 3;
+            Reply::new(&mut batch.reply, resp3).error(&format!("ERR {error}"));
+            batch.close = true;
+        }
+        let session = &mut self.sessions[client];
+        batch.close |= closing;
+        batch.authenticated = session.authenticated;
+        session.output_total += batch.reply.len() as u64;
+        session.reply_bytes = batch.reply.capacity();
+        if let Some(outbox) = self.outboxes[client.slot as usize].as_ref().map(Arc::clone) {
+            self.finished.push(Finished { outbox, batch });
+        }
+    }
+
+    /// Whether a pause holds this command back; the client is marked as held then.
+    #[cold]
+    pub(super) fn holds(&mut self, client: SessionId, id: Option<u16>) -> bool {
+        let Some(pause) = self.server.pause else { return false };
+        let flags = id.map(|id| self.table.command(crate::command::table::CommandId(id)).row.flags);
+        let writes = flags.is_some_and(|f| f.intersects(Flags::WRITE | Flags::MAY_REPLICATE));
+        let session = &mut self.sessions[client];
+        let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
+        if held {
+            session.flags.insert(SessionFlags::PAUSED);
+        }
+        held
+    }
+
+    /// Runs the batches that a pause held back, once it is over.
+    pub fn resume_held(&mut self) {
+        if let Some(pause) = self.server.pause {
+            if pause.until_ms > self.now_unix_us / 1000 {
+                return;
+            }
+            self.server.pause = None;
+        }
+        let mut batches: Vec<_> = self.held.drain(..).collect();
+        if !batches.is_empty() {
+            self.run_batches(&mut batches);
+        }
+    }
+
+    /// How many clients a pause holds back.
+    pub fn held_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Closes a client now or, when it is the one being served, once its reply is written.
+    pub(super) fn close_client(&mut self, client: SessionId, current: SessionId) {
+        let Some(session) = self.sessions.get_mut(client) else { return };
+        if client == current {
+            session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
+            return;
+        }
+        session.flags.insert(SessionFlags::CLOSING);
+        if let Some(outlet) = &session.outlet {
+            outlet.close();
+        }
+        self.forget_client(client);
+    }
+
+    /// The outbox of a client.
+    pub fn outbox(&self, client: SessionId) -> Option<&Arc<Outbox>> {
+        self.outboxes.get(client.slot as usize)?.as_ref()
+    }
+
+    /// The words of a command, for the crash report.
+    pub fn describe(words: resp::Args<'_>) -> String {
+        format!("{words:?}")
+    }
+}

@@ -1,0 +1,150 @@
+//! Recurring work: a list of jobs, each with its period, run when the mailbox brings a tick.
+//!
+//! Ticks come `hz` times a second. A job is due when its period has passed since it last ran; time is the executor's.
+
+use std::time::{Duration, Instant};
+
+use crate::session::SessionId;
+
+use super::{Executor, effects};
+
+/// A recurring job.
+struct Job {
+    period_ms: i64,
+    run: fn(&mut Executor),
+}
+
+const JOBS: &[Job] = &[
+    Job { period_ms: 0, run: begin_sweep },
+    Job { period_ms: 0, run: Executor::resume_held },
+    Job { period_ms: 100, run: sample_rates },
+    Job { period_ms: 100, run: sample_memory },
+    Job { period_ms: 1000, run: close_idle },
+    Job { period_ms: 100, run: check_output_limits },
+    Job { period_ms: 5000, run: log_databases },
+];
+
+/// When each job last ran, and what the present tick may still spend on expiry.
+#[derive(Default)]
+pub struct Cron {
+    last_ms: [i64; JOBS.len()],
+    sweep_left: Duration,
+}
+
+/// Share of the time between ticks that active expiry may take, in percent, at `active-expire-effort 1`.
+const SWEEP_PERCENT: u32 = 25;
+
+/// Longest piece of a sweep between two looks at the mailbox.
+const SWEEP_SLICE: Duration = Duration::from_micros(500);
+
+impl Executor {
+    /// Runs the jobs that are due.
+    pub fn tick(&mut self) {
+        let now_ms = self.now_unix_us / 1000;
+        for (index, job) in JOBS.iter().enumerate() {
+            let last = &mut self.cron.last_ms[index];
+            // A clock set back must not stop a job until it has caught up.
+            if now_ms - *last >= job.period_ms || now_ms < *last {
+                *last = now_ms;
+                (job.run)(self);
+            }
+        }
+    }
+
+    /// Whether active expiry has work and time left in this tick: the executor's loop gives it slices then.
+    pub fn is_sweeping(&self) -> bool {
+        !self.cron.sweep_left.is_zero()
+    }
+
+    /// One slice of active expiry.
+    pub fn sweep_slice(&mut self) {
+        let started = Instant::now();
+        let slice = SWEEP_SLICE.min(self.cron.sweep_left);
+        let more = self.keys.sweep_expired(&mut || started.elapsed() < slice);
+        let spent = started.elapsed();
+        self.keys.stats.expire_cycle_us += spent.as_micros() as u64;
+        self.stats.note_latency("expire-cycle", self.now_unix_us, spent.as_millis() as u64);
+        self.cron.sweep_left = if more { self.cron.sweep_left.saturating_sub(spent) } else { Duration::ZERO };
+        effects::drain_background(self);
+    }
+}
+
+/// Grants active expiry its share of the time until the next tick.
+fn begin_sweep(executor: &mut Executor) {
+    if executor.server.active_expire_off {
+        executor.cron.sweep_left = Duration::ZERO;
+        return;
+    }
+    let effort = executor.config.int("active-expire-effort").clamp(1, 10) as u32;
+    let hz = executor.config.int("hz").max(1) as u32;
+    let percent = SWEEP_PERCENT + 2 * (effort - 1);
+    executor.cron.sweep_left = Duration::from_secs(1) / hz * percent / 100;
+}
+
+fn sample_rates(executor: &mut Executor) {
+    executor.stats.sample_rates(executor.now_unix_us);
+}
+
+fn sample_memory(executor: &mut Executor) {
+    executor.stats.sample_memory();
+}
+
+/// Closes clients that have been silent for longer than `timeout`.
+fn close_idle(executor: &mut Executor) {
+    use crate::session::SessionFlags;
+    let timeout_ms = executor.config.int("timeout") * 1000;
+    if timeout_ms == 0 {
+        return;
+    }
+    let now_ms = executor.now_unix_us / 1000;
+    const EXEMPT: SessionFlags =
+        SessionFlags::REPLICA.union(SessionFlags::MONITOR).union(SessionFlags::PUBSUB).union(SessionFlags::INTERNAL);
+    let idle: Vec<SessionId> = executor
+        .sessions
+        .iter()
+        .filter(|(_, s)| !s.flags.intersects(EXEMPT) && now_ms - s.active_ms > timeout_ms)
+        .map(|(id, _)| id)
+        .collect();
+    for id in idle {
+        tracing::debug!("Closing idle client");
+        executor.kill(id);
+    }
+}
+
+/// Closes clients whose queued pushes exceed their class's limit, hard at once or soft for too long.
+fn check_output_limits(executor: &mut Executor) {
+    let now_s = executor.now_unix_us / 1_000_000;
+    let limits = executor.config.output_limits();
+    let mut over = Vec::new();
+    for (id, session) in executor.sessions.iter_mut() {
+        let Some(outlet) = &session.outlet else { continue };
+        let limit = &limits[session.output_class()];
+        let queued = outlet.queued_bytes() as u64;
+        let soft = limit.soft > 0 && queued > limit.soft;
+        session.soft_limit_since = match (soft, session.soft_limit_since) {
+            (false, _) => 0,
+            (true, 0) => now_s,
+            (true, since) => since,
+        };
+        let too_long = soft && now_s - session.soft_limit_since > limit.soft_seconds as i64;
+        if limit.hard > 0 && queued > limit.hard || too_long {
+            over.push(id);
+        }
+    }
+    for id in over {
+        executor.stats.counters.client_output_buffer_limit_disconnections += 1;
+        tracing::warn!("Client closed for overcoming of output buffer limits.");
+        executor.kill(id);
+    }
+}
+
+/// At `loglevel verbose`: how full the databases are.
+fn log_databases(executor: &mut Executor) {
+    for index in 0..executor.keys.db_count() {
+        let db = executor.keys.db(index);
+        if !db.is_empty() {
+            let slots = db.dict().slot_capacity();
+            tracing::debug!("DB {index}: {} keys ({} volatile) in {slots} slots HT.", db.len(), db.volatile());
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The way into the executor and back: mail of many connections in, one slot per connection for the way out.
+//!
+//! ```text
+//!   connection ── Mail::Batch(Box<Batch>) ──> bounded mpsc ──> executor
+//!       ^                                                        |
+//!       └── Outbox: one returned batch, pushes, a close request <┘
+//! ```
+//!
+//! One read's worth of commands travels as one boxed batch, moved there and back, so handing over costs no copy and no
+//! allocation. A full channel is the back-pressure: the connection stops reading its socket.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::resp::Batch;
+use crate::session::{Outlet, SessionId};
+
+/// How many pieces of mail may wait.
+pub const CAPACITY: usize = 4096;
+
+/// How many pieces the executor takes at once.
+pub const DRAIN_MAX: usize = 256;
+
+/// What reaches the executor.
+pub enum Mail {
+    /// A new connection; the batch comes back with its session and, if it may not stay, an error and `close`.
+    Connect(Box<NewClient>),
+    /// Commands.
+    Batch(SessionId, Box<Batch>),
+    /// The connection is gone.
+    Disconnect(SessionId),
+    /// Time for the cron.
+    Tick,
+    /// SIGTERM (false) or SIGINT (true).
+    Stop {
+        /// It was SIGINT.
+        interrupt: bool,
+    },
+}
+
+/// A connection that introduces itself.
+pub struct NewClient {
+    /// Peer.
+    pub addr: String,
+    /// Own end.
+    pub laddr: String,
+    /// File descriptor, for CLIENT LIST.
+    pub fd: i32,
+    /// Came through the unix socket.
+    pub unix: bool,
+    /// Peer is this machine.
+    pub local: bool,
+    /// The way back.
+    pub outbox: Arc<Outbox>,
+    /// An empty batch that carries the answer.
+    pub batch: Box<Batch>,
+}
+
+/// What the executor hands back to a connection.
+#[derive(Default)]
+struct Slot {
+    batch: Option<Box<Batch>>,
+    session: Option<SessionId>,
+    pushes: Vec<u8>,
+    /// Bytes of pushes the connection has taken and not yet written.
+    writing: usize,
+    close: bool,
+    input_used: usize,
+    input_free: usize,
+    waker: Option<Waker>,
+}
+
+/// A connection's way back.
+pub struct Outbox {
+    /// Which I/O thread holds the connection; 0 is the executor's own.
+    pub lane: usize,
+    slot: Mutex<Slot>,
+}
+
+/// What a waiting connection is woken for.
+pub enum Delivery {
+    /// Its batch, with replies.
+    Batch(Box<Batch>),
+    /// Bytes nobody asked for.
+    Pushes(Vec<u8>),
+    /// It must close.
+    Close,
+}
+
+impl Outbox {
+    /// An outbox of a connection on I/O thread `lane`.
+    pub fn new(lane: usize) -> Arc<Outbox> {
+        Arc::new(Outbox { lane, slot: Mutex::default() })
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the batch back and wakes the connection.
+    #[inline]
+    pub fn deliver(&self, batch: Box<Batch>) {
+        let mut slot = self.slot();
+        slot.batch = Some(batch);
+        wake(slot);
+    }
+
+    /// Tells the connection which session is its own.
+    pub fn introduce(&self, session: SessionId) {
+        self.slot().session = Some(session);
+    }
+
+    /// The connection's session, once it has one.
+    pub fn session(&self) -> Option<SessionId> {
+        self.slot().session
+    }
+
+    /// Notes how full the connection's read buffer is, for CLIENT LIST.
+    pub fn note_input(&self, used: usize, free: usize) {
+        let mut slot = self.slot();
+        slot.input_used = used;
+        slot.input_free = free;
+    }
+
+    /// Pushes taken before have been written.
+    pub fn pushes_written(&self) {
+        self.slot().writing = 0;
+    }
+
+    /// What waits for the connection; with none, `cx` is woken when something comes.
+    #[inline]
+    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        let mut slot = self.slot();
+        if slot.close {
+            return Poll::Ready(Delivery::Close);
+        }
+        if let Some(batch) = slot.batch.take() {
+            return Poll::Ready(Delivery::Batch(batch));
+        }
+        if !slot.pushes.is_empty() {
+            let pushes = std::mem::take(&mut slot.pushes);
+            slot.writing = pushes.len();
+            return Poll::Ready(Delivery::Pushes(pushes));
+        }
+        if !slot.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+#[inline]
+fn wake(mut slot: MutexGuard<'_, Slot>) {
+    let waker = slot.waker.take();
+    drop(slot);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Outlet for Outbox {
+    fn push(&self, bytes: &[u8]) {
+        let mut slot = self.slot();
+        if !slot.close {
+            slot.pushes.extend_from_slice(bytes);
+            wake(slot);
+        }
+    }
+
+    fn close(&self) {
+        let mut slot = self.slot();
+        slot.close = true;
+        slot.pushes = Vec::new();
+        wake(slot);
+    }
+
+    fn queued_bytes(&self) -> usize {
+        let slot = self.slot();
+        slot.pushes.len() + slot.writing
+    }
+
+    fn input_bytes(&self) -> (usize, usize) {
+        let slot = self.slot();
+        (slot.input_used, slot.input_free)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(outbox: &Outbox) -> Poll<Delivery> {
+        outbox.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn a_batch_comes_back_before_pushes_and_a_close_before_both() {
+        let outbox = Outbox::new(0);
+        assert!(poll(&outbox).is_pending());
+        outbox.push(b"push");
+        outbox.deliver(Box::default());
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == b"push"));
+        assert_eq!(outbox.queued_bytes(), 4);
+        outbox.pushes_written();
+        outbox.push(b"late");
+        outbox.close();
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Close)));
+        assert_eq!(outbox.queued_bytes(), 0);
+    }
+}

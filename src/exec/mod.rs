@@ -1,0 +1,185 @@
+//! The executor: the one thread that owns every key, as an ordinary synchronous library.
+//!
+//! ```text
+//!  mail ──> drain: plan (find command, hash keys) ─ prefetch buckets ─ prefetch entries ─ admit ─ run ─ effects ──> replies
+//! ```
+//!
+//! Clients, tests and (later) AOF replay, a replication link, EXEC and scripts all enter through [`Executor::run`] or a
+//! batch. It needs no runtime and no socket; time comes in with [`Executor::set_now`], chance is a seeded generator.
+//!
+//! Imports: every room but net.
+
+pub mod admit;
+pub mod apply;
+pub mod client;
+pub mod cron;
+pub mod dispatch;
+pub mod effects;
+pub mod mailbox;
+pub mod monitor;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::acl::Users;
+use crate::base::clock::TickClock;
+use crate::base::hash::KeyHasher;
+use crate::base::rng::Rng;
+use crate::command::cx::ServerState;
+use crate::command::table::{RenameError, Table};
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::resp::{ArgBuf, Batch};
+use crate::session::{Session, SessionId, Sessions};
+use crate::stats::Stats;
+
+use mailbox::Outbox;
+
+/// What only the outside can do for the executor.
+pub trait Host: Send {
+    /// Takes over directives that sockets, the log or the process follow; an error rolls them back.
+    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String>;
+}
+
+/// A host for executors without a process around them.
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A batch whose replies wait for the end of the drain.
+pub struct Finished {
+    outbox: Arc<Outbox>,
+    batch: Box<Batch>,
+}
+
+impl Finished {
+    /// Which I/O thread it goes to.
+    pub fn lane(&self) -> usize {
+        self.outbox.lane
+    }
+
+    /// Hands the batch to its connection.
+    pub fn deliver(self) {
+        self.outbox.deliver(self.batch);
+    }
+}
+
+/// The executor.
+pub struct Executor {
+    /// The databases.
+    pub keys: Keyspace,
+    /// The clients.
+    pub sessions: Sessions,
+    /// The configuration.
+    pub config: Config,
+    /// Statistics.
+    pub stats: Stats,
+    /// Users.
+    pub acl: Users,
+    /// What holds for the whole server.
+    pub server: ServerState,
+    table: Table,
+    rng: Rng,
+    ticks: TickClock,
+    now_unix_us: i64,
+    host: Box<dyn Host>,
+    /// Outboxes by session slot.
+    outboxes: Vec<Option<Arc<Outbox>>>,
+    /// Batches of paused clients, oldest first.
+    held: VecDeque<(SessionId, Box<Batch>)>,
+    finished: Vec<Finished>,
+    plan: dispatch::Plan,
+    cron: cron::Cron,
+    slow: dispatch::SlowLimits,
+    /// Set when the server is to end, with its exit code.
+    exit: Option<i32>,
+}
+
+impl Executor {
+    /// An executor for `config`, empty. `seed` makes hashing and random choices repeatable.
+    pub fn new(config: Config, hasher: KeyHasher, rng: Rng, host: Box<dyn Host>) -> Result<Executor, RenameError> {
+        let table = Table::new(config.renamed_commands())?;
+        let databases = config.int("databases") as usize;
+        let mut executor = Executor {
+            keys: Keyspace::new(databases, hasher),
+            sessions: Sessions::default(),
+            stats: Stats::new(table.all().len()),
+            acl: Users::default(),
+            server: ServerState::default(),
+            table,
+            rng,
+            ticks: TickClock::new(),
+            now_unix_us: 0,
+            host,
+            outboxes: Vec::new(),
+            held: VecDeque::new(),
+            finished: Vec::new(),
+            plan: dispatch::Plan::default(),
+            cron: cron::Cron::default(),
+            slow: dispatch::SlowLimits::default(),
+            exit: None,
+            config,
+        };
+        executor.take_slices();
+        Ok(executor)
+    }
+
+    /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
+    pub fn for_tests() -> Executor {
+        let mut config = Config::default();
+        config.set_unchecked("enable-debug-command", "yes");
+        let hasher = KeyHasher::with_seed(1);
+        let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))
+            .expect("the default configuration renames nothing");
+        executor.set_time_us(1_000_000);
+        executor
+    }
+
+    /// A session without a connection.
+    pub fn connect(&mut self) -> SessionId {
+        let mut session = Session::internal();
+        session.authenticated = self.acl.default_needs_no_password();
+        session.created_ms = self.now_unix_us / 1000;
+        session.active_ms = session.created_ms;
+        self.sessions.add(session)
+    }
+
+    /// Runs one command of `client`; the reply as RESP.
+    pub fn run(&mut self, client: SessionId, words: &[&[u8]]) -> Vec<u8> {
+        let buffer = ArgBuf::from_slices(words);
+        let mut reply = Vec::new();
+        self.execute(client, buffer.args(), &mut reply);
+        reply
+    }
+
+    /// Sets the wall clock, in Unix microseconds.
+    pub fn set_time_us(&mut self, unix_us: i64) {
+        self.now_unix_us = unix_us;
+        self.keys.now_ms = unix_us / 1000;
+        self.keys.access.set_time(self.keys.now_ms);
+    }
+
+    /// The wall clock as last set, in Unix microseconds.
+    pub fn time_us(&self) -> i64 {
+        self.now_unix_us
+    }
+
+    /// All commands.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The exit code, once the server is to end.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit
+    }
+
+    /// The batches finished since the last call, to be delivered.
+    pub fn take_finished(&mut self) -> impl Iterator<Item = Finished> + '_ {
+        self.finished.drain(..)
+    }
+}

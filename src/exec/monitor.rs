@@ -1,0 +1,36 @@
+//! MONITOR: every command that runs, as a line to the clients that watch.
+
+use crate::base::quote;
+use crate::command::row::{Flags, Row};
+use crate::resp;
+use crate::session::{SessionFlags, SessionId, Sessions};
+
+/// Sends `words`, about to run for `client`, to all monitors.
+#[cold]
+pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
+    if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
+        return;
+    }
+    let line = line(&sessions[client], words, now_unix_us);
+    for (_, session) in sessions.iter().filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR)) {
+        if let Some(outlet) = &session.outlet {
+            outlet.push(&line);
+        }
+    }
+}
+
+fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i64) -> Vec<u8> {
+    let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
+        format!("unix:{}", session.addr.strip_suffix(":0").unwrap_or(&session.addr))
+    } else {
+        session.addr.clone()
+    };
+    let (seconds, micros) = (now_unix_us / 1_000_000, now_unix_us % 1_000_000);
+    let mut out = format!("+{seconds}.{micros:06} [{} {peer}]", session.db).into_bytes();
+    for word in words.iter() {
+        out.push(b' ');
+        quote::repr(word, &mut out);
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
