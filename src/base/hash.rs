@@ -33,14 +33,20 @@ impl KeyHasher {
     pub fn random() -> Self {
         static SHARED: OnceLock<SharedSeed> = OnceLock::new();
         let shared = SHARED.get_or_init(|| SharedSeed::from_u64(system_random()));
-        KeyHasher { seed: system_random(), shared }
+        KeyHasher {
+            seed: system_random(),
+            shared,
+        }
     }
 
     /// A reproducible function, for tests and simulations.
     pub fn with_seed(seed: u64) -> Self {
         // Neighbouring seeds would otherwise give hashes that differ in few bits before the last multiply.
         let seed = (seed ^ 0x6a09_e667_f3bc_c908).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        KeyHasher { seed, shared: SharedSeed::global_fixed() }
+        KeyHasher {
+            seed,
+            shared: SharedSeed::global_fixed(),
+        }
     }
 
     /// The hash of `key`. O(key bytes), a few nanoseconds for short keys.
@@ -75,7 +81,10 @@ mod tests {
             counts[cell(hasher.hash(format!("key:{i:012}").as_bytes()))] += 1;
         }
         let expected = f64::from(KEYS) / 256.0;
-        counts.iter().map(|&n| (f64::from(n) - expected).powi(2) / expected).sum()
+        counts
+            .iter()
+            .map(|&n| (f64::from(n) - expected).powi(2) / expected)
+            .sum()
     }
 
     #[test]
@@ -87,7 +96,10 @@ mod tests {
                 ("top", chi_squared(hasher, |h| (h >> 56) as usize)),
                 ("second", chi_squared(hasher, |h| (h >> 48 & 0xff) as usize)),
                 ("low", chi_squared(hasher, |h| (h & 0xff) as usize)),
-                ("top against low", chi_squared(hasher, |h| ((h >> 60 << 4) | (h & 15)) as usize)),
+                (
+                    "top against low",
+                    chi_squared(hasher, |h| ((h >> 60 << 4) | (h & 15)) as usize),
+                ),
             ] {
                 assert!(bits < 400.0, "seed {seed}: {name} bits are uneven: {bits}");
             }

@@ -1,6 +1,9 @@
 //! The place of one key: find it once, then read, replace, remove or fill it.
 
-#![expect(unsafe_code, reason = "an occupied entry remembers the slot, so that an upsert looks it up once")]
+#![expect(
+    unsafe_code,
+    reason = "an occupied entry remembers the slot, so that an upsert looks it up once"
+)]
 
 use super::raw::Place;
 use super::{Dict, ThinElement};
@@ -64,7 +67,10 @@ impl<'a, E: ThinElement, H: HashKey> Occupied<'a, E, H> {
     /// Puts another element of the same key there and returns the old one.
     #[inline]
     pub fn replace(&mut self, element: E) -> E {
-        debug_assert!(element.key() == self.get().key(), "an element is replaced by one of the same key");
+        debug_assert!(
+            element.key() == self.get().key(),
+            "an element is replaced by one of the same key"
+        );
         std::mem::replace(self.get_mut(), element)
     }
 

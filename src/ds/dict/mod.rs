@@ -106,7 +106,11 @@ pub struct Dict<E: ThinElement, H: HashKey = KeyHasher> {
 impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// An empty table, which allocates nothing. `hasher` hashes keys again when a segment splits.
     pub const fn new(hasher: H) -> Self {
-        Dict { table: Table::new(), len: 0, hasher }
+        Dict {
+            table: Table::new(),
+            len: 0,
+            hasher,
+        }
     }
 
     /// The hash of `key` that all other calls expect.
@@ -168,7 +172,11 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// Adds an element whose key is known to be absent. Splits at most one segment.
     #[inline]
     pub fn insert_new(&mut self, hash: u64, element: E) -> &mut E {
-        debug_assert_eq!(hash, self.hasher.hash(element.key()), "the hash is that of the element's key");
+        debug_assert_eq!(
+            hash,
+            self.hasher.hash(element.key()),
+            "the hash is that of the element's key"
+        );
         debug_assert!(self.find(hash, element.key()).is_none(), "the key is absent");
         if self.table.segment_of(hash).is_none_or(Segment::is_crowded) {
             self.make_room(hash);
@@ -217,7 +225,12 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
 
     /// The lowest mark, [`NO_MARK`] if there is none. O(segments).
     pub fn lowest_mark(&self) -> u64 {
-        self.table.segments().iter().map(Segment::mark).min().unwrap_or(NO_MARK)
+        self.table
+            .segments()
+            .iter()
+            .map(Segment::mark)
+            .min()
+            .unwrap_or(NO_MARK)
     }
 
     /// The shape of the table. O(elements), and reads every key.
@@ -230,7 +243,10 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
             buckets: self.bucket_count(),
             ..Stats::default()
         };
-        self.table.segments().iter().for_each(|segment| self.add_stats(segment, &mut stats));
+        self.table
+            .segments()
+            .iter()
+            .for_each(|segment| self.add_stats(segment, &mut stats));
         stats
     }
 
@@ -256,7 +272,9 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, hash: u64) {
-        let Some(segment) = self.table.segment_of(hash) else { return self.table.begin() };
+        let Some(segment) = self.table.segment_of(hash) else {
+            return self.table.begin();
+        };
         let (bits, start, end) = (segment.span().bits, segment.start(), segment.end());
         if bits >= SEGMENT_BITS && self.table.may_split(segment) {
             self.table.split(hash, self.hasher);
@@ -272,24 +290,46 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// After removals: joins the segment for `hash` with its buddy, or shrinks it, if that is due.
     #[inline]
     fn relax(&mut self, hash: u64) {
-        let Some(segment) = self.table.segment_of(hash) else { return };
+        let Some(segment) = self.table.segment_of(hash) else {
+            return;
+        };
         if segment.len() < JOIN_BELOW || segment.span().bits > SEGMENT_BITS {
             self.join_or_shrink(hash);
         }
     }
 
     fn join_or_shrink(&mut self, hash: u64) {
-        let len = self.table.segment_of(hash).map_or(0, Segment::len);
-        match self.table.buddy_of(hash) {
-            Some(buddy) if len + buddy.len() < JOIN_BELOW => self.table.join(hash, self.hasher),
-            _ => self.shrink(hash),
+        if !self.join(hash) {
+            self.shrink(hash);
         }
+    }
+
+    /// After a sweep, which may have emptied a segment whose neighbours an earlier one emptied: joins as often as
+    /// that is due. Each join moves few elements, and there are at most as many as the directory is deep.
+    fn relax_fully(&mut self, hash: u64) {
+        while self.join(hash) {}
+        self.shrink(hash);
+    }
+
+    /// Joins the segment for `hash` and its buddy if together they would fill little of one.
+    fn join(&mut self, hash: u64) -> bool {
+        let Some(segment) = self.table.segment_of(hash) else {
+            return false;
+        };
+        let buddy_len = self.table.buddy_of(hash).map(Segment::len);
+        let due = buddy_len.is_some_and(|buddy_len| segment.len() + buddy_len < JOIN_BELOW);
+        if due {
+            self.table.join(hash, self.hasher);
+        }
+        due
     }
 
     /// Halves the buckets of the segment for `hash` until it is at least a fifth full. A segment that has a prefix
     /// keeps its 256 buckets, the first one keeps one.
     fn shrink(&mut self, hash: u64) {
-        let Some(segment) = self.table.segment_of(hash) else { return };
+        let Some(segment) = self.table.segment_of(hash) else {
+            return;
+        };
         let span = segment.span();
         let fewest = if span.depth == 0 { 0 } else { SEGMENT_BITS };
         let mut bits = span.bits;
@@ -324,10 +364,20 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         for index in 0..span.bucket_count() {
             for (slot, element) in segment.lanes(index).zip(segment.elements_of(index)) {
                 let hash = self.hasher.hash(element.key());
-                assert!(segment.is_home_of(hash), "an element is in the segment of its hash");
-                assert_eq!(segment.tag(index, slot), (hash & 0xff).max(1), "a tag is that of the element");
+                assert!(
+                    segment.is_home_of(hash),
+                    "an element is in the segment of its hash"
+                );
+                assert_eq!(
+                    segment.tag(index, slot),
+                    (hash & 0xff).max(1),
+                    "a tag is that of the element"
+                );
                 let found = self.find(hash, element.key());
-                assert!(found.is_some_and(|found| std::ptr::eq(found, element)), "a key is found, and once");
+                assert!(
+                    found.is_some_and(|found| std::ptr::eq(found, element)),
+                    "a key is found, and once"
+                );
                 let passed = self.buckets_passed(segment, index, element);
                 (0..passed).for_each(|step| passed_over[(span.home(hash) + step) % span.bucket_count()] += 1);
                 len += 1;
@@ -336,7 +386,10 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         assert_eq!(len, segment.len(), "I3");
         for (index, &count) in passed_over.iter().enumerate() {
             let stated = segment.overflow(index);
-            assert!(stated == count || stated == 255, "overflow of bucket {index} is {stated}, not {count}");
+            assert!(
+                stated == count || stated == 255,
+                "overflow of bucket {index} is {stated}, not {count}"
+            );
         }
     }
 }

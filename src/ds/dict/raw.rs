@@ -20,7 +20,10 @@
 //!
 //! Soundness needs none of: honest hashes, honest keys. Those only decide what is found.
 
-#![expect(unsafe_code, reason = "owning pointers packed with their tags: find is 1.5-2x std's HashMap, at 14 B/key")]
+#![expect(
+    unsafe_code,
+    reason = "owning pointers packed with their tags: find is 1.5-2x std's HashMap, at 14 B/key"
+)]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -294,9 +297,22 @@ impl<E> Segment<E> {
         let layout = Self::layout(bits);
         // SAFETY: a bucket is not zero-sized, nor is `2^bits` of them.
         let memory = unsafe { alloc_zeroed(layout) };
-        let Some(base) = NonNull::new(memory.cast::<Bucket<E>>()) else { handle_alloc_error(layout) };
-        let span = Span { base, segment, depth, bits };
-        Segment { span, start, mark: NO_MARK, len: 0, limit: fill_limit(start, depth, bits) }
+        let Some(base) = NonNull::new(memory.cast::<Bucket<E>>()) else {
+            handle_alloc_error(layout)
+        };
+        let span = Span {
+            base,
+            segment,
+            depth,
+            bits,
+        };
+        Segment {
+            span,
+            start,
+            mark: NO_MARK,
+            len: 0,
+            limit: fill_limit(start, depth, bits),
+        }
     }
 
     fn layout(bits: u8) -> Layout {
@@ -324,7 +340,8 @@ impl<E> Segment<E> {
     /// The first hash whose home bucket comes after `home`, 0 if there is none.
     pub(super) fn end_of_home(&self, home: usize) -> u64 {
         let width_bits = 64 - u32::from(self.span.depth) - u32::from(self.span.bits);
-        self.start.wrapping_add((home as u64 + 1).checked_shl(width_bits).unwrap_or(0))
+        self.start
+            .wrapping_add((home as u64 + 1).checked_shl(width_bits).unwrap_or(0))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -359,7 +376,10 @@ impl<E> Segment<E> {
     /// If every slot is taken.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, element: E) -> Place<E> {
-        assert!(self.len() < self.capacity(), "more keys share their hash than one segment can hold");
+        assert!(
+            self.len() < self.capacity(),
+            "more keys share their hash than one segment can hold"
+        );
         debug_assert!(self.is_home_of(hash));
         let mut index = self.span.home(hash);
         loop {
@@ -371,7 +391,10 @@ impl<E> Segment<E> {
                 bucket.slots[slot].write(element);
                 bucket.meta |= tag_of(hash) << (slot * 8);
                 self.len += 1;
-                return Place { bucket: NonNull::from(bucket), slot };
+                return Place {
+                    bucket: NonNull::from(bucket),
+                    slot,
+                };
             }
             if overflow_of(bucket.meta) < OVERFLOW_MAX {
                 bucket.meta += OVERFLOW_ONE;
@@ -436,7 +459,13 @@ impl<E> Segment<E> {
     pub(super) fn element_at(&self, index: usize, slot: usize) -> Option<&E> {
         (slot < BUCKET_SLOTS && self.tag(index, slot) != 0).then(|| {
             // SAFETY: I1, I2: `tag` checked the index, and that the slot holds an element; `&self` lends it.
-            unsafe { Place { bucket: self.span.at(index), slot }.element() }
+            unsafe {
+                Place {
+                    bucket: self.span.at(index),
+                    slot,
+                }
+                .element()
+            }
         })
     }
 
@@ -463,7 +492,16 @@ impl<E: ThinElement> Segment<E> {
         if index < self.span.bucket_count() {
             for slot in self.lanes(index) {
                 // SAFETY: I1, I2: the index was checked and the slot holds an element.
-                prefetch(unsafe { Place { bucket: self.span.at(index), slot }.element() }.address());
+                prefetch(
+                    unsafe {
+                        Place {
+                            bucket: self.span.at(index),
+                            slot,
+                        }
+                        .element()
+                    }
+                    .address(),
+                );
             }
         }
     }
@@ -478,8 +516,7 @@ impl<E: ThinElement> Segment<E> {
             this.prefetch_elements(index + PREFETCH_AHEAD);
             for slot in this.lanes(index) {
                 // SAFETY: I2: the slot holds an element, which nobody reads here again (`ManuallyDrop`).
-                let element =
-                    unsafe { (*this.span.at(index).as_ptr()).slots[slot].assume_init_read() };
+                let element = unsafe { (*this.span.at(index).as_ptr()).slots[slot].assume_init_read() };
                 sink(hasher.hash(element.key()), element);
             }
         }
@@ -499,7 +536,10 @@ impl<E: ThinElement> Segment<E> {
             self.prefetch_elements(index + PREFETCH_AHEAD);
             for slot in self.lanes(index) {
                 // SAFETY: I1; `index` is below `bucket_count`.
-                let place = Place { bucket: unsafe { self.span.at(index) }, slot };
+                let place = Place {
+                    bucket: unsafe { self.span.at(index) },
+                    slot,
+                };
                 // SAFETY: I5: only this loop changes the segment, and it frees a slot after its last use.
                 let element = unsafe { place.element_mut() };
                 match judge(element) {

@@ -25,7 +25,8 @@ const PREFETCH_AHEAD: usize = 2;
 impl<E: ThinElement> Segment<E> {
     /// The elements in bucket `index`, whatever their home, lowest slot first.
     pub(super) fn elements_of(&self, index: usize) -> impl Iterator<Item = &E> {
-        self.lanes(index).filter_map(move |slot| self.element_at(index, slot))
+        self.lanes(index)
+            .filter_map(move |slot| self.element_at(index, slot))
     }
 
     /// The element that is number `rank` in the order of slots.
@@ -42,7 +43,11 @@ impl<E: ThinElement> Segment<E> {
 
     /// A random element of a segment that is not empty, all equally likely.
     fn random(&self, r: &mut dyn FnMut() -> u64) -> Option<&E> {
-        let tries = if self.len() * 8 < self.capacity() { 0 } else { SLOT_TRIES };
+        let tries = if self.len() * 8 < self.capacity() {
+            0
+        } else {
+            SLOT_TRIES
+        };
         (0..tries)
             .find_map(|_| {
                 let slot = below(r(), self.capacity());
@@ -68,9 +73,13 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// O(1) expected, and hashes the keys it meets.
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&E)) -> u64 {
         let from = cursor << CURSOR_SHIFT;
-        let Some(segment) = self.table.segment_of(from) else { return 0 };
+        let Some(segment) = self.table.segment_of(from) else {
+            return 0;
+        };
         let home = segment.span().home(from);
-        segment.chain(home).for_each(|index| segment.prefetch_elements(index));
+        segment
+            .chain(home)
+            .for_each(|index| segment.prefetch_elements(index));
         for element in segment.chain(home).flat_map(|index| segment.elements_of(index)) {
             let hash = self.hash(element.key());
             // The bucket may hold guests from other homes, and may have been two buckets when `cursor` was made.
@@ -89,7 +98,7 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// on the same walk, but none that was due at its start is left out. With `mark_at_most` = [`NO_MARK`] every
     /// segment is visited.
     ///
-    /// O(segments passed + elements of one segment); joins or shrinks at most once.
+    /// O(segments passed + elements of one segment), and the joins that became due.
     ///
     /// [`NO_MARK`]: super::NO_MARK
     pub fn sweep(
@@ -99,12 +108,14 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         judge: &mut dyn FnMut(&mut E) -> Verdict,
         removed: &mut dyn FnMut(E),
     ) -> u64 {
-        let Some(segment) = self.table.first_marked(cursor << CURSOR_SHIFT, mark_at_most) else { return 0 };
+        let Some(segment) = self.table.first_marked(cursor << CURSOR_SHIFT, mark_at_most) else {
+            return 0;
+        };
         let (start, end) = (segment.start(), segment.end());
         let removed_count = self.table.sweep(start, self.hasher, judge, removed);
         self.len -= removed_count;
         if removed_count > 0 {
-            self.relax(start);
+            self.relax_fully(start);
         }
         end >> CURSOR_SHIFT
     }
@@ -140,7 +151,13 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// All elements, segment after segment in the order of hashes.
     pub fn iter(&self) -> Iter<'_, E> {
         let segment = self.table.segment_of(0);
-        let mut iter = Iter { table: &self.table, segment, index: 0, lanes: Lanes::NONE, left: self.len() };
+        let mut iter = Iter {
+            table: &self.table,
+            segment,
+            index: 0,
+            lanes: Lanes::NONE,
+            left: self.len(),
+        };
         iter.enter();
         iter
     }
@@ -187,7 +204,10 @@ impl<E: ThinElement> Iter<'_, E> {
         self.index += 1;
         if self.index == segment.span().bucket_count() {
             self.index = 0;
-            self.segment = self.table.after(segment).and_then(|start| self.table.segment_of(start));
+            self.segment = self
+                .table
+                .after(segment)
+                .and_then(|start| self.table.segment_of(start));
         }
         self.enter();
     }

@@ -15,7 +15,10 @@
 //!
 //! When to do these moves is decided by the module above.
 
-#![expect(unsafe_code, reason = "a slot leads straight to a bucket, sparing each lookup the segment's record")]
+#![expect(
+    unsafe_code,
+    reason = "a slot leads straight to a bucket, sparing each lookup the segment's record"
+)]
 
 use super::raw::{Place, SEGMENT_BITS, Segment, Span};
 use super::{ThinElement, Verdict};
@@ -39,7 +42,13 @@ pub(super) struct Table<E> {
 
 impl<E> Table<E> {
     pub(super) const fn new() -> Self {
-        Table { slots: Vec::new(), segments: Vec::new(), depth: 0, deepest: 0, bucket_count: 0 }
+        Table {
+            slots: Vec::new(),
+            segments: Vec::new(),
+            depth: 0,
+            deepest: 0,
+            bucket_count: 0,
+        }
     }
 
     #[inline(always)]
@@ -117,7 +126,10 @@ impl<E> Table<E> {
     /// Stores an element of an absent key. The table has begun and its segment has room.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, element: E) -> &mut E {
-        let place = self.segment_mut(hash).expect("the table has begun").insert(hash, element);
+        let place = self
+            .segment_mut(hash)
+            .expect("the table has begun")
+            .insert(hash, element);
         // SAFETY: I5: just filled, and `&mut self` keeps it so and all others out.
         unsafe { place.element_mut() }
     }
@@ -218,7 +230,9 @@ impl<E: ThinElement> Table<E> {
     /// Divides the segment for `hash` by the next hash bit; each half has as many buckets. O(segment), and
     /// O(directory) if that has to double.
     pub(super) fn split(&mut self, hash: u64, hasher: impl HashKey) {
-        let Some(whole) = self.segment_of(hash) else { return };
+        let Some(whole) = self.segment_of(hash) else {
+            return;
+        };
         let (span, start, mark) = (whole.span(), whole.start(), whole.mark());
         if span.depth == self.depth {
             self.double_directory();
@@ -234,7 +248,11 @@ impl<E: ThinElement> Table<E> {
         self.bucket_count += right.span().bucket_count();
         let left = &mut self.segments[left_index];
         whole.drain(hasher, |hash, element| {
-            let half = if hash & right_bit == 0 { &mut *left } else { &mut right };
+            let half = if hash & right_bit == 0 {
+                &mut *left
+            } else {
+                &mut right
+            };
             half.insert(hash, element);
         });
         self.segments.push(right);
@@ -246,7 +264,9 @@ impl<E: ThinElement> Table<E> {
     /// Joins the segment for `hash` and its buddy, which together fit a full-grown segment. O(segment), and
     /// O(directory) if that can be halved.
     pub(super) fn join(&mut self, hash: u64, hasher: impl HashKey) {
-        let (Some(one), Some(other)) = (self.segment_of(hash), self.buddy_of(hash)) else { return };
+        let (Some(one), Some(other)) = (self.segment_of(hash), self.buddy_of(hash)) else {
+            return;
+        };
         let depth = one.span().depth;
         let (kept, gone) = ordered(one.span().segment, other.span().segment);
         let mut joined = Segment::new(kept, one.start().min(other.start()), depth - 1, SEGMENT_BITS);
@@ -279,7 +299,9 @@ impl<E: ThinElement> Table<E> {
         judge: &mut dyn FnMut(&mut E) -> Verdict,
         removed: &mut dyn FnMut(E),
     ) -> usize {
-        let Some(segment) = self.segment_mut(hash) else { return 0 };
+        let Some(segment) = self.segment_mut(hash) else {
+            return 0;
+        };
         let before = segment.len();
         segment.sweep(hasher, judge, removed);
         before - segment.len()
@@ -295,7 +317,11 @@ impl<E: ThinElement> Table<E> {
             let span = segment.span();
             let width = 1 << (self.depth - span.depth);
             assert_eq!(span.segment, index, "T2: a segment knows its own index");
-            assert_eq!(self.slot_index(segment.start()), covered, "T1: ranges follow each other");
+            assert_eq!(
+                self.slot_index(segment.start()),
+                covered,
+                "T1: ranges follow each other"
+            );
             for slot in &self.slots[covered..covered + width] {
                 assert!(*slot == span, "T2: a slot is a copy of its segment's span");
             }
@@ -304,9 +330,16 @@ impl<E: ThinElement> Table<E> {
             seen += 1;
         }
         assert_eq!(seen, self.segments.len(), "T1: every segment is in the directory");
-        let deepest = self.segments.iter().filter(|s| s.span().depth == self.depth).count();
+        let deepest = self
+            .segments
+            .iter()
+            .filter(|s| s.span().depth == self.depth)
+            .count();
         assert_eq!(deepest, self.deepest as usize, "T3");
-        assert!(deepest > 0 || self.segments.is_empty(), "T3: the directory is no longer than needed");
+        assert!(
+            deepest > 0 || self.segments.is_empty(),
+            "T3: the directory is no longer than needed"
+        );
         let buckets: usize = self.segments.iter().map(|s| s.span().bucket_count()).sum();
         assert_eq!(buckets, self.bucket_count, "buckets are counted");
     }
