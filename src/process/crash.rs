@@ -260,7 +260,7 @@ impl<'a> PanicFacts<'a> {
             .location()
             .map_or(("?", 0), |place| (place.file(), place.line()));
         Self {
-            message: panic.payload_as_str().unwrap_or("(no message)"),
+            message: payload_text(panic).unwrap_or("(no message)"),
             file,
             line,
         }
@@ -271,6 +271,13 @@ impl<'a> PanicFacts<'a> {
         let claim = self.message.strip_prefix("assertion ")?;
         Some(claim.strip_prefix("failed: ").unwrap_or(claim))
     }
+}
+
+/// What `panic!` was given: a literal, or formatted text.
+fn payload_text<'a>(panic: &'a PanicHookInfo<'_>) -> Option<&'a str> {
+    let payload = panic.payload();
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 /// The lines that say what happened, in Redis's words for a failed assertion or a panic.

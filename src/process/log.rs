@@ -454,7 +454,10 @@ impl StackText {
 impl Write for StackText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.bytes.len() - self.len;
-        let taken = &text.as_bytes()[..text.floor_char_boundary(room.min(text.len()))];
+        let cut = (0..=room.min(text.len()))
+            .rev()
+            .find(|&end| text.is_char_boundary(end));
+        let taken = &text.as_bytes()[..cut.unwrap_or(0)];
         self.bytes[self.len..self.len + taken.len()].copy_from_slice(taken);
         self.len += taken.len();
         Ok(())

@@ -14,7 +14,7 @@
 //! Not here: what stopping means (`shutdown-on-sigterm`, saving, waiting for replicas); the executor decides.
 
 use super::{log, trap};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed};
@@ -121,18 +121,6 @@ impl Shutdown {
             Woken::Idle(_) => Err(io::Error::from(io::ErrorKind::NotConnected)),
         }
     }
-
-    /// The same without a runtime: whether a byte has come, and which request with it.
-    pub fn try_recv(&mut self) -> Option<ShutdownSignal> {
-        match &mut self.woken {
-            Woken::Idle(socket) => {
-                let mut bytes = [0; 64];
-                socket.read(&mut bytes).ok()?;
-            }
-            Woken::Registered(socket) => drain(socket),
-        }
-        requested()
-    }
 }
 
 fn drain(socket: &tokio::net::UnixStream) {
@@ -206,7 +194,7 @@ mod tests {
     fn a_request_wakes_whoever_waits() {
         let victim = Victim::run("process::signals::tests::a_request_wakes_whoever_waits", || {
             let mut shutdown = install().unwrap();
-            assert_eq!(shutdown.try_recv(), None);
+            assert_eq!(requested(), None);
             raise(libc::SIGHUP);
             raise(libc::SIGPIPE);
             raise(libc::SIGTERM);
