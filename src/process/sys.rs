@@ -1,0 +1,209 @@
+//! The few system calls of this room that Rust cannot vouch for: the zone offset, `fork`, the argument memory.
+//!
+//! ```text
+//! stack top, low to high:  arg_start .. argv strings .. arg_end = env_start .. environ strings .. env_end
+//!                          `------------------------ TitleArea ------------------------------'
+//! ```
+//!
+//! Invariants:
+//! - I1 `localtime_r` writes only the `tm` it is given; it is called with a live one.
+//! - I2 `fork` and changes of the environment happen while the process has one thread, which is checked, not assumed:
+//!   then no lock is held by a thread that does not exist in the child, and nobody reads `environ` meanwhile.
+//! - I3 The title area is what `/proc/self/stat` calls this process's arguments and environment: mapped, writable, and
+//!   owned by nothing in Rust. It reaches into the environment only after every variable has been copied to the heap.
+//! - I4 Only the holder of the one `TitleArea` writes there, the last byte stays NUL, and whoever still reads an old
+//!   `argv` string finds text that ends.
+//!
+//! Costs: all of it at start, but for the title, which is a copy of its bytes.
+//!
+//! Not here: signal handlers, which are `trap`'s.
+#![expect(
+    unsafe_code,
+    reason = "localtime_r, fork, environ and argv have no safe interface"
+)]
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+
+/// Seconds east of UTC in the local zone at `unix_seconds`; 0 when the system cannot tell.
+pub(super) fn utc_offset_seconds(unix_seconds: i64) -> i64 {
+    let mut fields = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: I1: both pointers are to live locals, and all-zero is a valid `tm` should the call fail.
+    let fields = unsafe {
+        libc::localtime_r(&unix_seconds, fields.as_mut_ptr());
+        fields.assume_init()
+    };
+    fields.tm_gmtoff
+}
+
+/// The side of a fork this process woke up on.
+pub(super) enum Forked {
+    Parent,
+    Child,
+}
+
+/// Forks a process that has no other threads.
+///
+/// Errors: `Other` when there are threads (a child would inherit their locks but not them), else what `fork` says.
+pub(super) fn fork_alone() -> io::Result<Forked> {
+    require_one_thread()?;
+    // SAFETY: I2: just checked.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        _ => Ok(Forked::Parent),
+    }
+}
+
+/// Removes a variable from the environment, so that no child inherits it.
+///
+/// Errors: `Other` when the process has other threads.
+pub(super) fn forget_variable(name: &str) -> io::Result<()> {
+    require_one_thread()?;
+    // SAFETY: I2: just checked.
+    unsafe { std::env::remove_var(name) };
+    Ok(())
+}
+
+fn require_one_thread() -> io::Result<()> {
+    match std::fs::read_dir("/proc/self/task")?.count() {
+        1 => Ok(()),
+        count => Err(io::Error::other(format!(
+            "the process already has {count} threads"
+        ))),
+    }
+}
+
+/// The memory `ps` shows as the command line of this process.
+pub(super) struct TitleArea {
+    start: usize,
+    len: usize,
+}
+
+impl TitleArea {
+    /// Finds the area and moves the environment out of it. Call once, before threads start.
+    ///
+    /// When a variable cannot be moved, the area is the arguments alone and long titles are cut.
+    ///
+    /// Errors: no readable `/proc/self/stat`, or other threads running.
+    pub fn claim() -> io::Result<Self> {
+        require_one_thread()?;
+        let stat = std::fs::read_to_string("/proc/self/stat")?;
+        let bounds = AreaBounds::parse(&stat).ok_or_else(|| io::Error::other("no argument addresses"))?;
+        let end = if bounds.contiguous() && move_environment() {
+            bounds.env_end
+        } else {
+            bounds.arg_end
+        };
+        Ok(Self {
+            start: bounds.arg_start,
+            len: end - bounds.arg_start,
+        })
+    }
+
+    /// The longest title that fits, in bytes.
+    pub fn title_bytes_max(&self) -> usize {
+        self.len - 1
+    }
+
+    /// Shows `title`, cut to the room there is. O(area).
+    pub fn write(&mut self, title: &[u8]) {
+        let shown = title.len().min(self.title_bytes_max());
+        let area = std::ptr::with_exposed_provenance_mut::<u8>(self.start);
+        // SAFETY: I3, I4: the area is `len` writable bytes, `&mut self` is its only writer, and `shown < len`.
+        unsafe {
+            std::ptr::write_bytes(area, 0, self.len);
+            std::ptr::copy_nonoverlapping(title.as_ptr(), area, shown);
+        }
+    }
+}
+
+/// Points every variable of the environment at a copy on the heap; whether that worked for all of them.
+///
+/// `setenv` replaces the first entry of a name, so a doubled name, or one `setenv` refuses, leaves a string behind.
+fn move_environment() -> bool {
+    let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let names: HashSet<&OsString> = variables.iter().map(|(name, _)| name).collect();
+    let settable = |name: &&OsString| !name.is_empty() && !name.as_bytes().contains(&b'=');
+    if names.len() != variables.len() || !names.iter().all(settable) {
+        return false;
+    }
+    for (name, value) in &variables {
+        // SAFETY: I2: `claim` checked that no other thread runs.
+        unsafe { std::env::set_var(name, value) };
+    }
+    true
+}
+
+/// The addresses in fields 48 to 51 of `/proc/self/stat`.
+#[derive(Debug, PartialEq, Eq)]
+struct AreaBounds {
+    arg_start: usize,
+    arg_end: usize,
+    env_start: usize,
+    env_end: usize,
+}
+
+impl AreaBounds {
+    /// Field 2 is the program name in parentheses, and may hold spaces and parentheses itself: count from its end.
+    fn parse(stat: &str) -> Option<Self> {
+        let fields = &stat[stat.rfind(')')? + 1..];
+        let mut addresses = fields
+            .split_ascii_whitespace()
+            .skip(48 - 3)
+            .map(|field| field.parse().ok());
+        let mut next = || addresses.next().flatten();
+        let bounds = Self {
+            arg_start: next()?,
+            arg_end: next()?,
+            env_start: next()?,
+            env_end: next()?,
+        };
+        (bounds.arg_start != 0 && bounds.arg_start < bounds.arg_end).then_some(bounds)
+    }
+
+    fn contiguous(&self) -> bool {
+        self.env_start == self.arg_end && self.env_start < self.env_end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_behind_any_program_name() {
+        let fields: Vec<String> = (3..=52).map(|field| (field * 1000).to_string()).collect();
+        let stat = format!("1 (a) b (c) {}", fields.join(" "));
+        let found = AreaBounds::parse(&stat).unwrap();
+        let expected = AreaBounds {
+            arg_start: 48_000,
+            arg_end: 49_000,
+            env_start: 50_000,
+            env_end: 51_000,
+        };
+        assert_eq!(found, expected);
+        assert!(!found.contiguous());
+        assert_eq!(AreaBounds::parse("1 (a) S 1 2 3"), None);
+        assert_eq!(AreaBounds::parse(""), None);
+    }
+
+    #[test]
+    fn the_own_stat_line_parses() {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        assert!(AreaBounds::parse(&stat).unwrap().contiguous());
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        std::thread::scope(|scope| {
+            let (done, wait) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || wait.recv());
+            assert!(fork_alone().is_err());
+            assert!(TitleArea::claim().is_err());
+            drop(done);
+        });
+    }
+}
