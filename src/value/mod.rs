@@ -5,6 +5,7 @@
 pub mod bitfield;
 pub mod bits;
 pub mod lcs;
+pub mod range;
 pub mod string;
 
 /// A value too big or too structured to live inside its key's entry.
