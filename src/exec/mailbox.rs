@@ -149,6 +149,20 @@ impl Outbox {
     }
 }
 
+impl Outbox {
+    /// Whether the connection must close; if not, `cx` is woken when anything comes.
+    pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slot = self.slot();
+        if slot.close {
+            return Poll::Ready(());
+        }
+        if !slot.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
 #[inline]
 fn wake(mut slot: MutexGuard<'_, Slot>) {
     let waker = slot.waker.take();

@@ -1,0 +1,249 @@
+//! A connection: read, parse, hand over, write, again.
+//!
+//! ```text
+//!   idle (no batch) ──readable──> read ──> parse ──commands──> mailbox ──> replies ──> write ──┐
+//!      ^   ^──pushes: write                  └──nothing whole yet──> read more                 │
+//!      └───────────────────────────── nothing left over ───────────────────────────────────────┘
+//! ```
+//!
+//! At most one batch is under way, so a client that does not read its replies is not read from either.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc::Sender;
+
+use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use crate::resp::{Batch, Parsed, Parser};
+use crate::session::SessionId;
+
+use super::limits::SharedLimits;
+use super::pool;
+use super::stream::Stream;
+
+/// Least room for a read.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What a connection is told at birth.
+pub struct Birth {
+    /// Its socket.
+    pub stream: Stream,
+    /// Peer's address.
+    pub addr: String,
+    /// Own address.
+    pub laddr: String,
+    /// Whether the peer is this machine.
+    pub local: bool,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The peer or the server closed it.
+    Closed,
+    /// The socket failed.
+    Broken,
+}
+
+impl From<io::Error> for End {
+    fn from(_: io::Error) -> End {
+        End::Broken
+    }
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
+    let outbox = Outbox::new(lane);
+    let new = NewClient {
+        addr: birth.addr,
+        laddr: birth.laddr,
+        fd: birth.stream.fd(),
+        unix: matches!(birth.stream, Stream::Unix(_)),
+        local: birth.local,
+        outbox: Arc::clone(&outbox),
+        batch: pool::take(),
+    };
+    let mut conn = Conn {
+        stream: birth.stream,
+        parser: Parser::new(),
+        outbox,
+        mail,
+        limits,
+        session: SessionId { slot: u32::MAX, client: 0 },
+        authenticated: false,
+    };
+    if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok() {
+        let _ = conn.run().await;
+    }
+    if conn.outbox.session().is_some() {
+        let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
+    }
+}
+
+struct Conn {
+    stream: Stream,
+    parser: Parser,
+    outbox: Arc<Outbox>,
+    mail: Sender<Mail>,
+    limits: Arc<SharedLimits>,
+    session: SessionId,
+    authenticated: bool,
+}
+
+impl Conn {
+    async fn run(&mut self) -> Result<(), End> {
+        let greeting = self.returned().await?;
+        if let Some(session) = self.outbox.session() {
+            self.session = session;
+        }
+        let batch = self.write_replies(greeting).await?;
+        pool::put(batch);
+        loop {
+            self.idle().await?;
+            self.busy().await?;
+        }
+    }
+
+    /// Waits for input; writes pushes meanwhile.
+    async fn idle(&mut self) -> Result<(), End> {
+        loop {
+            let Conn { stream, outbox, .. } = self;
+            let delivery = tokio::select! {
+                biased;
+                delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
+                readable = stream.readable() => {
+                    readable?;
+                    return Ok(());
+                }
+            };
+            match delivery {
+                Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Batch(_) => unreachable!("an idle connection has no batch under way"),
+                Delivery::Close => return Err(End::Closed),
+            }
+        }
+    }
+
+    /// Reads and serves until nothing is left over.
+    async fn busy(&mut self) -> Result<(), End> {
+        let mut batch = pool::take();
+        let mut more = self.read(&mut batch).await?;
+        loop {
+            let parsed = self.parser.parse(&mut batch, &self.limits.parser(self.authenticated));
+            if matches!(parsed, Parsed::Overflow) {
+                self.limits.query_overflows.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!("Closing client that reached max query buffer length");
+                return Err(End::Closed);
+            }
+            if batch.command_count() > 0 || batch.error.is_some() {
+                batch = self.exchange(batch).await?;
+                self.parser.recycle(&mut batch);
+            }
+            let full = matches!(parsed, Parsed::Full);
+            if !full && batch.is_unused() && !more {
+                pool::put(batch);
+                return Ok(());
+            }
+            if !full {
+                more = self.read(&mut batch).await?;
+            }
+        }
+    }
+
+    /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
+    async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
+        let target = self.parser.read_target(batch);
+        if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
+            target.buf.reserve(target.limit.min(READ_BYTES));
+        }
+        let room = target.limit.min(target.buf.capacity() - target.buf.len());
+        let Conn { stream, outbox, .. } = self;
+        let read = tokio::select! {
+            biased;
+            read = stream.read(target.buf, room) => read?,
+            () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
+        };
+        if read == 0 {
+            return Err(End::Closed);
+        }
+        self.limits.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
+        self.limits.reads.fetch_add(1, Ordering::Relaxed);
+        Ok(read == room)
+    }
+
+    /// Has the batch executed, all of it, and its replies written.
+    async fn exchange(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
+        loop {
+            self.send(batch).await?;
+            let back = self.returned().await?;
+            batch = self.write_replies(back).await?;
+            if batch.next >= batch.command_count() && batch.error.is_none() {
+                return Ok(batch);
+            }
+        }
+    }
+
+    #[inline]
+    async fn send(&mut self, batch: Box<Batch>) -> Result<(), End> {
+        use tokio::sync::mpsc::error::TrySendError;
+        match self.mail.try_send(Mail::Batch(self.session, batch)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(mail)) => self.mail.send(mail).await.map_err(|_| End::Closed),
+            Err(TrySendError::Closed(_)) => Err(End::Closed),
+        }
+    }
+
+    /// Waits for the batch under way; pushes that come first are written first.
+    async fn returned(&mut self) -> Result<Box<Batch>, End> {
+        loop {
+            match poll_fn(|cx| self.outbox.poll(cx)).await {
+                Delivery::Batch(batch) => {
+                    self.authenticated = batch.authenticated;
+                    return Ok(batch);
+                }
+                Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Close => return Err(End::Closed),
+            }
+        }
+    }
+
+    async fn write_pushes(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.write(bytes).await?;
+        self.outbox.pushes_written();
+        Ok(())
+    }
+
+    /// Writes the batch's replies; an error when the connection is to close after them.
+    #[inline]
+    async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
+        if !batch.reply.is_empty() {
+            self.write(&batch.reply).await?;
+            batch.reply.clear();
+        }
+        if batch.close { Err(End::Closed) } else { Ok(batch) }
+    }
+
+    #[inline]
+    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        self.limits.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        loop {
+            self.limits.writes.fetch_add(1, Ordering::Relaxed);
+            match self.stream.try_write(bytes) {
+                Ok(written) if written == bytes.len() => return Ok(()),
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_writable().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits for room in the socket, unless the executor closes the client meanwhile.
+    async fn wait_writable(&mut self) -> Result<(), End> {
+        let Conn { stream, outbox, .. } = self;
+        tokio::select! {
+            writable = stream.writable() => Ok(writable?),
+            () = poll_fn(|cx| outbox.poll_close(cx)) => Err(End::Closed),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Limits every connection keeps, shared so that CONFIG SET reaches those already open.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::config::Config;
+use crate::resp::Limits;
+
+/// Most commands a batch carries: what one connection may make others wait for.
+const COMMANDS_MAX: usize = 1024;
+
+/// Limits of all connections.
+#[derive(Debug, Default)]
+pub struct SharedLimits {
+    bulk_len_max: AtomicU64,
+    query_buffer_max: AtomicU64,
+    /// Bytes read from and written to sockets, for INFO: added to once per batch.
+    pub bytes_in: AtomicU64,
+    /// See `bytes_in`.
+    pub bytes_out: AtomicU64,
+    /// Reads and writes done.
+    pub reads: AtomicU64,
+    /// See `reads`.
+    pub writes: AtomicU64,
+    /// Connections cut off by `client-query-buffer-limit`.
+    pub query_overflows: AtomicUsize,
+}
+
+impl SharedLimits {
+    /// Takes the limits from the configuration.
+    pub fn apply(&self, config: &Config) {
+        self.bulk_len_max.store(config.int("proto-max-bulk-len") as u64, Ordering::Relaxed);
+        self.query_buffer_max.store(config.int("client-query-buffer-limit") as u64, Ordering::Relaxed);
+    }
+
+    /// The parser's limits as they stand now.
+    #[inline]
+    pub fn parser(&self, authenticated: bool) -> Limits {
+        Limits {
+            bulk_len_max: self.bulk_len_max.load(Ordering::Relaxed) as usize,
+            query_buffer_max: self.query_buffer_max.load(Ordering::Relaxed) as usize,
+            authenticated,
+            commands_max: COMMANDS_MAX,
+            ..Limits::default()
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Batches between two uses, one pool per I/O thread: idle connections hold none.
+
+use std::cell::RefCell;
+
+use crate::resp::Batch;
+
+/// Batches kept; more are freed.
+const KEPT_MAX: usize = 256;
+
+thread_local! {
+    static POOL: RefCell<Vec<Box<Batch>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// An empty batch.
+pub fn take() -> Box<Batch> {
+    POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+/// Gives a batch back.
+pub fn put(mut batch: Box<Batch>) {
+    batch.reset();
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < KEPT_MAX {
+            pool.push(batch);
+        }
+    });
+}

@@ -1,0 +1,65 @@
+//! A client's socket, TCP or unix, with the few calls a connection needs.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// Unix.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// The descriptor.
+    pub fn fd(&self) -> RawFd {
+        match self {
+            Stream::Tcp(stream) => stream.as_raw_fd(),
+            Stream::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
+    /// Waits until there is something to read, or the end.
+    #[inline]
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.readable().await,
+            Stream::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    /// Waits until something can be written.
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(stream) => stream.writable().await,
+            Stream::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Reads up to `limit` bytes onto the end of `buffer`; 0 at the end of the stream. Waits if there is nothing.
+    ///
+    /// A read that fills less than it was offered also clears the socket's readiness, so the next wait costs no
+    /// read that only finds nothing.
+    #[inline]
+    pub async fn read(&mut self, buffer: &mut Vec<u8>, limit: usize) -> io::Result<usize> {
+        use bytes::BufMut;
+        let mut target = buffer.limit(limit);
+        match self {
+            Stream::Tcp(stream) => stream.read_buf(&mut target).await,
+            Stream::Unix(stream) => stream.read_buf(&mut target).await,
+        }
+    }
+
+    /// Writes what the socket takes now.
+    #[inline]
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.try_write(bytes),
+            Stream::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+}
