@@ -38,7 +38,10 @@ pub struct CommandStats {
 impl CommandStats {
     /// Rows for the ids `0..command_count`, with `latency-tracking` on.
     pub fn new(command_count: usize) -> Self {
-        Self { rows: vec![Row::default(); command_count], latency_tracking: true }
+        Self {
+            rows: vec![Row::default(); command_count],
+            latency_tracking: true,
+        }
     }
 
     /// Counts a call that ran for `duration_ns`. Panics on an id beyond the table, as do all methods taking one.
@@ -191,7 +194,10 @@ mod tests {
         let mut stats = CommandStats::new(3);
         stats.record(2, 10_000);
         stats.record_failed(2);
-        assert!(commandstats(&stats).ends_with("calls=1,usec=10,usec_per_call=10.00,rejected_calls=0,failed_calls=1\r\n"));
+        assert!(
+            commandstats(&stats)
+                .ends_with("calls=1,usec=10,usec_per_call=10.00,rejected_calls=0,failed_calls=1\r\n")
+        );
     }
 
     #[test]
@@ -199,7 +205,10 @@ mod tests {
         let mut stats = CommandStats::new(3);
         stats.record(0, 1_000);
         let line = latencystats(&stats, &[0.0, 50.0, 99.9, 100.0]);
-        assert_eq!(line, "latency_percentiles_usec_get:p0=1.000,p50=1.003,p99.9=1.003,p100=1.003\r\n");
+        assert_eq!(
+            line,
+            "latency_percentiles_usec_get:p0=1.000,p50=1.003,p99.9=1.003,p100=1.003\r\n"
+        );
     }
 
     #[test]

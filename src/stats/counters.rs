@@ -11,7 +11,10 @@ use super::rates::RateMeter;
 
 /// Totals since the start or the last reset.
 #[derive(Debug, Default, Clone)]
-#[expect(missing_docs, reason = "each is the INFO field of its name; the ones that need words have them")]
+#[expect(
+    missing_docs,
+    reason = "each is the INFO field of its name; the ones that need words have them"
+)]
 pub struct Counters {
     pub total_connections_received: u64,
     pub total_commands_processed: u64,
@@ -105,7 +108,10 @@ pub struct AclDenied {
 
 /// What INFO stats shows beside totals; gathered from its owners when the section is written.
 #[derive(Debug, Default, Clone, Copy)]
-#[expect(missing_docs, reason = "each is the INFO field of its name; times carry their unit")]
+#[expect(
+    missing_docs,
+    reason = "each is the INFO field of its name; times carry their unit"
+)]
 pub struct Gauges {
     /// How long eviction has been failing to get under the limit, if it is now.
     pub current_eviction_exceeded_us: u64,
@@ -124,7 +130,10 @@ pub struct Gauges {
 impl Counters {
     /// Back to zero (CONFIG RESETSTAT), except for ACL refusals. Reset the `Rates` with it.
     pub fn reset(&mut self) {
-        *self = Self { acl_denied: self.acl_denied, ..Self::default() };
+        *self = Self {
+            acl_denied: self.acl_denied,
+            ..Self::default()
+        };
     }
 
     /// Bytes received over all connections.
@@ -156,10 +165,22 @@ impl Counters {
             .field("total_net_output_bytes", self.total_net_output_bytes())
             .field("total_net_repl_input_bytes", self.net_repl_input_bytes)
             .field("total_net_repl_output_bytes", self.net_repl_output_bytes)
-            .field("instantaneous_input_kbps", two_decimals(rates.net_input.kilo_rate()))
-            .field("instantaneous_output_kbps", two_decimals(rates.net_output.kilo_rate()))
-            .field("instantaneous_input_repl_kbps", two_decimals(rates.net_repl_input.kilo_rate()))
-            .field("instantaneous_output_repl_kbps", two_decimals(rates.net_repl_output.kilo_rate()))
+            .field(
+                "instantaneous_input_kbps",
+                two_decimals(rates.net_input.kilo_rate()),
+            )
+            .field(
+                "instantaneous_output_kbps",
+                two_decimals(rates.net_output.kilo_rate()),
+            )
+            .field(
+                "instantaneous_input_repl_kbps",
+                two_decimals(rates.net_repl_input.kilo_rate()),
+            )
+            .field(
+                "instantaneous_output_repl_kbps",
+                two_decimals(rates.net_repl_output.kilo_rate()),
+            )
             .field("rejected_connections", self.rejected_connections)
             .field("sync_full", self.sync_full)
             .field("sync_partial_ok", self.sync_partial_ok)
@@ -170,14 +191,23 @@ impl Counters {
         let exceeded_us = self.eviction_exceeded_us + gauges.current_eviction_exceeded_us;
         info.field("expired_subkeys", self.expired_subkeys)
             .field("expired_keys", self.expired_keys)
-            .field("expired_stale_perc", two_decimals(self.expired_stale_share * 100.0))
-            .field("expired_time_cap_reached_count", self.expired_time_cap_reached_count)
+            .field(
+                "expired_stale_perc",
+                two_decimals(self.expired_stale_share * 100.0),
+            )
+            .field(
+                "expired_time_cap_reached_count",
+                self.expired_time_cap_reached_count,
+            )
             .field("expire_cycle_cpu_milliseconds", self.expire_cycle_us / 1000)
             .field("evicted_keys", self.evicted_keys)
             .field("evicted_clients", self.evicted_clients)
             .field("evicted_scripts", self.evicted_scripts)
             .field("total_eviction_exceeded_time", exceeded_us / 1000)
-            .field("current_eviction_exceeded_time", gauges.current_eviction_exceeded_us / 1000)
+            .field(
+                "current_eviction_exceeded_time",
+                gauges.current_eviction_exceeded_us / 1000,
+            )
             .field("keyspace_hits", self.keyspace_hits)
             .field("keyspace_misses", self.keyspace_misses)
             .field("pubsub_channels", gauges.pubsub_channels)
@@ -196,7 +226,10 @@ impl Counters {
             .field("active_defrag_key_hits", self.active_defrag_key_hits)
             .field("active_defrag_key_misses", self.active_defrag_key_misses)
             .field("total_active_defrag_time", defrag_us / 1000)
-            .field("current_active_defrag_time", gauges.current_active_defrag_us / 1000)
+            .field(
+                "current_active_defrag_time",
+                gauges.current_active_defrag_us / 1000,
+            )
             .field("tracking_total_keys", gauges.tracking_total_keys)
             .field("tracking_total_items", gauges.tracking_total_items)
             .field("tracking_total_prefixes", gauges.tracking_total_prefixes);
@@ -277,7 +310,8 @@ impl Rates {
         per_second(&mut self.net_repl_input, counters.net_repl_input_bytes);
         per_second(&mut self.net_repl_output, counters.net_repl_output_bytes);
         per_second(&mut self.loop_cycles, counters.event_loop.cycles);
-        self.loop_busy_us.sample(counters.event_loop.busy_us, counters.event_loop.cycles, 1);
+        self.loop_busy_us
+            .sample(counters.event_loop.busy_us, counters.event_loop.cycles, 1);
     }
 
     /// Commands per second, averaged over the last 1.6 s.
@@ -306,13 +340,19 @@ mod tests {
     }
 
     fn field<'a>(text: &'a str, name: &str) -> &'a str {
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap_or_else(|| panic!("no field {name}"))
     }
 
     #[test]
     fn reset_spares_only_acl_refusals() {
-        let mut counters = Counters { keyspace_hits: 5, lazyfreed_objects: 7, ..Counters::default() };
+        let mut counters = Counters {
+            keyspace_hits: 5,
+            lazyfreed_objects: 7,
+            ..Counters::default()
+        };
         counters.acl_denied.auth = 3;
         counters.event_loop.record_cycle(10, 2);
         counters.reset();
@@ -323,7 +363,11 @@ mod tests {
 
     #[test]
     fn replication_traffic_is_part_of_the_totals() {
-        let counters = Counters { net_input_bytes: 10, net_repl_input_bytes: 5, ..Counters::default() };
+        let counters = Counters {
+            net_input_bytes: 10,
+            net_repl_input_bytes: 5,
+            ..Counters::default()
+        };
         let text = stats(&counters, &Rates::default(), &Gauges::default());
         assert_eq!(field(&text, "total_net_input_bytes"), "15");
         assert_eq!(field(&text, "total_net_repl_input_bytes"), "5");
@@ -349,8 +393,15 @@ mod tests {
 
     #[test]
     fn times_are_printed_in_the_units_of_info() {
-        let counters = Counters { expire_cycle_us: 2_999, expired_stale_share: 0.25, ..Counters::default() };
-        let gauges = Gauges { current_eviction_exceeded_us: 4_000, ..Gauges::default() };
+        let counters = Counters {
+            expire_cycle_us: 2_999,
+            expired_stale_share: 0.25,
+            ..Counters::default()
+        };
+        let gauges = Gauges {
+            current_eviction_exceeded_us: 4_000,
+            ..Gauges::default()
+        };
         let text = stats(&counters, &Rates::default(), &gauges);
         assert_eq!(field(&text, "expire_cycle_cpu_milliseconds"), "2");
         assert_eq!(field(&text, "expired_stale_perc"), "25.00");
@@ -360,7 +411,11 @@ mod tests {
     #[test]
     fn no_field_is_printed_twice_and_the_ends_are_in_place() {
         let text = stats(&Counters::default(), &Rates::default(), &Gauges::default());
-        let mut names: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(':').next()).collect();
+        let mut names: Vec<&str> = text
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split(':').next())
+            .collect();
         assert_eq!(names.first(), Some(&"total_connections_received"));
         assert_eq!(names.last(), Some(&"acl_access_denied_channel"));
         assert_eq!(names.len(), 63);

@@ -72,14 +72,18 @@ impl ErrorStats {
         let dropped = std::mem::take(&mut self.counts);
         self.disabled = true;
         self.counts.insert(DISABLED_CODE.into(), 1);
-        Overflow { codes: dropped.into_keys().collect() }
+        Overflow {
+            codes: dropped.into_keys().collect(),
+        }
     }
 }
 
 /// The code of an error reply: the word between `-` and the first space. `ERR` when the text does not start with
 /// `-` or its first word does not end early enough to be a code.
 pub fn error_code(reply: &[u8]) -> &[u8] {
-    let Some(text) = reply.strip_prefix(b"-") else { return DEFAULT_CODE };
+    let Some(text) = reply.strip_prefix(b"-") else {
+        return DEFAULT_CODE;
+    };
     let searched = &text[..text.len().min(CODE_SEARCH_BYTES - 1)];
     memchr::memchr(b' ', searched).map_or(DEFAULT_CODE, |end| &text[..end])
 }
@@ -106,7 +110,10 @@ mod tests {
         for code in ["WRONGTYPE", "ERR", "NOPERM", "ERR"] {
             stats.record(code.as_bytes());
         }
-        assert_eq!(lines(&stats), "errorstat_ERR:count=2\r\nerrorstat_NOPERM:count=1\r\nerrorstat_WRONGTYPE:count=1\r\n");
+        assert_eq!(
+            lines(&stats),
+            "errorstat_ERR:count=2\r\nerrorstat_NOPERM:count=1\r\nerrorstat_WRONGTYPE:count=1\r\n"
+        );
     }
 
     #[test]

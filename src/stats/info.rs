@@ -90,7 +90,9 @@ impl Sections {
     }
 
     fn named(name: &[u8]) -> Self {
-        let known = NAMES.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+        let known = NAMES
+            .iter()
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
         known.map_or(Self::empty(), |(_, sections)| *sections)
     }
 }
@@ -153,7 +155,11 @@ pub fn safe_name(name: &[u8]) -> Cow<'_, [u8]> {
     if !name.iter().any(breaks) {
         return Cow::Borrowed(name);
     }
-    Cow::Owned(name.iter().map(|byte| if breaks(byte) { b'_' } else { *byte }).collect())
+    Cow::Owned(
+        name.iter()
+            .map(|byte| if breaks(byte) { b'_' } else { *byte })
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -167,10 +173,13 @@ mod tests {
     #[test]
     fn sections_are_parted_by_one_blank_line() {
         let mut info = InfoWriter::new();
-        info.section("Server").field("redis_version", "7.4.1").field("hz", 10);
+        info.section("Server")
+            .field("redis_version", "7.4.1")
+            .field("hz", 10);
         info.section("Modules");
         info.section("CPU").field_bytes("path", b"/a\xff");
-        let expected = b"# Server\r\nredis_version:7.4.1\r\nhz:10\r\n\r\n# Modules\r\n\r\n# CPU\r\npath:/a\xff\r\n";
+        let expected =
+            b"# Server\r\nredis_version:7.4.1\r\nhz:10\r\n\r\n# Modules\r\n\r\n# CPU\r\npath:/a\xff\r\n";
         assert_eq!(info.finish(), expected);
     }
 
@@ -178,13 +187,18 @@ mod tests {
     fn no_names_mean_the_default_sections() {
         assert_eq!(parse(&[]), Sections::DEFAULT);
         assert_eq!(parse(&["DEFAULT"]), Sections::DEFAULT);
-        assert!(!Sections::DEFAULT.intersects(Sections::COMMANDSTATS | Sections::LATENCYSTATS | Sections::DEBUG));
+        assert!(
+            !Sections::DEFAULT.intersects(Sections::COMMANDSTATS | Sections::LATENCYSTATS | Sections::DEBUG)
+        );
         assert!(Sections::DEFAULT.contains(Sections::ERRORSTATS | Sections::MODULES | Sections::KEYSPACE));
     }
 
     #[test]
     fn names_add_up_in_any_case_and_unknown_ones_are_ignored() {
-        assert_eq!(parse(&["cpu", "commandSTATS", "sentinel"]), Sections::CPU | Sections::COMMANDSTATS);
+        assert_eq!(
+            parse(&["cpu", "commandSTATS", "sentinel"]),
+            Sections::CPU | Sections::COMMANDSTATS
+        );
         assert_eq!(parse(&["cpu", "default"]), Sections::DEFAULT);
         assert_eq!(parse(&["sentinel"]), Sections::empty());
         assert_eq!(parse(&["module_list"]), Sections::MODULES);
@@ -198,9 +212,15 @@ mod tests {
 
     #[test]
     fn every_section_has_a_name_and_bits_stand_in_print_order() {
-        let named = NAMES.iter().fold(Sections::empty(), |sum, (_, section)| sum | *section);
+        let named = NAMES
+            .iter()
+            .fold(Sections::empty(), |sum, (_, section)| sum | *section);
         assert_eq!(named, Sections::all());
-        let single: Vec<u16> = NAMES.iter().map(|row| row.1.bits()).filter(|bits| bits.is_power_of_two()).collect();
+        let single: Vec<u16> = NAMES
+            .iter()
+            .map(|row| row.1.bits())
+            .filter(|bits| bits.is_power_of_two())
+            .collect();
         assert!(single.is_sorted());
     }
 

@@ -16,14 +16,14 @@
 
 pub mod commandstats;
 pub mod counters;
-//pub mod cpu;
+pub mod cpu;
 pub mod errorstats;
 pub mod histogram;
 pub mod info;
-//mod jemalloc;
-//pub mod latency;
-//pub mod latency_doctor;
-//pub mod memory;
+mod jemalloc;
+pub mod latency;
+pub mod latency_doctor;
+pub mod memory;
 pub mod rates;
 pub mod slowlog;
-//pub mod sparkline;
+pub mod sparkline;

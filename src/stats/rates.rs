@@ -20,7 +20,9 @@ impl RateMeter {
     pub fn sample(&mut self, total: u64, base: u64, factor: u64) {
         if let Some((last_total, last_base)) = self.last {
             let grown = u128::from(total.saturating_sub(last_total)) * u128::from(factor);
-            let quotient = grown.checked_div(u128::from(base.saturating_sub(last_base))).unwrap_or(0);
+            let quotient = grown
+                .checked_div(u128::from(base.saturating_sub(last_base)))
+                .unwrap_or(0);
             self.samples[self.next] = u64::try_from(quotient).unwrap_or(u64::MAX);
             self.next = (self.next + 1) % SAMPLES;
         }

@@ -57,7 +57,12 @@ impl Default for SlowLog {
 impl SlowLog {
     /// An empty log with `slowlog-log-slower-than` (negative: off) and `slowlog-max-len` (0: off).
     pub fn new(slower_than_us: i64, len_max: usize) -> Self {
-        Self { entries: VecDeque::new(), next_id: 0, slower_than_us, len_max }
+        Self {
+            entries: VecDeque::new(),
+            next_id: 0,
+            slower_than_us,
+            len_max,
+        }
     }
 
     /// Applies both directives. Entries beyond a smaller length go, unless the log is off: then they stay to be read.
@@ -130,14 +135,20 @@ fn cut_args<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Box<[u8]>>
         return args.map(cut_arg).collect();
     }
     let mut kept: Vec<_> = args.take(ARGS_MAX - 1).map(cut_arg).collect();
-    kept.push(format!("... ({} more arguments)", count - kept.len()).into_bytes().into());
+    kept.push(
+        format!("... ({} more arguments)", count - kept.len())
+            .into_bytes()
+            .into(),
+    );
     kept
 }
 
 fn cut_arg(arg: &[u8]) -> Box<[u8]> {
     match arg.split_at_checked(ARG_BYTES_MAX) {
         None | Some((_, [])) => arg.into(),
-        Some((kept, rest)) => [kept, format!("... ({} more bytes)", rest.len()).as_bytes()].concat().into(),
+        Some((kept, rest)) => [kept, format!("... ({} more bytes)", rest.len()).as_bytes()]
+            .concat()
+            .into(),
     }
 }
 
@@ -146,7 +157,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const CLIENT: Client<'_> = Client { addr: b"127.0.0.1:5000", name: b"me" };
+    const CLIENT: Client<'_> = Client {
+        addr: b"127.0.0.1:5000",
+        name: b"me",
+    };
 
     fn push(log: &mut SlowLog, duration_us: u64, args: &[&[u8]]) {
         log.push(1_700_000_000, duration_us, args.iter().copied(), CLIENT);
@@ -162,9 +176,18 @@ mod tests {
         push(&mut log, 99, &[b"ping"]);
         push(&mut log, 100, &[b"debug", b"sleep"]);
         let entry = log.get(None).next().expect("one was slow").clone();
-        assert_eq!((log.len(), entry.id, entry.duration_us, entry.unix_s), (1, 0, 100, 1_700_000_000));
-        assert_eq!(entry.args, [Box::from(*b"debug") as Box<[u8]>, Box::from(*b"sleep")]);
-        assert_eq!((&*entry.client_addr, &*entry.client_name), (CLIENT.addr, CLIENT.name));
+        assert_eq!(
+            (log.len(), entry.id, entry.duration_us, entry.unix_s),
+            (1, 0, 100, 1_700_000_000)
+        );
+        assert_eq!(
+            entry.args,
+            [Box::from(*b"debug") as Box<[u8]>, Box::from(*b"sleep")]
+        );
+        assert_eq!(
+            (&*entry.client_addr, &*entry.client_name),
+            (CLIENT.addr, CLIENT.name)
+        );
     }
 
     #[test]
@@ -221,7 +244,10 @@ mod tests {
     #[test]
     fn a_long_argument_ends_in_a_note() {
         assert_eq!(&*cut_arg(&[b'A'; 128]), &[b'A'; 128]);
-        assert_eq!(&*cut_arg(&[b'A'; 129]), [&[b'A'; 128][..], b"... (1 more bytes)"].concat());
+        assert_eq!(
+            &*cut_arg(&[b'A'; 129]),
+            [&[b'A'; 128][..], b"... (1 more bytes)"].concat()
+        );
     }
 
     proptest! {
