@@ -1,10 +1,12 @@
 //! Calls, time and outcome per command: INFO commandstats and latencystats, LATENCY HISTOGRAM.
 //!
-//! Rows are indexed by the dense id the command table gives every command and subcommand; the names come back in
-//! from there when something is printed. A row is 48 bytes; its histogram appears with the first call recorded.
+//! Rows are indexed by the dense id the command table gives every command and subcommand; the names come back
+//! in from there when something is printed. A row is 40 bytes; its histogram appears with the first call
+//! recorded.
 //!
 //! Cost: record is two adds and the histogram's few nanoseconds.
-//! Not here: names, and the decision which command a call counts for (a blocked one counts when it is served).
+//! Not here: names, and the decision which command a call counts for (a blocked one counts when it is
+//! served).
 
 use super::histogram::Histogram;
 use super::info::InfoWriter;
@@ -44,7 +46,8 @@ impl CommandStats {
         }
     }
 
-    /// Counts a call that ran for `duration_ns`. Panics on an id beyond the table, as do all methods taking one.
+    /// Counts a call that ran for `duration_ns`. Panics on an id beyond the table, as do all methods taking
+    /// one.
     #[inline]
     pub fn record(&mut self, id: CommandId, duration_ns: u64) {
         let row = &mut self.rows[usize::from(id)];
@@ -80,7 +83,8 @@ impl CommandStats {
         self.rows.fill(Row::default());
     }
 
-    /// The LATENCY HISTOGRAM answer for a command: calls and `(us, calls up to it)`; None when it has no histogram.
+    /// The LATENCY HISTOGRAM answer for a command: calls and `(us, calls up to it)`; None when it has no
+    /// histogram.
     pub fn latency_histogram(&self, id: CommandId) -> Option<(u64, Vec<(u64, u64)>)> {
         let histogram = self.row(id).histogram.as_deref()?;
         Some((histogram.total(), histogram.cumulative_usec()))
@@ -101,8 +105,8 @@ impl CommandStats {
         }
     }
 
-    /// Writes `latency_percentiles_usec_...` lines for the commands with a histogram; nothing while tracking is
-    /// off. `percentiles` are `latency-tracking-info-percentiles`, 0 to 100.
+    /// Writes `latency_percentiles_usec_...` lines for the commands with a histogram; nothing while tracking
+    /// is off. `percentiles` are `latency-tracking-info-percentiles`, 0 to 100.
     pub fn write_latencystats<'a>(
         &self,
         info: &mut InfoWriter,

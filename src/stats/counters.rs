@@ -1,10 +1,10 @@
 //! The server's running totals, and INFO stats made from them.
 //!
-//! Plain integers that their owner bumps directly: `counters.keyspace_hits += 1`. Names are those of INFO where it
-//! shows them; times carry their unit. `CONFIG RESETSTAT` zeroes everything but what ACL refused.
+//! Plain integers that their owner bumps directly: `counters.keyspace_hits += 1`. Names are those of INFO
+//! where it shows them; times carry their unit. `CONFIG RESETSTAT` zeroes everything but what ACL refused.
 //!
-//! Not here: what is a state and not a total (clients connected, keys tracked). Those come as `Gauges` when the
-//! section is written.
+//! Not here: what is a state and not a total (clients connected, keys tracked). Those come as `Gauges` when
+//! the section is written.
 
 use super::info::InfoWriter;
 use super::rates::RateMeter;

@@ -41,8 +41,8 @@ impl CpuTime {
     }
 }
 
-/// Writes the section `CPU`, title included. Call it on the executor's thread: its own time counts as that of the
-/// main thread.
+/// Writes the section `CPU`, title included. Call it on the executor's thread: its own time counts as that of
+/// the main thread.
 pub fn write_cpu(info: &mut InfoWriter) {
     info.section("CPU");
     for (subject, suffix) in [

@@ -1,8 +1,8 @@
 //! Error replies counted by their code: INFO errorstats.
 //!
-//! The code is the first word of the reply (`ERR`, `WRONGTYPE`). Scripts can invent codes, so the number of kinds
-//! is bounded: the first kind beyond `KINDS_MAX` drops the table, leaves `ERRORSTATS_DISABLED` in it and ends
-//! counting by kind until the statistics are reset.
+//! The code is the first word of the reply (`ERR`, `WRONGTYPE`). Scripts can invent codes, so the number of
+//! kinds is bounded: the first kind beyond `KINDS_MAX` drops the table, leaves `ERRORSTATS_DISABLED` in it
+//! and ends counting by kind until the statistics are reset.
 //!
 //! Cost: O(log kinds) per error, no allocation for a kind already known.
 //! Not here: total_error_replies, which counts on regardless (`counters`).
@@ -78,8 +78,8 @@ impl ErrorStats {
     }
 }
 
-/// The code of an error reply: the word between `-` and the first space. `ERR` when the text does not start with
-/// `-` or its first word does not end early enough to be a code.
+/// The code of an error reply: the word between `-` and the first space. `ERR` when the text does not start
+/// with `-` or its first word does not end early enough to be a code.
 pub fn error_code(reply: &[u8]) -> &[u8] {
     let Some(text) = reply.strip_prefix(b"-") else {
         return DEFAULT_CODE;

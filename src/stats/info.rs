@@ -73,14 +73,15 @@ const NAMES: &[(&str, Sections)] = &[
 ];
 
 impl Sections {
-    /// What `all` and `everything` stand for. They differ only in sections that modules add, and there are none.
+    /// What `all` and `everything` stand for. They differ only in sections that modules add, and there are
+    /// none.
     pub const EVERYTHING: Self = Self::all().difference(Self::DEBUG);
 
     /// What plain INFO prints: all but the long lists per command.
     pub const DEFAULT: Self = Self::EVERYTHING.difference(Self::COMMANDSTATS.union(Self::LATENCYSTATS));
 
-    /// The sections named by the arguments of INFO, in any case; none given means the default ones. Unknown names
-    /// are ignored, so `INFO nonsense` is empty.
+    /// The sections named by the arguments of INFO, in any case; none given means the default ones. Unknown
+    /// names are ignored, so `INFO nonsense` is empty.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut names = names.into_iter().map(Self::named).peekable();
         if names.peek().is_none() {

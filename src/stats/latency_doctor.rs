@@ -1,8 +1,8 @@
 //! LATENCY DOCTOR: what the recorded spikes suggest to do.
 //!
-//! The report has three parts: a headline, a numbered line per event, and the advice those events call for, each
-//! piece once. Which event calls for which advice is one table (`advice_for`); what an advice says is another
-//! (`Advice::text`).
+//! The report has three parts: a headline, a numbered line per event, and the advice those events call for,
+//! each piece once. Which event calls for which advice is one table (`advice_for`); what an advice says is
+//! another (`Advice::text`).
 //!
 //! Not here: measuring; the monitor and the `Circumstances` are all the doctor sees.
 
@@ -65,8 +65,8 @@ pub fn report(monitor: &LatencyMonitor, circumstances: &Circumstances) -> String
     }
 }
 
-const OFF: &str = "The latency monitor of this instance is off, so there is nothing to diagnose. Switch it on with \
-    \"CONFIG SET latency-monitor-threshold <milliseconds>\".\n";
+const OFF: &str = "The latency monitor of this instance is off, so there is nothing to diagnose. \
+    Switch it on with \"CONFIG SET latency-monitor-threshold <milliseconds>\".\n";
 const CALM: &str = "No latency spike has been recorded by this instance so far.\n";
 const NO_ADVICE: &str = "None of these events points to a known remedy.\n";
 
@@ -173,31 +173,33 @@ impl Advice {
     fn template(self) -> &'static str {
         match self {
             Self::FasterFork => {
-                "Forking is slow on this machine, which is common under some hypervisors. A different instance type \
-                 or bare metal shortens the pause at the start of every snapshot and rewrite."
+                "Forking is slow on this machine, which is common under some hypervisors. A different \
+                 instance type or bare metal shortens the pause at the start of every snapshot and rewrite."
             }
             Self::EnableSlowLog => {
-                "The slow log is off, so the slow commands behind these spikes leave no trace. Switch it on with \
-                 'CONFIG SET slowlog-log-slower-than {us}' and a slowlog-max-len above 0."
+                "The slow log is off, so the slow commands behind these spikes leave no trace. Switch it on \
+                 with 'CONFIG SET slowlog-log-slower-than {us}' and a slowlog-max-len above 0."
             }
             Self::LowerSlowLog => {
-                "Some spikes are too short for the slow log as it is set. 'CONFIG SET slowlog-log-slower-than {us}' \
-                 lets it see everything the monitor sees."
+                "Some spikes are too short for the slow log as it is set. 'CONFIG SET \
+                 slowlog-log-slower-than {us}' lets it see everything the monitor sees."
             }
             Self::ReadSlowLog => "SLOWLOG GET shows which commands were slow, and with which arguments.",
             Self::Scheduler => {
-                "Even cheap commands were slow, so the process probably did not get the CPU: look for load from other \
-                 processes, neighbours on a shared host, swapping, and CPU limits of a container."
+                "Even cheap commands were slow, so the process probably did not get the CPU: look for load \
+                 from other processes, neighbours on a shared host, swapping, and CPU limits of a \
+                 container."
             }
             Self::LocalDisk => {
                 "Keep the append only file and snapshots on a local disk, not on network storage."
             }
             Self::FasterDisk => {
-                "A disk that syncs faster (SSD or NVMe) shortens these pauses, if nothing cheaper has helped."
+                "A disk that syncs faster (SSD or NVMe) shortens these pauses, if nothing cheaper has \
+                 helped."
             }
             Self::Writeback => {
-                "On ext4, mounting with data=writeback makes syncs cheaper; the price is that a power loss may leave \
-                 a damaged tail in the append only file, to be cut off before the next start."
+                "On ext4, mounting with data=writeback makes syncs cheaper; the price is that a power loss \
+                 may leave a damaged tail in the append only file, to be cut off before the next start."
             }
             Self::DiskContention => {
                 "Something else keeps the disk busy: find it and move it, or slow it down."
@@ -207,27 +209,28 @@ impl Advice {
                  'no-appendfsync-on-rewrite yes', and no fsync will compete with the rewriting child."
             }
             Self::RelaxFsync => {
-                "'appendfsync always' waits for the disk before every reply; 'everysec' risks one second of writes \
-                 and does not wait."
+                "'appendfsync always' waits for the disk before every reply; 'everysec' risks one second of \
+                 writes and does not wait."
             }
             Self::FewerWrites => {
-                "Many writes arrived while the append only file was being rewritten. Fewer, larger commands (variadic \
-                 forms, scripts) leave less to append at its end."
+                "Many writes arrived while the append only file was being rewritten. Fewer, larger commands \
+                 (variadic forms, scripts) leave less to append at its end."
             }
             Self::RaiseHz => {
                 "'CONFIG SET hz 100' spreads the removal of expired keys over more, shorter steps."
             }
             Self::SmallerObjects => {
-                "Deleting a very large key takes as long as it has elements. Delete with UNLINK, set the lazyfree-lazy-* \
-                 options, or split such keys."
+                "Deleting a very large key takes as long as it has elements. Delete with UNLINK, set the \
+                 lazyfree-lazy-* options, or split such keys."
             }
             Self::GentlerEviction => {
-                "Much memory had to be evicted at once: after lowering maxmemory, or when single commands store very \
-                 large results. Lower the limit in steps, and store large results in parts."
+                "Much memory had to be evicted at once: after lowering maxmemory, or when single commands \
+                 store very large results. Lower the limit in steps, and store large results in parts."
             }
             Self::NoHugePages => {
-                "The kernel backs this process with transparent huge pages, which makes copying pages after a fork \
-                 far more expensive. 'echo never > /sys/kernel/mm/transparent_hugepage/enabled', then restart."
+                "The kernel backs this process with transparent huge pages, which makes copying pages after \
+                 a fork far more expensive. 'echo never > /sys/kernel/mm/transparent_hugepage/enabled', \
+                 then restart."
             }
         }
     }

@@ -1,14 +1,16 @@
 //! What memory the process really uses: jemalloc's books, the kernel's books.
 //!
 //! ```text
-//! allocated <= active <= resident     bytes handed out; pages holding them; pages mapped with metadata and dirty ones
-//!                        retained     address space given back to the kernel but kept for later
+//! allocated   handed out to the program
+//! active      >= allocated: whole pages that hold some of it
+//! resident    >= active: pages that may be in memory, with dirty ones and jemalloc's own
+//! retained    address space kept with no memory behind it
 //! ```
 //!
-//! jemalloc's totals stand still until its epoch is advanced, which merges the counters of every arena and takes
-//! some tens of microseconds (75 measured with two cores, unoptimised build); so cron advances it, through
-//! `Sampler::refresh`, and never a command. In between, `used_bytes` adds what its thread allocated and freed since,
-//! which costs two loads.
+//! jemalloc's totals stand still until its epoch is advanced, which merges the counters of every arena and
+//! takes some tens of microseconds (75 measured with two cores, unoptimised build); so cron advances it,
+//! through `Sampler::refresh`, and never a command. In between, `used_bytes` adds what its thread allocated
+//! and freed since, which costs two loads.
 //!
 //! Not here: bytes in words (`base::units`), limits, and what the memory is used for.
 
@@ -31,8 +33,8 @@ pub struct AllocatorTotals {
     pub retained: u64,
 }
 
-/// Reads the allocator at intervals and remembers the peak. Stays on the thread that made it, whose allocations
-/// `used_bytes` follows between refreshes.
+/// Reads the allocator at intervals and remembers the peak. Stays on the thread that made it, whose
+/// allocations `used_bytes` follows between refreshes.
 pub struct Sampler {
     controls: Controls,
     totals: AllocatorTotals,
@@ -138,12 +140,14 @@ pub fn purge() -> io::Result<()> {
     jemalloc::purge_all_arenas()
 }
 
-/// Physical memory of the process in bytes; None where `/proc` does not tell. Tens of microseconds, so for cron.
+/// Physical memory of the process in bytes; None where `/proc` does not tell. Tens of microseconds, so for
+/// cron.
 pub fn rss_bytes() -> Option<u64> {
     field_bytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
-/// Memory of the process in anonymous huge pages; None where `/proc` does not tell. Walks the page tables: O(memory).
+/// Memory of the process in anonymous huge pages; None where `/proc` does not tell. Walks the page tables:
+/// O(memory).
 pub fn anonymous_huge_pages_bytes() -> Option<u64> {
     field_bytes(
         &fs::read_to_string("/proc/self/smaps_rollup").ok()?,

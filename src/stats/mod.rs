@@ -1,4 +1,5 @@
-//! What the server knows about its own running: counters, latencies, slow commands, memory, and the INFO writer.
+//! What the server knows about its own running: counters, latencies, slow commands, memory, and the INFO
+//! writer.
 //!
 //! | file | question it answers |
 //! | --- | --- |
@@ -11,8 +12,9 @@
 //! | `memory`, `jemalloc`, `cpu` | what the process costs its machine |
 //! | `info` | how all of it is written down |
 //!
-//! Imports nothing but `std` and small crates. Time is always an argument: no file here reads a clock, and only
-//! `memory` and `cpu` ask the operating system anything. Nothing here knows what a key, a client or a socket is.
+//! Imports nothing but `std` and small crates. Time is always an argument: no file here reads a clock, and
+//! only `memory` and `cpu` ask the operating system anything. Nothing here knows what a key, a client or a
+//! socket is.
 
 pub mod commandstats;
 pub mod counters;

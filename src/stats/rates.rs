@@ -1,7 +1,7 @@
 //! Rates over the last moments: `instantaneous_ops_per_sec` and its kin.
 //!
-//! A meter keeps sixteen quotients of growth, one per cron call (every 100 ms), and answers their mean; so a rate
-//! fades in and out over 1.6 s. Until sixteen samples are in, the missing ones count as zero.
+//! A meter keeps sixteen quotients of growth, one per cron call (every 100 ms), and answers their mean; so a
+//! rate fades in and out over 1.6 s. Until sixteen samples are in, the missing ones count as zero.
 
 /// Samples a meter averages over.
 pub const SAMPLES: usize = 16;
@@ -15,8 +15,8 @@ pub struct RateMeter {
 }
 
 impl RateMeter {
-    /// Takes a sample: `total` now, measured against `base` now, times `factor`. With `base` in microseconds a
-    /// factor of 1_000_000 gives "per second". The first call only sets the mark to measure from.
+    /// Takes a sample: `total` now, measured against `base` now, times `factor`. With `base` in microseconds
+    /// a factor of 1_000_000 gives "per second". The first call only sets the mark to measure from.
     pub fn sample(&mut self, total: u64, base: u64, factor: u64) {
         if let Some((last_total, last_base)) = self.last {
             let grown = u128::from(total.saturating_sub(last_total)) * u128::from(factor);

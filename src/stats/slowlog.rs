@@ -1,8 +1,8 @@
 //! The slow log: the newest commands that took too long (SLOWLOG).
 //!
 //! I1  At most `max_len` entries, newest first.
-//! I2  An entry holds at most `ARGS_MAX` arguments of at most `ARG_BYTES_MAX` bytes and a note of what was cut, so
-//!     one costs at most about 5 KiB whatever the command was.
+//! I2  An entry holds at most `ARGS_MAX` arguments of at most `ARG_BYTES_MAX` bytes and a note of what was
+//!     cut, so one costs at most about 5 KiB whatever the command was.
 //! Cost: `is_slow` is two compares; only a slow command pays for its copy.
 //! Not here: redaction of passwords; the caller passes the arguments it is willing to show.
 
@@ -65,7 +65,8 @@ impl SlowLog {
         }
     }
 
-    /// Applies both directives. Entries beyond a smaller length go, unless the log is off: then they stay to be read.
+    /// Applies both directives. Entries beyond a smaller length go, unless the log is off: then they stay to
+    /// be read.
     pub fn set_limits(&mut self, slower_than_us: i64, len_max: usize) {
         (self.slower_than_us, self.len_max) = (slower_than_us, len_max);
         if self.is_enabled() {
