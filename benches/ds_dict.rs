@@ -4,6 +4,8 @@
 //! Corpus: 1,000,000 keys `key:000000000042`, looked up in an order unrelated to that of insertion; each answer is
 //! asserted. The growth run inserts 4,000,000.
 //!
+//! Memory comes from the allocator the server uses.
+//!
 //! `cargo bench --bench ds_dict`
 
 use std::collections::HashMap;
@@ -14,6 +16,9 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use russet::base::hash::KeyHasher;
 use russet::ds::dict::{Dict, Entry, ThinElement};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const KEYS: u32 = 1_000_000;
 const GROWTH_KEYS: u32 = 4_000_000;
@@ -169,8 +174,7 @@ fn insert_std(bencher: Bencher) {
     let keys = shuffled();
     bencher.counter(ItemsCount::new(KEYS)).bench_local(|| {
         let mut rival = Rival::default();
-        keys.iter()
-            .for_each(|key| drop(rival.insert(Box::from(*key), ())));
+        rival.extend(keys.iter().map(|key| (Box::from(*key), ())));
         assert_eq!(rival.len(), KEYS as usize);
         rival
     });
@@ -218,7 +222,24 @@ fn worst_insert(mut insert: impl FnMut(u32)) -> (Duration, usize) {
     (worst, slow)
 }
 
+/// How long the inserts take that split a segment: the worst and the middle one.
+fn split_times() -> (Duration, Duration) {
+    let mut dict = Dict::new(KeyHasher::with_seed(1));
+    let mut times = Vec::new();
+    for number in 0..GROWTH_KEYS {
+        let (segments, before) = (dict.segment_count(), Instant::now());
+        upsert(&mut dict, key(number));
+        if dict.segment_count() > segments {
+            times.push(before.elapsed());
+        }
+    }
+    times.sort_unstable();
+    (times[times.len() - 1], times[times.len() / 2])
+}
+
 fn report_growth() {
+    let (worst, middle) = split_times();
+    println!("inserts that split: worst {worst:?}, median {middle:?}");
     let mut dict = Dict::new(KeyHasher::with_seed(1));
     let (worst, slow) = worst_insert(|number| upsert(&mut dict, key(number)));
     assert_eq!(dict.len(), GROWTH_KEYS as usize);
@@ -230,7 +251,9 @@ fn report_growth() {
     );
 
     let mut rival = Rival::default();
-    let (worst, slow) = worst_insert(|number| drop(rival.insert(Box::from(key(number)), ())));
+    let (worst, slow) = worst_insert(|number| {
+        rival.insert(Box::from(key(number)), ());
+    });
     assert_eq!(rival.len(), GROWTH_KEYS as usize);
     println!("worst insert of {GROWTH_KEYS}, std: {worst:?}, over 100 us: {slow}");
 
