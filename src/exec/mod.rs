@@ -17,6 +17,7 @@ pub mod dispatch;
 pub mod effects;
 pub mod mailbox;
 pub mod monitor;
+pub mod open;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -92,6 +93,10 @@ pub struct Executor {
     /// Batches of paused clients, oldest first.
     held: VecDeque<(SessionId, Box<Batch>)>,
     finished: Vec<Finished>,
+    /// Scratch of a drain.
+    gathered: Vec<(SessionId, Box<Batch>)>,
+    /// Commands handed to AOF and replicas.
+    propagated_count: u64,
     plan: dispatch::Plan,
     cron: cron::Cron,
     slow: dispatch::SlowLimits,
@@ -118,6 +123,8 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             finished: Vec::new(),
+            gathered: Vec::new(),
+            propagated_count: 0,
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),

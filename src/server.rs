@@ -1,0 +1,289 @@
+//! The server as a whole: wiring and signals only. The one place that knows everybody.
+//!
+//! ```text
+//! command line > configuration > background, log, crash report, limits > sockets > executor + lanes > last words
+//! ```
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
+use tokio::task::JoinHandle;
+
+use crate::base::clock::{SystemClock, now_unix_ms};
+use crate::base::hash::KeyHasher;
+use crate::base::rng::Rng;
+use crate::command::cx::Facts;
+use crate::config::{CommandLine, Config, Wants};
+use crate::exec::mailbox::{self, Mail};
+use crate::exec::{Executor, Host};
+use crate::net::lane::{self, Lanes};
+use crate::net::limits::SharedLimits;
+use crate::net::listen::{self, Addresses};
+use crate::process::log::{notice, warning};
+use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+
+/// Runs the program; `args` are those of the process.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let program = args.first().map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
+    let words: Vec<Vec<u8>> = args.iter().skip(1).map(|a| a.as_encoded_bytes().to_vec()).collect();
+    let line = match CommandLine::parse(&words) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match line.wants {
+        Wants::Version => println!("{}", version::version_line()),
+        Wants::Help => eprintln!("{}", version::usage(&program)),
+        Wants::TestMemory(megabytes) => return test_memory(megabytes),
+        Wants::Run => return run(&program, &line),
+    }
+    if line.wants == Wants::Help { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn test_memory(megabytes: u64) -> ExitCode {
+    match memtest::test_memory(megabytes, memtest::PASSES, &mut std::io::stdout()) {
+        Ok(memtest::Verdict::Passed) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn run(program: &str, line: &CommandLine) -> ExitCode {
+    let config = match line.load() {
+        Ok(config) => config,
+        Err(error) => {
+            eprint!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(program, line, config) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(message) => {
+            warning!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything between the configuration and the last log line; the exit code.
+fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, String> {
+    start_log(&config)?;
+    let supervised = supervise::Supervised::begin(
+        supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
+    );
+    let background = config.bool("daemonize") && !supervised.is_active();
+    let config_file = line.config_file.as_deref().map(absolute);
+    if background {
+        daemon::detach().map_err(|e| os_text(&e))?;
+    }
+    log::claim_process();
+    let _ = title::claim();
+    greet(line, &config);
+    enter_folder(&config)?;
+    let pidfile_setting = config.text("pidfile").to_string();
+    let pidfile = daemon::pidfile_path(
+        (!pidfile_setting.is_empty()).then(|| Path::new(&pidfile_setting)),
+        background,
+    );
+    crash::install(&crash::CrashOptions {
+        crash_log: config.bool("crash-log-enabled"),
+        exit_on_panic: config.bool("use-exit-on-panic"),
+        hide_user_data: config.bool("hide-user-data-from-log"),
+        pidfile: pidfile.as_deref(),
+    });
+    let shutdown = signals::install().map_err(|e| os_text(&e))?;
+    reserve_files(&mut config)?;
+    set_title(program, &config, config_file.as_deref());
+    let mut oom = oom::OomScore::default();
+    apply_oom(&mut oom, &config);
+
+    let pidfile = pidfile.map(daemon::PidFile::write);
+    let unix_path = config.text("unixsocket").to_string();
+    let code = serve(Start { program, config, config_file, oom, supervised: &supervised, shutdown });
+    if !unix_path.is_empty() {
+        notice!("Removing the unix socket file.");
+        let _ = std::fs::remove_file(&unix_path);
+    }
+    if let Some(pidfile) = pidfile {
+        notice!("Removing the pid file.");
+        pidfile.remove();
+    }
+    let code = code?;
+    warning!("Redis is now ready to exit, bye bye...");
+    Ok(code)
+}
+
+/// What serving needs from the start.
+struct Start<'a> {
+    program: &'a str,
+    config: Config,
+    config_file: Option<PathBuf>,
+    oom: oom::OomScore,
+    supervised: &'a supervise::Supervised,
+    shutdown: signals::Shutdown,
+}
+
+fn start_log(config: &Config) -> Result<(), String> {
+    let file = config.text("logfile").to_string();
+    let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
+        ident: config.text("syslog-ident").to_string(),
+        facility: log::Facility::parse(config.choice("syslog-facility")).expect("the directive's own choices"),
+    });
+    let options = log::LogOptions {
+        level: log::Level::parse(config.choice("loglevel")).unwrap_or_default(),
+        file: (!file.is_empty()).then(|| absolute(Path::new(&file))),
+        syslog,
+    };
+    log::init(&options).map_err(|e| e.to_string())
+}
+
+fn greet(line: &CommandLine, config: &Config) {
+    let (pid, port) = (std::process::id(), config.int("port"));
+    notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+    notice!("Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started", version::REDIS_VERSION, version::GIT_SHA1);
+    notice!("Russet version={}", version::RUSSET_VERSION);
+    if line.is_bare() {
+        warning!("Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf");
+    } else {
+        notice!("Configuration loaded");
+    }
+    notice!("Running mode=standalone, port={port}.");
+    notice!("PID: {pid}");
+}
+
+fn enter_folder(config: &Config) -> Result<(), String> {
+    let dir = config.text("dir").to_string();
+    if dir.is_empty() || dir == "." {
+        return Ok(());
+    }
+    std::env::set_current_dir(&dir).map_err(|e| format!("Can't chdir to '{dir}': {}", os_text(&e)))
+}
+
+fn reserve_files(config: &mut Config) -> Result<(), String> {
+    let wanted = config.int("maxclients") as u32;
+    let granted = limits::reserve_files(wanted).map_err(|e| e.to_string())?;
+    if granted != wanted {
+        config.set_unchecked("maxclients", &granted.to_string());
+    }
+    Ok(())
+}
+
+fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
+    let bind = config.list("bind");
+    let unixsocket = config.text("unixsocket").to_string();
+    let file = config_file.map(|p| p.to_string_lossy().into_owned());
+    let facts = title::TitleFacts {
+        bind: bind.first().map(|s| s.as_str()),
+        port: config.int("port") as u16,
+        tls_port: config.int("tls-port") as u16,
+        unixsocket: &unixsocket,
+        cluster: config.bool("cluster-enabled"),
+        sentinel: false,
+        config_file: file.as_deref(),
+    };
+    if let Ok(text) = title::expand(&config.text("proc-title-template"), program, &facts) {
+        title::set(&text);
+    }
+}
+
+fn apply_oom(oom: &mut oom::OomScore, config: &Config) {
+    let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
+    let values = config.oom_score_values();
+    if let Err(error) = oom.apply(mode, values, oom::ProcessClass::Master) {
+        warning!("Unable to write oom_score_adj: {}", os_text(&error));
+    }
+}
+
+fn addresses(config: &Config) -> Addresses {
+    let bind = config.list("bind");
+    Addresses {
+        bind: if bind.is_empty() { vec!["*".into(), "-::*".into()] } else { bind.to_vec() },
+        port: config.int("port") as u16,
+        backlog: config.int("tcp-backlog") as i32,
+        unix_path: config.text("unixsocket").to_string(),
+        unix_mode: config.int("unixsocketperm") as u32,
+        keepalive_s: config.int("tcp-keepalive") as u64,
+        accepts_per_turn: config.int("max-new-connections-per-cycle") as usize,
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// A runtime of one thread.
+fn runtime() -> Result<Runtime, String> {
+    Builder::new_current_thread().enable_all().build().map_err(|e| os_text(&e))
+}
+
+/// Binds, starts executor and lanes, and serves until the end; the exit code.
+fn serve(start: Start<'_>) -> Result<i32, String> {
+    let Start { program, config, config_file, oom, supervised, shutdown } = start;
+    let io_threads = config.int("io-threads") as usize;
+    let shared = Arc::new(SharedLimits::default());
+    shared.apply(&config);
+    let addresses = addresses(&config);
+    let bound = listen::bind_tcp(&addresses)?.with(listen::bind_unix(&addresses)?);
+    if bound.is_empty() {
+        return Err("Configured to not listen anywhere, exiting.".into());
+    }
+    let (mail, letters) = channel(mailbox::CAPACITY);
+    let first_lane = usize::from(io_threads > 1);
+    let (lanes, errands) = Lanes::new(io_threads.saturating_sub(1).max(1), first_lane);
+    let hz = Arc::new(AtomicU64::new(config.int("hz") as u64));
+
+    // The runtime that holds listeners, ticks and signals: the executor's own, or that of the first lane.
+    let home = runtime()?;
+    let host = ServerHost {
+        program: program.to_owned(),
+        config_file: config_file.clone(),
+        runtime: home.handle().clone(),
+        lanes: lanes.clone(),
+        shared: Arc::clone(&shared),
+        hz: Arc::clone(&hz),
+        addresses: addresses.clone(),
+        listeners: Vec::new(),
+        oom,
+    };
+    let mut errands = errands.into_iter();
+    let home_errands = errands.next().expect("there is at least one lane");
+    let lane_threads: Vec<Runtime> = errands.map(|_| runtime()).collect::<Result<_, _>>()?;
+    let _ = lane_threads;
+    let mut host = host;
+    {
+        let _inside = home.enter();
+        host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
+        tokio::spawn(lane::run(first_lane, home_errands, mail.clone(), Arc::clone(&shared)));
+        tokio::spawn(tick(mail.clone(), hz));
+        tokio::spawn(watch_signals(shutdown, mail.clone()));
+    }
+    let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
+    let hasher = KeyHasher::random();
+    let mut executor = Executor::new(config, hasher, Rng::from_entropy(), Box::new(host)).map_err(|e| e.to_string())?;
+    executor.server.facts = facts;
+    executor.net = Some(Arc::clone(&shared));
+    notice!("Server initialized");
+    notice!("Ready to accept connections tcp");
+    supervised.ready();
+    Ok(home.block_on(run_local(executor, letters, lanes)))
+}
+
+fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize, supervised: &supervise::Supervised) -> Facts {
+    Facts {
+        run_id: version::new_run_id().unwrap_or_else(|_| "0".repeat(40)),
+        executable: std::env::current_exe().map_or(program.to_owned(), |p| p.to_string_lossy().into_owned()),
+        config_file: file.map(|p| p.to_string_lossy().into_owned()).unwrap_or_default(),
+        pid: std::process::id(),
+        started_unix_us: now_unix_ms() * 1000,
+        io_threads,
+        port: config.int("port") as u16,
+        supervised: if supervised.is_active() { config.choice("supervised").to_owned() } else { "no".to_owned() },
+    }
+}
