@@ -5,8 +5,8 @@
 //! TickClock::raw() -> Tick                          once per command; durations for statistics
 //! ```
 //!
-//! `unix_us` may jump when somebody sets the machine's clock; `monotonic_ns` never goes back and counts from an
-//! arbitrary start. Not here: timers, sleeping, calendar text.
+//! `unix_us` may jump when somebody sets the machine's clock; `monotonic_ns` never goes back and counts from
+//! an arbitrary start. Not here: timers, sleeping, calendar text.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -71,7 +71,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's wall clock in milliseconds since 1970-01-01 UTC, for code with no clock at hand (start-up, tools).
+/// The machine's wall clock in milliseconds since 1970-01-01 UTC, for code with no clock at hand (start-up,
+/// tools).
 pub fn now_unix_ms() -> i64 {
     unix_us(SystemTime::now()).div_euclid(1_000)
 }
@@ -134,9 +135,9 @@ impl Clock for ManualClock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
 
-/// A monotonic counter cheap enough to read around every command: 11 ns a reading (measured on a virtual machine with an
-/// invariant TSC; `Instant::now` takes 23), and 1 ns to turn two readings into nanoseconds. With one reading between
-/// commands, the end of one is the start of the next.
+/// A monotonic counter cheap enough to read around every command: 11 ns a reading (measured on a virtual
+/// machine with an invariant TSC; `Instant::now` takes 23), and 1 ns to turn two readings into nanoseconds.
+/// With one reading between commands, the end of one is the start of the next.
 ///
 /// Clones share one calibration, and so do all clocks of the process.
 #[derive(Clone, Debug)]
@@ -147,8 +148,9 @@ pub struct TickClock {
 impl TickClock {
     /// Opens the processor's counter, or the system's monotonic clock where that cannot be trusted.
     ///
-    /// The first call in a process compares the two clocks until the rate is known: usually 0.6 ms, 200 ms at worst on a
-    /// machine too busy to measure. Make it at start-up, on a thread that nobody waits for if start-up must be prompt.
+    /// The first call in a process compares the two clocks until the rate is known: usually 0.6 ms, 200 ms at
+    /// worst on a machine too busy to measure. Make it at start-up, on a thread that nobody waits for if
+    /// start-up must be prompt.
     pub fn new() -> TickClock {
         TickClock {
             source: quanta::Clock::new(),

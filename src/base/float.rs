@@ -1,17 +1,20 @@
 //! Doubles as text: scores, coordinates, timeouts.
 //!
-//! Reading accepts what C's `strtod` accepts when it must use the whole text, and Redis's limits on top of it:
+//! Reading accepts what C's `strtod` accepts when it must use the whole text, and Redis's limits on top of
+//! it:
 //!
 //! ```text
-//! [+-]? ( digits[.digits][e[+-]digits] | 0x hexdigits[.hexdigits][p[+-]digits] | inf | infinity )    any case
-//! refused: empty, white space, NUL bytes, nan, finite text that rounds to infinity, non-zero text that rounds to zero
+//! [+-]? ( digits[.digits][e[+-]digits] | 0x hex[.hex][p[+-]digits] | inf | infinity )     in any case
+//! refused: empty, white space, NUL bytes, nan, finite text that rounds to infinity, non-zero text to zero
 //! ```
 //!
-//! Writing prints the fewest digits that read back as the same double, laid out as Redis 7.2 and later lay them out:
-//! integers up to 2^62 in full, then `0.1`, `1e+21`, `1e-7`, `1.2345678901234e+4` (see [`shortest`]).
+//! Writing prints the fewest digits that read back as the same double, laid out as Redis 7.2 and later lay
+//! them out: integers up to 2^62 in full, then `0.1`, `1e+21`, `1e-7`, `1.2345678901234e+4` (see
+//! [`shortest`]).
 //!
-//! Compat: Redis's own digit generator (Grisu2) misses the shortest digits for about one double in three hundred, one in
-//! 1400 of short decimals, and prints 77.20107899999999 for 77.201079; this one always finds them. Both read back alike.
+//! Compat: Redis's own digit generator (Grisu2) misses the shortest digits for about one double in three
+//! hundred, one in 1400 of short decimals, and prints 77.20107899999999 for 77.201079; this one always finds
+//! them. Both read back alike.
 //!
 //! Cost: 30 ns to read and 70 ns to print usual numbers. Not here: 80-bit arithmetic (`long_double`).
 
@@ -33,8 +36,8 @@ pub fn parse(text: &[u8]) -> Option<f64> {
 /// Zeros, infinities and hexadecimal: what the standard library refuses, or accepts too freely.
 fn parse_unusual(text: &str) -> Option<f64> {
     match classify(text.as_bytes())? {
-        // The standard library read it as zero or infinity: out of range. (Asking it again would cost more than
-        // linear time in the length of a client's text.)
+        // The standard library read it as zero or infinity: out of range. (Asking it again would cost more
+        // than linear time in the length of a client's text.)
         Syntax::Finite {
             zero: false,
             hex: false,
@@ -147,9 +150,9 @@ pub fn exact_i64(value: f64) -> Option<i64> {
 
 /// Appends the text Redis prints for a double: `3`, `-0`, `0.1`, `1e+21`, `inf`, `-inf`, `nan`.
 ///
-/// With D the digits and K the power of ten of the last one, and E the exponent were it written `d.ddd`: integers while
-/// the zeros to add are few (K >= 0 and |E| < D + 7), a plain fraction for K > -7 or |E| < 4, else scientific with a
-/// signed exponent of one to three digits. At most 25 bytes.
+/// With D the digits and K the power of ten of the last one, and E the exponent were it written `d.ddd`:
+/// integers while the zeros to add are few (K >= 0 and |E| < D + 7), a plain fraction for K > -7 or |E| < 4,
+/// else scientific with a signed exponent of one to three digits. At most 25 bytes.
 pub fn shortest(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"nan");

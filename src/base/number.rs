@@ -7,10 +7,11 @@
 //! loose    [space]* [+-]? [0-9]+                 SCAN cursors and stream ids, as C's strtoull reads them
 //! ```
 //!
-//! The strict grammar is what lets a string value be stored as an integer and given back byte for byte: every text it
-//! accepts is exactly the text [`write_i64`] prints.
+//! The strict grammar is what lets a string value be stored as an integer and given back byte for byte: every
+//! text it accepts is exactly the text [`write_i64`] prints.
 //!
-//! Cost: one pass over at most 20 digits, no allocation. Not here: floats (`float`), sizes with units (`units`).
+//! Cost: one pass over at most 20 digits, no allocation. Not here: floats (`float`), sizes with units
+//! (`units`).
 
 /// The most digits that cannot overflow an `i64` or a `u64`, whatever they are.
 const DIGITS_SAFE: usize = 18;
@@ -47,11 +48,12 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 
 /// Reads an unsigned integer as Redis reads SCAN cursors and the halves of a stream id.
 ///
-/// Whatever [`parse_i64`] accepts must not be negative. Any other text goes by the rules of C's `strtoull`: leading
-/// white space, a `+`, leading zeros, and even a `-`, which then wraps around 2^64 (`-0`, ` -1`), are accepted. The
-/// text ends at the first NUL byte.
+/// Whatever [`parse_i64`] accepts must not be negative. Any other text goes by the rules of C's `strtoull`:
+/// leading white space, a `+`, leading zeros, and even a `-`, which then wraps around 2^64 (`-0`, ` -1`), are
+/// accepted. The text ends at the first NUL byte.
 ///
-/// Compat: since 7.4; before, a cursor with leading white space was refused, and `-1` and the empty text accepted.
+/// Compat: since 7.4; before, a cursor with leading white space was refused, and `-1` and the empty text
+/// accepted.
 pub fn parse_u64_loose(text: &[u8]) -> Option<u64> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     if let Some(value) = parse_i64(text) {

@@ -1,7 +1,7 @@
 //! Randomness as a value: whoever needs chance takes `&mut Rng`, so a seed replays every choice.
 //!
-//! The generator is xoshiro256++ (Blackman and Vigna, 2018; public domain): 32 bytes of state, period 2^256 - 1. It is
-//! not for secrets: ids that must not be guessed come from the operating system.
+//! The generator is xoshiro256++ (Blackman and Vigna, 2018; public domain): 32 bytes of state, period 2^256 -
+//! 1. It is not for secrets: ids that must not be guessed come from the operating system.
 //!
 //! Cost: about a nanosecond per number.
 
@@ -47,8 +47,8 @@ impl Rng {
     /// A number in `0..bound`, each equally likely; 0 when `bound` is 0.
     #[inline]
     pub fn below(&mut self, bound: u64) -> u64 {
-        // Lemire, "Fast random integer generation in an interval" (2019): the high half of a product is the answer,
-        // and the low half shows the few draws that would favour some answers.
+        // Lemire, "Fast random integer generation in an interval" (2019): the high half of a product is the
+        // answer, and the low half shows the few draws that would favour some answers.
         let mut product = u128::from(self.next_u64()) * u128::from(bound);
         if (product as u64) < bound {
             let biased = bound.wrapping_neg() % bound;

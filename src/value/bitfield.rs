@@ -6,10 +6,10 @@
 //!       .......1  0111....     highest bit first, across byte boundaries; bits past the end read as 0
 //! ```
 //!
-//! I1  A field has 1 to 64 bits (63 when unsigned), so its value is an `i64` and it touches at most nine bytes.
+//! I1  A field has 1 to 64 bits (63 when unsigned): its value is an `i64`, it touches at most nine bytes.
 //!
-//! Cost: O(1) apart from growing the string. Not here: replies, parsing of subcommands, limits on the length of a string
-//! (commands check offsets with [`parse_field_offset`] before they write).
+//! Cost: O(1) apart from growing the string. Not here: replies, parsing of subcommands, limits on the length
+//! of a string (commands check offsets with [`parse_field_offset`] before they write).
 
 use super::bits::grow_to_bit;
 use crate::base::number::parse_i64;
@@ -155,8 +155,10 @@ pub fn get(bytes: &[u8], field: FieldType, offset: u64) -> i64 {
 
 /// Stores `value`; `None` when it does not fit and `overflow` is [`Overflow::Fail`].
 ///
-/// The string grows with zeros to hold the field, even then. SET replies `old`. A negative value for an unsigned field
-/// counts as one far too large, not as one too small: saturation stores the maximum.
+/// The string grows with zeros to hold the field, even then. SET replies `old`. A negative value for an
+/// unsigned field counts as one far too large, not as one too small: saturation stores the maximum.
+///
+/// Compat: so does a signed value as far below a field's maximum as 2^63, as -2^63 is below any but `i64`'s.
 pub fn set(
     bytes: &mut Vec<u8>,
     field: FieldType,
@@ -164,10 +166,12 @@ pub fn set(
     value: i64,
     overflow: Overflow,
 ) -> Option<FieldWrite> {
-    let wanted = if field.signed {
-        i128::from(value)
-    } else {
-        i128::from(value as u64)
+    let far_below = field.bits < 64 && field.max() - i128::from(value) > i128::from(i64::MAX);
+    let wanted = match field.signed && !far_below {
+        true => i128::from(value),
+        // Two to the 64 more than a negative value: above every maximum, with the same lowest bits to wrap
+        // to.
+        false => i128::from(value as u64),
     };
     write(bytes, field, offset, overflow, |_| wanted)
 }
@@ -346,6 +350,11 @@ mod tests {
         assert_eq!(store("i8", 128, Overflow::Wrap), Some(-128));
         assert_eq!(store("i8", -129, Overflow::Sat), Some(-128));
         assert_eq!(store("i64", i64::MIN, Overflow::Fail), Some(i64::MIN));
+        assert_eq!(store("i8", i64::MIN, Overflow::Sat), Some(127));
+        assert_eq!(store("i8", i64::MIN + 127, Overflow::Sat), Some(127));
+        assert_eq!(store("i8", i64::MIN + 128, Overflow::Sat), Some(-128));
+        assert_eq!(store("i8", i64::MIN + 1, Overflow::Wrap), Some(1));
+        assert_eq!(store("i8", i64::MIN, Overflow::Fail), None);
         let add = |token, delta, overflow| {
             let mut bytes = vec![0x64; 8];
             incrby(&mut bytes, field(token), 0, delta, overflow).map(|write| write.new)
@@ -420,7 +429,7 @@ mod tests {
             let mut bytes = vec![];
             let old = set(&mut bytes, field, 3, start, Overflow::Wrap).expect("wrapping never fails").new;
             let exact = i128::from(old) + i128::from(delta);
-            let sat = incrby(&mut bytes.clone(), field, 3, delta, Overflow::Sat).expect("saturation never fails");
+            let sat = incrby(&mut bytes.clone(), field, 3, delta, Overflow::Sat).expect("it never fails");
             prop_assert_eq!(i128::from(sat.new), exact.clamp(field.min(), field.max()));
             let failed = incrby(&mut bytes.clone(), field, 3, delta, Overflow::Fail).is_none();
             prop_assert_eq!(failed, i128::from(sat.new) != exact);

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Pure functions over slices. Cost: one pass, a word or more at a time. Not here: fields wider than one bit
-//! (`bitfield`), and limits on the length of a string: writers grow a string as far as they are told, so commands check
-//! offsets with [`parse_bit_offset`] first.
+//! (`bitfield`), and limits on the length of a string: writers grow a string as far as they are told, so
+//! commands check offsets with [`parse_bit_offset`] first.
 
 use super::range::{clamp_range, normalize_range};
 use crate::base::number::parse_i64;
@@ -82,8 +82,9 @@ pub fn bitcount(bytes: &[u8], range: BitRange) -> u64 {
 
 /// The position of the first bit equal to `bit` within `range`: BITPOS of an existing string.
 ///
-/// `None` is the reply -1. A search for a clear bit in a non-empty range without a given end never fails: it finds the
-/// first bit after the string. (A key that does not exist has its first clear bit at 0, and no set bit.)
+/// `None` is the reply -1. A search for a clear bit in a non-empty range without a given end never fails: it
+/// finds the first bit after the string. (A key that does not exist has its first clear bit at 0, and no set
+/// bit.)
 pub fn bitpos(bytes: &[u8], bit: bool, range: BitRange) -> Option<u64> {
     let bits = range.resolve(bytes, clamp_range)?;
     let after = bits.end as u64;
@@ -158,7 +159,8 @@ impl BitOp {
     }
 }
 
-/// Combines `sources` bit by bit; the result is as long as the longest, shorter ones count as filled up with zeros.
+/// Combines `sources` bit by bit; the result is as long as the longest, shorter ones count as filled up with
+/// zeros.
 ///
 /// [`BitOp::Not`] complements the first source (BITOP allows no second).
 pub fn bitop(op: BitOp, sources: &[&[u8]]) -> Vec<u8> {
@@ -238,7 +240,8 @@ fn bit_mask(offset: u64) -> u8 {
     0x80 >> (offset % 8)
 }
 
-/// Reads the offset of GETBIT and SETBIT: an integer from 0 to the last bit of a string of `string_bytes_max` bytes.
+/// Reads the offset of GETBIT and SETBIT: an integer from 0 to the last bit of a string of `string_bytes_max`
+/// bytes.
 ///
 /// `None` is the error "bit offset is not an integer or out of range".
 pub fn parse_bit_offset(text: &[u8], string_bytes_max: u64) -> Option<u64> {

@@ -1,8 +1,9 @@
 //! The longest common subsequence of two byte strings: LCS.
 //!
-//! The textbook keeps a table of lengths L(i, j) for the first i bytes of `a` and j of `b`. Along a row a length grows by 0
-//! or 1 per step, so a row is kept as one bit per column, and computed a word at a time (Hyyro, "Bit-parallel LCS-length
-//! computation revisited", 2004). The same bits suffice to walk back from the end:
+//! The textbook keeps a table of lengths L(i, j) for the first i bytes of `a` and j of `b`. Along a row a
+//! length grows by 0 or 1 per step, so a row is kept as one bit per column, and computed a word at a time
+//! (Hyyro, "Bit-parallel LCS-length computation revisited", 2004). The same bits suffice to walk back from
+//! the end:
 //!
 //! ```text
 //! columns of b ->   1 0 1 1 0 1        bit j of row i is 0: L(i, j+1) = L(i, j) + 1
@@ -11,10 +12,10 @@
 //!
 //! Ties on the way back are broken as Redis breaks them, so string and ranges are the same, not only as long.
 //!
-//! Cost: |a| * |b| / 64 steps, and |a| * |b| / 8 bytes for the string or the ranges (a 32nd of the textbook's table, and
-//! about as much again for the masks when `a` uses many different bytes); O(min) memory for the length alone. Not here:
-//! the limit on the size of the table, which is a matter of configuration ([`table_bytes`] is the number to hold
-//! against it).
+//! Cost: |a| * |b| / 64 steps, and |a| * |b| / 8 bytes for the string or the ranges (a 32nd of the textbook's
+//! table, and about as much again for the masks when `a` uses many different bytes); O(min) memory for the
+//! length alone. Not here: the limit on the size of the table, which is a matter of configuration
+//! ([`table_bytes`] is the number to hold against it).
 
 /// A run of bytes common to both strings and contiguous in both. Indices from 0, ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,8 @@ impl Match {
     }
 }
 
-/// The memory Redis would take for two strings of these lengths: it refuses when this exceeds `proto-max-bulk-len`.
+/// The memory Redis would take for two strings of these lengths: it refuses when this exceeds
+/// `proto-max-bulk-len`.
 pub fn table_bytes(a_len: usize, b_len: usize) -> u64 {
     (a_len as u64)
         .saturating_add(1)
@@ -142,8 +144,8 @@ struct Masks {
 }
 
 impl Masks {
-    /// Masks of the bytes of `rows` in `columns`. Bytes that `rows` lacks share none, so the masks of a short string are
-    /// few however long the other is.
+    /// Masks of the bytes of `rows` in `columns`. Bytes that `rows` lacks share none, so the masks of a short
+    /// string are few however long the other is.
     fn new(rows: &[u8], columns: &[u8]) -> Masks {
         const ABSENT: u16 = u16::MAX;
         let words = columns.len().div_ceil(64);
@@ -202,8 +204,10 @@ mod tests {
         pairs
     }
 
-    const RNA_1: &[u8] = b"CACCTTCCCAGGTAACAAACCAACCAACTTTCGATCTCTTGTAGATCTGTTCTCTAAACGAACTTTAAAATCTGTGTGGCTGTCACTCGGCTGCATGCTTAGTGCACT";
-    const RNA_2: &[u8] = b"ATTAAAGGTTTATACCTTCCCAGGTAACAAACCAACCAACTTTCGATCTCTTGTAGATCTGTTCTCTAAACGAACTTTAAAATCTGTGTGGCTGTCACTCGGCTGCATGCTTAGTGCACT";
+    const RNA_1: &[u8] = b"CACCTTCCCAGGTAACAAACCAACCAACTTTCGATCTCTTGTAGATCTGTTCTCTAAACGAACTTTAAAA\
+        TCTGTGTGGCTGTCACTCGGCTGCATGCTTAGTGCACT";
+    const RNA_2: &[u8] = b"ATTAAAGGTTTATACCTTCCCAGGTAACAAACCAACCAACTTTCGATCTCTTGTAGATCTGTTCTCTAAA\
+        CGAACTTTAAAATCTGTGTGGCTGTCACTCGGCTGCATGCTTAGTGCACT";
 
     #[test]
     fn the_documented_example_holds() {
@@ -268,7 +272,8 @@ mod tests {
                 (0..run.match_len()).map(move |step| (run.a.1 - step, run.b.1 - step))
             };
             prop_assert_eq!(matches.iter().flat_map(steps).collect::<Vec<_>>(), pairs);
-            let long: Vec<Match> = matches.iter().copied().filter(|run| run.match_len() >= match_len_min).collect();
+            let mut long = matches;
+            long.retain(|run| run.match_len() >= match_len_min);
             prop_assert_eq!(lcs_matches(a, b, match_len_min).0, long);
         }
     }

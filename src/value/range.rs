@@ -9,8 +9,8 @@ use std::ops::Range;
 
 /// The part of `0..len` that GETRANGE, SUBSTR and BITCOUNT mean by `start end`; `None` when it is empty.
 pub fn normalize_range(start: i64, end: i64, len: usize) -> Option<Range<usize>> {
-    // Compat: two negative ends in the wrong order mean nothing, even when both lie before the first element, where
-    // clamping alone would give that element.
+    // Compat: two negative ends in the wrong order mean nothing, even when both lie before the first element,
+    // where clamping alone would give that element.
     if start < 0 && end < 0 && start > end {
         return None;
     }
