@@ -8,7 +8,9 @@
 pub mod base;
 pub mod config;
 pub mod ds;
+pub mod keyspace;
 pub mod process;
 pub mod resp;
+pub mod session;
 pub mod stats;
 pub mod value;

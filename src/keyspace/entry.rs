@@ -116,11 +116,15 @@ pub struct Entry(NonNull<Header>);
 // SAFETY: I1, I3: an entry owns all it points to, and `Value` is `Send`.
 unsafe impl Send for Entry {}
 
-// SAFETY: the type is one `NonNull`, and `key` always returns the same bytes (an entry's key never changes).
-unsafe impl ThinElement for Entry {
+impl ThinElement for Entry {
     #[inline]
     fn key(&self) -> &[u8] {
         Entry::key(self)
+    }
+
+    #[inline]
+    fn address(&self) -> *const u8 {
+        self.bytes()
     }
 }
 
