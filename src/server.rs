@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
-use tokio::task::JoinHandle;
 
 use crate::base::clock::{SystemClock, now_unix_ms};
 use crate::base::hash::KeyHasher;
@@ -24,7 +23,7 @@ use crate::exec::mailbox::{self, Mail};
 use crate::exec::{Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
-use crate::net::listen::{self, Addresses};
+use crate::net::listen::{self, Addresses, Listening};
 use crate::process::log::{notice, warning};
 use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
 
@@ -241,7 +240,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
 
     // The runtime that holds listeners, ticks and signals: the executor's own, or that of the first lane.
     let home = runtime()?;
-    let host = ServerHost {
+    let mut host = ServerHost {
         program: program.to_owned(),
         config_file: config_file.clone(),
         runtime: home.handle().clone(),
@@ -254,9 +253,6 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
-    let lane_threads: Vec<Runtime> = errands.map(|_| runtime()).collect::<Result<_, _>>()?;
-    let _ = lane_threads;
-    let mut host = host;
     {
         let _inside = home.enter();
         host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
@@ -265,14 +261,28 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
-    let hasher = KeyHasher::random();
-    let mut executor = Executor::new(config, hasher, Rng::from_entropy(), Box::new(host)).map_err(|e| e.to_string())?;
+    let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
+        .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    executor.net = Some(Arc::clone(&shared));
     notice!("Server initialized");
     notice!("Ready to accept connections tcp");
     supervised.ready();
-    Ok(home.block_on(run_local(executor, letters, lanes)))
+    if io_threads <= 1 {
+        return Ok(home.block_on(run_local(executor, letters, lanes)));
+    }
+    start_lane(first_lane, home, std::future::pending())?;
+    for (offset, errands) in errands.enumerate() {
+        let lane = first_lane + 1 + offset;
+        start_lane(lane, runtime()?, lane::run(lane, errands, mail.clone(), Arc::clone(&shared)))?;
+    }
+    drop(mail);
+    Ok(run_apart(executor, letters, &lanes))
+}
+
+/// Runs `work` on a thread of its own until the process ends.
+fn start_lane(lane: usize, runtime: Runtime, work: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
+    let run = move || runtime.block_on(work);
+    std::thread::Builder::new().name(format!("io_thd_{lane}")).spawn(run).map(drop).map_err(|e| os_text(&e))
 }
 
 fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize, supervised: &supervise::Supervised) -> Facts {
@@ -285,5 +295,163 @@ fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize,
         io_threads,
         port: config.int("port") as u16,
         supervised: if supervised.is_active() { config.choice("supervised").to_owned() } else { "no".to_owned() },
+    }
+}
+
+/// Sends a tick `hz` times a second.
+async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;
+        if mail.send(Mail::Tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Turns signals into mail.
+async fn watch_signals(mut shutdown: signals::Shutdown, mail: Sender<Mail>) {
+    while let Ok(signal) = shutdown.recv().await {
+        let interrupt = signal == signals::ShutdownSignal::Int;
+        if mail.send(Mail::Stop { interrupt }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The executor on the thread that also does I/O.
+async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>, lanes: Lanes) -> i32 {
+    let clock = SystemClock::new();
+    let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
+    loop {
+        if executor.is_sweeping() {
+            // Expiry has time left in this tick: give connections a turn, take what is there, go on with a slice.
+            tokio::task::yield_now().await;
+            take_waiting(&mut mail, &mut letters);
+        } else {
+            mail.recv_many(&mut letters, mailbox::DRAIN_MAX).await;
+        }
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, &lanes) {
+            return code;
+        }
+    }
+}
+
+/// The executor on a thread of its own.
+fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+    let clock = SystemClock::new();
+    let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
+    loop {
+        if executor.is_sweeping() {
+            take_waiting(&mut mail, &mut letters);
+        } else {
+            mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
+        }
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, lanes) {
+            return code;
+        }
+    }
+}
+
+fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
+    while letters.len() < mailbox::DRAIN_MAX {
+        match mail.try_recv() {
+            Ok(letter) => letters.push(letter),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+/// One turn of the executor; the exit code when it was the last.
+#[inline]
+fn drain(executor: &mut Executor, letters: &mut Vec<Mail>, clock: &SystemClock, lanes: &Lanes) -> Option<i32> {
+    executor.open(letters, clock.now());
+    if executor.is_sweeping() {
+        executor.sweep_slice();
+    }
+    lanes.deliver(executor.take_finished());
+    executor.exit_code()
+}
+
+/// What the executor cannot do itself when the configuration changes.
+struct ServerHost {
+    program: String,
+    config_file: Option<PathBuf>,
+    runtime: Handle,
+    lanes: Lanes,
+    shared: Arc<SharedLimits>,
+    hz: Arc<AtomicU64>,
+    addresses: Addresses,
+    listeners: Vec<Listening>,
+    oom: oom::OomScore,
+}
+
+impl Host for ServerHost {
+    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String> {
+        let touches = |names: &[&str]| changed.iter().any(|c| names.contains(c));
+        if touches(&["maxclients"]) {
+            self.reserve_files(config)?;
+        }
+        if touches(&["port", "bind", "tcp-keepalive", "tcp-backlog", "max-new-connections-per-cycle"]) {
+            self.listen_again(config)?;
+        }
+        if touches(&["dir"]) {
+            enter_folder(config)?;
+        }
+        if touches(&["oom-score-adj", "oom-score-adj-values"]) {
+            self.apply_oom(config)?;
+        }
+        self.shared.apply(config);
+        self.hz.store(config.int("hz") as u64, Ordering::Relaxed);
+        log::set_level(log::Level::parse(config.choice("loglevel")).unwrap_or_default());
+        crash::set_crash_log(config.bool("crash-log-enabled"));
+        crash::set_hide_user_data(config.bool("hide-user-data-from-log"));
+        if touches(&["port", "bind", "proc-title-template", "tls-port"]) {
+            set_title(&self.program, config, self.config_file.as_deref());
+        }
+        Ok(())
+    }
+}
+
+impl ServerHost {
+    fn reserve_files(&self, config: &Config) -> Result<(), String> {
+        let wanted = config.int("maxclients") as u32;
+        match limits::reserve_files(wanted) {
+            Ok(granted) if granted >= wanted => Ok(()),
+            _ => Err("The operating system is not able to handle the specified number of clients, try with a smaller number".into()),
+        }
+    }
+
+    fn apply_oom(&mut self, config: &Config) -> Result<(), String> {
+        let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
+        self.oom
+            .apply(mode, config.oom_score_values(), oom::ProcessClass::Master)
+            .map_err(|_| "Failed to apply new oom_score_adj configuration, check server logs.".to_owned())
+    }
+
+    /// Binds the new addresses before it lets go of the old ones where it can; open connections stay.
+    fn listen_again(&mut self, config: &Config) -> Result<(), String> {
+        let addresses = addresses(config);
+        if addresses == self.addresses {
+            return Ok(());
+        }
+        let _inside = self.runtime.enter();
+        let moved = addresses.port != self.addresses.port || addresses.bind != self.addresses.bind;
+        let kept_port = addresses.port == self.addresses.port;
+        if moved && kept_port {
+            // The same port on overlapping addresses: the old sockets must be closed first.
+            self.drop_listeners();
+        }
+        let bound = listen::bind_tcp(&addresses).map_err(|_| {
+            if kept_port { "Failed to bind to specified addresses." } else { "Unable to listen on this port. Check server logs." }.to_owned()
+        })?;
+        self.drop_listeners();
+        self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;
+        self.addresses = addresses;
+        Ok(())
+    }
+
+    fn drop_listeners(&mut self) {
+        self.listeners.drain(..).for_each(Listening::stop);
+        self.addresses = Addresses::default();
     }
 }

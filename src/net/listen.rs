@@ -134,21 +134,41 @@ impl Bound {
         self.tcp.is_empty() && self.unix.is_none()
     }
 
-    /// Serves all sockets on the runtime this is called on; the tasks end with their handles aborted.
+    /// Serves all sockets on the runtime this is called on.
     ///
     /// # Errors
     /// When a socket cannot be registered.
-    pub fn serve(self, addresses: &Addresses, lanes: &Lanes) -> io::Result<Vec<JoinHandle<()>>> {
-        let mut tasks = Vec::new();
+    pub fn serve(self, addresses: &Addresses, lanes: &Lanes) -> io::Result<Vec<Listening>> {
+        let mut listening = Vec::new();
         for listener in self.tcp {
+            let socket = Socket::from(listener.try_clone()?);
             let listener = TcpListener::from_std(listener)?;
-            tasks.push(tokio::spawn(accept_tcp(listener, addresses.clone(), lanes.clone())));
+            let task = tokio::spawn(accept_tcp(listener, addresses.clone(), lanes.clone()));
+            listening.push(Listening { task, socket });
         }
         if let Some(listener) = self.unix {
+            let socket = Socket::from(listener.try_clone()?);
             let listener = UnixListener::from_std(listener)?;
-            tasks.push(tokio::spawn(accept_unix(listener, addresses.clone(), lanes.clone())));
+            let task = tokio::spawn(accept_unix(listener, addresses.clone(), lanes.clone()));
+            listening.push(Listening { task, socket });
         }
-        Ok(tasks)
+        Ok(listening)
+    }
+}
+
+/// A socket being served.
+pub struct Listening {
+    task: JoinHandle<()>,
+    /// The same socket, so that its port is free at once and not when the task is next polled.
+    socket: Socket,
+}
+
+impl Listening {
+    /// Stops accepting and frees the port.
+    pub fn stop(self) {
+        self.task.abort();
+        // Fails only if the socket is dead already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
