@@ -295,6 +295,20 @@ impl Batch {
         }
     }
 
+    /// Command `index` together with the reply buffer it is answered in. Panics as [`Self::command`] does.
+    #[inline]
+    pub fn command_and_reply(&mut self, index: usize) -> (Args<'_>, &mut Vec<u8>) {
+        let range = self.first_arg(index)..self.ends[index] as usize;
+        (
+            Args {
+                input: &self.input,
+                ranges: &self.args[range],
+                large: &self.large,
+            },
+            &mut self.reply,
+        )
+    }
+
     /// All complete commands in order.
     pub fn commands(&self) -> impl ExactSizeIterator<Item = Args<'_>> {
         (0..self.command_count()).map(|index| self.command(index))
@@ -426,6 +440,23 @@ mod tests {
         assert!(buf.heap_bytes() <= 2 * KEEP_BYTES, "{}", buf.heap_bytes());
         buf.push(b"again");
         assert_eq!(format!("{:?}", buf.args()), r#"["again"]"#);
+    }
+
+    #[test]
+    fn a_command_is_answered_in_its_own_batch() {
+        let (args, ends) = (
+            vec![ArgRange::in_input(0, 4), ArgRange::in_input(4, 2)],
+            vec![1, 2],
+        );
+        let mut batch = Batch {
+            input: b"ECHOhi".to_vec(),
+            args,
+            ends,
+            ..Batch::new()
+        };
+        let (command, reply) = batch.command_and_reply(1);
+        reply.extend_from_slice(command.get(0));
+        assert_eq!(batch.reply, b"hi");
     }
 
     #[test]
