@@ -222,6 +222,17 @@ fn worst_insert(mut insert: impl FnMut(u32)) -> (Duration, usize) {
     (worst, slow)
 }
 
+/// Resident bytes of this process, 0 where the system does not say.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok())
+        .unwrap_or(0)
+        * 4096
+}
+
 /// How long the inserts take that split a segment: the worst and the middle one.
 fn split_times() -> (Duration, Duration) {
     let mut dict = Dict::new(KeyHasher::with_seed(1));
@@ -238,6 +249,15 @@ fn split_times() -> (Duration, Duration) {
 }
 
 fn report_growth() {
+    let before = resident_bytes();
+    let dict = filled_dict();
+    let resident = (resident_bytes() - before) / dict.len();
+    println!(
+        "{KEYS} keys: {resident} B resident each, {} B of them table",
+        dict.heap_bytes() / dict.len()
+    );
+    drop(dict);
+
     let (worst, middle) = split_times();
     println!("inserts that split: worst {worst:?}, median {middle:?}");
     let mut dict = Dict::new(KeyHasher::with_seed(1));

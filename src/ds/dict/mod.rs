@@ -19,8 +19,9 @@
 //! 1,700 elements). Hashes that share long prefixes, which only a broken hash function produces, make segments
 //! bigger instead of the directory: lookups among them degrade to a search, and nothing else breaks.
 //!
-//! Costs: find is a directory slot, usually one bucket, and the element. 8 bytes and a tag per element at 47-95%
-//! fill, about 14 bytes on average. Units: `mark` is whatever the caller says, compared as a number.
+//! Costs: find is a directory slot, usually one bucket, and the element. Segments are 38-95% full: 9.6 to 19 bytes
+//! per element while all keys stay, about 14 on average. A split takes about 60 us, the elements being out of
+//! cache. Without huge pages the buckets of a big table miss the TLB, which batches hide by prefetching. Units: `mark` is whatever the caller says, compared as a number.
 //!
 //! Each segment carries a *mark*, a lower bound of a number the caller keeps in the elements (the earliest expiry):
 //! [`Dict::sweep`] visits only segments that may hold something due.

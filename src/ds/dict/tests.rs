@@ -372,7 +372,7 @@ fn check_scan_under_change(hasher: TestHash, seed: u64, numbers: u32) {
 
 #[test]
 fn a_scan_keeps_its_promise_while_segments_split_and_join() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         check_scan_under_change(TestHash::Good, seed, 4_000);
         check_scan_under_change(TestHash::Good, seed, 200);
         check_scan_under_change(TestHash::Good, seed, 6);
