@@ -1,8 +1,8 @@
-//! How fast is the keyspace's table, against `HashMap<Box<[u8]>, ()>` with the same hash function, and what is the
-//! longest that one insert takes while it grows?
+//! How fast is the keyspace's table, against `HashMap<Box<[u8]>, ()>` with the same hash function, and what
+//! is the longest that one insert takes while it grows?
 //!
-//! Corpus: 1,000,000 keys `key:000000000042`, looked up in an order unrelated to that of insertion; each answer is
-//! asserted. The growth run inserts 4,000,000.
+//! Corpus: 1,000,000 keys `key:000000000042`, looked up in an order unrelated to that of insertion; each
+//! answer is asserted. The growth run inserts 4,000,000.
 //!
 //! Memory comes from the allocator the server uses.
 //!

@@ -602,7 +602,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_table_behaves_like_a_map_whatever_the_hashes(hasher in test_hash(), ops in prop::collection::vec(op(), 1..40)) {
+    fn a_table_is_a_map_whatever_the_hashes(
+        hasher in test_hash(),
+        ops in prop::collection::vec(op(), 1..40),
+    ) {
         let mut dict = Dict::new(hasher);
         let mut twin = BTreeMap::new();
         for op in &ops {
