@@ -22,8 +22,8 @@
 //!
 //! Costs: find is a directory slot, usually one bucket, and the element. Segments are 38-95% full, which by
 //! arithmetic makes 12 to 19 bytes per element of a big table (measured at 1M and 4M: 16). A split takes
-//! about 60 us, its elements being out of cache. Without huge pages the buckets of a big table miss the TLB, which
-//! batches hide by prefetching. Units: `mark` is whatever the caller says, compared as a number.
+//! about 60 us, its elements being out of cache. Without huge pages the buckets of a big table miss the TLB,
+//! which batches hide by prefetching. Units: `mark` is whatever the caller says, compared as a number.
 //!
 //! Each segment carries a *mark*, a lower bound of a number the caller keeps in the elements (the earliest
 //! expiry):
