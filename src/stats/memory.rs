@@ -176,13 +176,6 @@ impl MemoryGauge {
     pub fn startup_bytes(&self) -> u64 {
         self.startup_bytes
     }
-
-    /// Begins looking for a peak anew.
-    pub fn reset_peak(&mut self) {
-        if let Some(sampler) = &mut self.sampler {
-            sampler.peak_bytes = sampler.used_bytes();
-        }
-    }
 }
 
 /// MEMORY MALLOC-STATS: jemalloc's own report. Tens of KiB; errors only if jemalloc does.

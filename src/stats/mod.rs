@@ -132,13 +132,13 @@ impl Stats {
         self.commands.set_latency_tracking(latency_tracking);
     }
 
-    /// Starts counting anew (CONFIG RESETSTAT). The slow log and the latency monitor have resets of their own.
+    /// Starts counting anew (CONFIG RESETSTAT). The slow log and the latency monitor have resets of their own, and
+    /// the peak of memory stays.
     pub fn reset(&mut self) {
         self.counters.reset();
         self.commands.reset();
         self.errors.reset();
         self.rates.reset();
-        self.memory.reset_peak();
     }
 }
 
