@@ -72,7 +72,7 @@ pub fn memory_text(bytes: u64) -> String {
 /// ```
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
-    if bytes < KB || bytes >= 1 << 60 {
+    if !(KB..1 << 60).contains(&bytes) {
         return format!("{bytes}B");
     }
     let power = bytes.ilog2() / 10;

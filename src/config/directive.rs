@@ -11,7 +11,7 @@
 //! parses all. A further directive is one more row in a topic file; GET, SET, REWRITE, the loader and the
 //! example follow from it.
 //!
-//! Not here: values ([`super::value`]), and what a directive does: the room that owns the matter reads it.
+//! Not here: values, and what a directive does: the room that owns the matter reads it.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -447,7 +447,10 @@ pub fn fuzz_config(data: &[u8]) {
     }
     let before = config.clone();
     for line in data.split(|byte| *byte == b'\n') {
-        let (name, value) = line.split_at(memchr::memchr(b' ', line).unwrap_or(line.len()));
+        let (name, value) = match memchr::memchr(b' ', line) {
+            Some(blank) => (&line[..blank], &line[blank + 1..]),
+            None => (line, &b""[..]),
+        };
         let everything = super::Permissions {
             protected: true,
             loading: false,
@@ -485,7 +488,8 @@ mod tests {
     #[test]
     fn errors_name_line_and_directive() {
         let error = Config::from_text(b"port 0\n\n  foo bar \n").expect_err("no such directive");
-        let text = "\n*** FATAL CONFIG FILE ERROR (Redis 7.4.1) ***\nReading the configuration file, at line 3\n\
+        let text = "\n*** FATAL CONFIG FILE ERROR (Redis 7.4.1) ***\n\
+                    Reading the configuration file, at line 3\n\
                     >>> 'foo bar'\nBad directive or wrong number of arguments";
         assert_eq!(error.to_string(), text);
     }
@@ -532,7 +536,8 @@ mod tests {
             "timeout 1\nTIMEOUT 2 # no comment",
             "timeout",
             Err(
-                "Reading the configuration file, at line 2\n>>> 'TIMEOUT 2 # no comment'\nwrong number of arguments",
+                "Reading the configuration file, at line 2\n>>> 'TIMEOUT 2 # no comment'\n\
+                 wrong number of arguments",
             ),
         );
         check("timeout 1\r\ntimeout 2\r\n", "timeout", Ok("2"));
@@ -679,6 +684,7 @@ mod tests {
 
     #[test]
     fn fuzz_smoke() {
+        use proptest::strategy::Strategy;
         use proptest::test_runner::{Config as Settings, RngAlgorithm, TestRng, TestRunner};
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
         let mut runner = TestRunner::new_with_rng(
@@ -697,7 +703,6 @@ mod tests {
                     |[0-9]{1,3} [0-9]{1,3}|\"\"";
         let line = (proptest::sample::select(names), word).prop_map(|(name, word)| format!("{name} {word}"));
         let text = proptest::collection::vec(line, 0..5).prop_map(|lines| lines.join("\n"));
-        use proptest::strategy::Strategy;
         runner
             .run(&text, |text| {
                 fuzz_config(text.as_bytes());
