@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -299,6 +300,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
+    testify(&executor);
     notice!("Server initialized");
     notice!("Ready to accept connections tcp");
     supervised.ready();
@@ -316,6 +318,17 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     drop(mail);
     Ok(run_apart(executor, letters, &lanes))
+}
+
+/// Tells a crash report whom the executor was serving.
+fn testify(executor: &Executor) {
+    let activity = Rc::clone(&executor.activity);
+    crash::register_witness(move |scene| {
+        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
+            line: format!("id={client} cmd={command}"),
+            argv: vec![command.as_bytes().to_vec()],
+        });
+    });
 }
 
 /// Runs `work` on a thread of its own until the process ends.
