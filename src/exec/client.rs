@@ -84,7 +84,7 @@ impl Executor {
         if done && !closing && let Some(error) = batch.error.take() {
             self.stats.record_error(b"ERR");
             let resp3 = session.resp == 3;
-            Reply::new(&mut batch.reply, resp3).error(&format!("ERR {error}"));
+            Reply::new(&mut batch.reply, resp3).error(error.text());
             batch.close = true;
         }
         let session = &mut self.sessions[client];
@@ -99,10 +99,15 @@ impl Executor {
 
     /// Whether a pause holds this command back; the client is marked as held then.
     #[cold]
-    pub(super) fn holds(&mut self, client: SessionId, id: Option<u16>) -> bool {
+    pub(super) fn holds(&mut self, client: SessionId, command: super::dispatch::Resolved) -> bool {
         let Some(pause) = self.server.pause else { return false };
-        let flags = id.map(|id| self.table.command(crate::command::table::CommandId(id)).row.flags);
-        let writes = flags.is_some_and(|f| f.intersects(Flags::WRITE | Flags::MAY_REPLICATE));
+        let writes = match command {
+            super::dispatch::Resolved::Command(id) => {
+                let row = self.table.command(crate::command::table::CommandId(id)).row;
+                row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE)
+            }
+            _ => false,
+        };
         let session = &mut self.sessions[client];
         let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {

@@ -42,7 +42,7 @@ struct Planned {
 
 /// What a name turned out to be.
 #[derive(Clone, Copy)]
-enum Resolved {
+pub(super) enum Resolved {
     Command(u16),
     UnknownSubcommand(u16),
     Unknown,
@@ -201,7 +201,7 @@ impl Executor {
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
             let mut large = self.adoptable(batch, index, planned.command);
             let words = batch.command(index);
-            if self.server.pause.is_some() && self.holds(client, planned.command, words) {
+            if self.server.pause.is_some() && self.holds(client, planned.command) {
                 break;
             }
             self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
@@ -373,7 +373,7 @@ impl Executor {
         let text = error.text();
         self.stats.record_error(text.as_bytes());
         let resp3 = self.sessions.get_mut(client).is_some_and(|session| session.resp == 3);
-        Reply::new(reply, resp3).error(&text);
+        Reply::new(reply, resp3).error(text.as_bytes());
     }
 
     #[cold]
