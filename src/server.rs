@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
 
-use crate::base::clock::{SystemClock, now_unix_ms};
+use crate::base::clock::{Clock, SystemClock, now_unix_ms};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
@@ -29,8 +29,14 @@ use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals,
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let program = args.first().map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
-    let words: Vec<Vec<u8>> = args.iter().skip(1).map(|a| a.as_encoded_bytes().to_vec()).collect();
+    let program = args
+        .first()
+        .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
+    let words: Vec<Vec<u8>> = args
+        .iter()
+        .skip(1)
+        .map(|a| a.as_encoded_bytes().to_vec())
+        .collect();
     let line = match CommandLine::parse(&words) {
         Ok(line) => line,
         Err(error) => {
@@ -44,7 +50,11 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Wants::TestMemory(megabytes) => return test_memory(megabytes),
         Wants::Run => return run(&program, &line),
     }
-    if line.wants == Wants::Help { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if line.wants == Wants::Help {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn test_memory(megabytes: u64) -> ExitCode {
@@ -105,7 +115,14 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
 
     let pidfile = pidfile.map(daemon::PidFile::write);
     let unix_path = config.text("unixsocket").to_string();
-    let code = serve(Start { program, config, config_file, oom, supervised: &supervised, shutdown });
+    let code = serve(Start {
+        program,
+        config,
+        config_file,
+        oom,
+        supervised: &supervised,
+        shutdown,
+    });
     if !unix_path.is_empty() {
         notice!("Removing the unix socket file.");
         let _ = std::fs::remove_file(&unix_path);
@@ -133,7 +150,8 @@ fn start_log(config: &Config) -> Result<(), String> {
     let file = config.text("logfile").to_string();
     let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
         ident: config.text("syslog-ident").to_string(),
-        facility: log::Facility::parse(config.choice("syslog-facility")).expect("the directive's own choices"),
+        facility: log::Facility::parse(config.choice("syslog-facility"))
+            .expect("the directive's own choices"),
     });
     let options = log::LogOptions {
         level: log::Level::parse(config.choice("loglevel")).unwrap_or_default(),
@@ -146,10 +164,16 @@ fn start_log(config: &Config) -> Result<(), String> {
 fn greet(line: &CommandLine, config: &Config) {
     let (pid, port) = (std::process::id(), config.int("port"));
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
-    notice!("Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started", version::REDIS_VERSION, version::GIT_SHA1);
+    notice!(
+        "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
+        version::REDIS_VERSION,
+        version::GIT_SHA1
+    );
     notice!("Russet version={}", version::RUSSET_VERSION);
     if line.is_bare() {
-        warning!("Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf");
+        warning!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf"
+        );
     } else {
         notice!("Configuration loaded");
     }
@@ -203,7 +227,11 @@ fn apply_oom(oom: &mut oom::OomScore, config: &Config) {
 fn addresses(config: &Config) -> Addresses {
     let bind = config.list("bind");
     Addresses {
-        bind: if bind.is_empty() { vec!["*".into(), "-::*".into()] } else { bind.to_vec() },
+        bind: if bind.is_empty() {
+            vec!["*".into(), "-::*".into()]
+        } else {
+            bind.to_vec()
+        },
         port: config.int("port") as u16,
         backlog: config.int("tcp-backlog") as i32,
         unix_path: config.text("unixsocket").to_string(),
@@ -219,12 +247,22 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
-    Builder::new_current_thread().enable_all().build().map_err(|e| os_text(&e))
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| os_text(&e))
 }
 
 /// Binds, starts executor and lanes, and serves until the end; the exit code.
 fn serve(start: Start<'_>) -> Result<i32, String> {
-    let Start { program, config, config_file, oom, supervised, shutdown } = start;
+    let Start {
+        program,
+        config,
+        config_file,
+        oom,
+        supervised,
+        shutdown,
+    } = start;
     let io_threads = config.int("io-threads") as usize;
     let shared = Arc::new(SharedLimits::default());
     shared.apply(&config);
@@ -256,7 +294,12 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     {
         let _inside = home.enter();
         host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
-        tokio::spawn(lane::run(first_lane, home_errands, mail.clone(), Arc::clone(&shared)));
+        tokio::spawn(lane::run(
+            first_lane,
+            home_errands,
+            mail.clone(),
+            Arc::clone(&shared),
+        ));
         tokio::spawn(tick(mail.clone(), hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
@@ -273,19 +316,37 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
         let lane = first_lane + 1 + offset;
-        start_lane(lane, runtime()?, lane::run(lane, errands, mail.clone(), Arc::clone(&shared)))?;
+        start_lane(
+            lane,
+            runtime()?,
+            lane::run(lane, errands, mail.clone(), Arc::clone(&shared)),
+        )?;
     }
     drop(mail);
     Ok(run_apart(executor, letters, &lanes))
 }
 
 /// Runs `work` on a thread of its own until the process ends.
-fn start_lane(lane: usize, runtime: Runtime, work: impl Future<Output = ()> + Send + 'static) -> Result<(), String> {
+fn start_lane(
+    lane: usize,
+    runtime: Runtime,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
     let run = move || runtime.block_on(work);
-    std::thread::Builder::new().name(format!("io_thd_{lane}")).spawn(run).map(drop).map_err(|e| os_text(&e))
+    std::thread::Builder::new()
+        .name(format!("io_thd_{lane}"))
+        .spawn(run)
+        .map(drop)
+        .map_err(|e| os_text(&e))
 }
 
-fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize, supervised: &supervise::Supervised) -> Facts {
+fn facts(
+    program: &str,
+    config: &Config,
+    file: Option<&Path>,
+    io_threads: usize,
+    supervised: &supervise::Supervised,
+) -> Facts {
     Facts {
         run_id: version::new_run_id().unwrap_or_else(|_| "0".repeat(40)),
         executable: std::env::current_exe().map_or(program.to_owned(), |p| p.to_string_lossy().into_owned()),
@@ -294,7 +355,11 @@ fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize,
         started_unix_us: now_unix_ms() * 1000,
         io_threads,
         port: config.int("port") as u16,
-        supervised: if supervised.is_active() { config.choice("supervised").to_owned() } else { "no".to_owned() },
+        supervised: if supervised.is_active() {
+            config.choice("supervised").to_owned()
+        } else {
+            "no".to_owned()
+        },
     }
 }
 
@@ -363,7 +428,12 @@ fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
 
 /// One turn of the executor; the exit code when it was the last.
 #[inline]
-fn drain(executor: &mut Executor, letters: &mut Vec<Mail>, clock: &SystemClock, lanes: &Lanes) -> Option<i32> {
+fn drain(
+    executor: &mut Executor,
+    letters: &mut Vec<Mail>,
+    clock: &SystemClock,
+    lanes: &Lanes,
+) -> Option<i32> {
     executor.open(letters, clock.now());
     if executor.is_sweeping() {
         executor.sweep_slice();
@@ -391,7 +461,13 @@ impl Host for ServerHost {
         if touches(&["maxclients"]) {
             self.reserve_files(config)?;
         }
-        if touches(&["port", "bind", "tcp-keepalive", "tcp-backlog", "max-new-connections-per-cycle"]) {
+        if touches(&[
+            "port",
+            "bind",
+            "tcp-keepalive",
+            "tcp-backlog",
+            "max-new-connections-per-cycle",
+        ]) {
             self.listen_again(config)?;
         }
         if touches(&["dir"]) {
@@ -442,7 +518,12 @@ impl ServerHost {
             self.drop_listeners();
         }
         let bound = listen::bind_tcp(&addresses).map_err(|_| {
-            if kept_port { "Failed to bind to specified addresses." } else { "Unable to listen on this port. Check server logs." }.to_owned()
+            if kept_port {
+                "Failed to bind to specified addresses."
+            } else {
+                "Unable to listen on this port. Check server logs."
+            }
+            .to_owned()
         })?;
         self.drop_listeners();
         self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;

@@ -12,7 +12,7 @@
 //!
 //! Each file of `tests/commands/` starts with a fresh connection and FLUSHALL; state flows from case to case.
 //! Attributes: `[since 7.4]` older references skip the case; `[russet]` all references do; `[resp3]` the connection
-//! speaks RESP3 meanwhile; `[clock +MS]` time passes before the first command.
+//! speaks RESP3 meanwhile; `[clock +MS]` time passes before the first command; `[needs rpush]` Russet skips the case while it lacks the command.
 //!
 //! The reference is the server that `REFERENCE=host:port` names, else a `redis-server` from `PATH` started for the run,
 //! else none. `REWRITE=1` writes the replies of the reference into the files, `REWRITE=russet` ours.
@@ -57,6 +57,8 @@ struct Attributes {
     resp3: bool,
     clock_ms: u64,
     russet: bool,
+    /// A command without which Russet cannot run the case yet.
+    needs: Option<String>,
 }
 
 fn transcripts() -> Vec<Transcript> {
@@ -98,7 +100,9 @@ impl Case {
         }
         if line.starts_with('[') {
             let names = line.split(']').map(|part| part.trim().trim_start_matches('['));
-            names.filter(|name| !name.is_empty()).for_each(|name| self.attributes.take(name, number));
+            names
+                .filter(|name| !name.is_empty())
+                .for_each(|name| self.attributes.take(name, number));
             return;
         }
         if self.commands.is_empty() {
@@ -106,16 +110,18 @@ impl Case {
         }
         for command in line.split(" ; ") {
             let words = split_args(command.as_bytes());
-            self.commands.push(words.unwrap_or_else(|_| panic!("line {number}: unbalanced quotes")));
+            self.commands
+                .push(words.unwrap_or_else(|_| panic!("line {number}: unbalanced quotes")));
         }
     }
 
-    fn runs_on(&self, reference: Option<(u32, u32)>) -> bool {
-        match reference {
-            None => true,
-            Some(version) => {
-                !self.attributes.russet && self.attributes.since.is_none_or(|since| version >= since)
-            }
+    fn runs_on(&self, target: &dyn Target) -> bool {
+        let Attributes {
+            since, russet, needs, ..
+        } = &self.attributes;
+        match target.version() {
+            None => needs.as_ref().is_none_or(|command| target.knows(command)),
+            Some(version) => !russet && since.is_none_or(|since| version >= since),
         }
     }
 }
@@ -126,6 +132,7 @@ impl Attributes {
             ("since", version) => self.since = Some(version_of(version)),
             ("resp3", "") => self.resp3 = true,
             ("russet", "") => self.russet = true,
+            ("needs", command) => self.needs = Some(command.to_owned()),
             ("clock", ms) => self.clock_ms = ms.trim_start_matches('+').parse().expect("milliseconds"),
             _ => panic!("line {line}: unknown attribute [{attribute}]"),
         }
@@ -133,7 +140,9 @@ impl Attributes {
 }
 
 fn version_of(text: &str) -> (u32, u32) {
-    let mut parts = text.split('.').map(|part| part.parse().expect("a version like 7.4"));
+    let mut parts = text
+        .split('.')
+        .map(|part| part.parse().expect("a version like 7.4"));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
@@ -147,6 +156,7 @@ trait Target {
     fn pass_ms(&mut self, ms: u64);
     /// Version of a reference; `None` for Russet.
     fn version(&self) -> Option<(u32, u32)>;
+    fn knows(&self, command: &str) -> bool;
 }
 
 struct InProcess {
@@ -170,7 +180,9 @@ impl Target for InProcess {
     fn run(&mut self, words: &Words) -> Value {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let bytes = self.executor.run(self.session, &words);
-        let (value, len) = parse_value(&bytes).expect("a reply is RESP").expect("a reply is complete");
+        let (value, len) = parse_value(&bytes)
+            .expect("a reply is RESP")
+            .expect("a reply is complete");
         assert_eq!(len, bytes.len(), "{words:?} wrote more than one reply");
         value
     }
@@ -182,6 +194,10 @@ impl Target for InProcess {
 
     fn version(&self) -> Option<(u32, u32)> {
         None
+    }
+
+    fn knows(&self, command: &str) -> bool {
+        self.executor.table().find(command.as_bytes()).is_some()
     }
 }
 
@@ -200,7 +216,9 @@ impl Reference {
             unread: Vec::new(),
             version: (0, 0),
         };
-        let Value::Bulk(info) = reference.run(&words("INFO server")) else { panic!("INFO answers text") };
+        let Value::Bulk(info) = reference.run(&words("INFO server")) else {
+            panic!("INFO answers text")
+        };
         let info = String::from_utf8_lossy(&info).into_owned();
         let line = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
         reference.version = version_of(line.expect("the reference tells its version"));
@@ -214,7 +232,10 @@ impl Reference {
                 self.unread.drain(..len);
                 return value;
             }
-            let count = self.stream.read(&mut chunk).expect("the reference answers in time");
+            let count = self
+                .stream
+                .read(&mut chunk)
+                .expect("the reference answers in time");
             assert!(count > 0, "the reference closed the connection");
             self.unread.extend_from_slice(&chunk[..count]);
         }
@@ -246,11 +267,17 @@ impl Target for Reference {
     fn version(&self) -> Option<(u32, u32)> {
         Some(self.version)
     }
+
+    fn knows(&self, _: &str) -> bool {
+        true
+    }
 }
 
 fn dial(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the reference is there");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
     stream.set_nodelay(true).expect("no delay");
     stream
 }
@@ -270,9 +297,21 @@ impl OwnServer {
     /// `None` when there is no such program.
     fn start() -> Option<OwnServer> {
         let dir = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
         let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"])
+            .args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--daemonize",
+                "no",
+            ])
             .args(["--enable-debug-command", "yes"])
             .arg("--dir")
             .arg(dir.path())
@@ -280,7 +319,11 @@ impl OwnServer {
             .stderr(Stdio::null())
             .spawn()
             .ok()?;
-        let server = OwnServer { child, address: format!("127.0.0.1:{port}"), _dir: dir };
+        let server = OwnServer {
+            child,
+            address: format!("127.0.0.1:{port}"),
+            _dir: dir,
+        };
         server.wait();
         Some(server)
     }
@@ -308,7 +351,10 @@ fn check(transcript: &Transcript, target: &mut dyn Target) -> Vec<String> {
     let name = transcript.path.file_name().expect("a file").to_string_lossy();
     let mut failures = Vec::new();
     target.restart();
-    for case in transcript.cases.iter().filter(|case| case.runs_on(target.version())) {
+    for case in &transcript.cases {
+        if !case.runs_on(target) {
+            continue;
+        }
         if let Err(difference) = compare(case, &run_case(case, target)) {
             failures.push(format!("{name}:{}: {difference}", case.line));
         }
@@ -325,7 +371,11 @@ fn run_case(case: &Case, target: &mut dyn Target) -> Vec<Vec<String>> {
         target.run(&words("HELLO 3"));
     }
     let lines = |value: Value| value.to_string().lines().map(str::to_owned).collect();
-    let replies = case.commands.iter().map(|command| lines(target.run(command))).collect();
+    let replies = case
+        .commands
+        .iter()
+        .map(|command| lines(target.run(command)))
+        .collect();
     if case.attributes.resp3 {
         target.run(&words("HELLO 2"));
     }
@@ -341,11 +391,18 @@ fn compare(case: &Case, replies: &[Vec<String>]) -> Result<(), String> {
             reply.len()
         } else {
             let expected = &expected[..expected.len().min(reply.len())];
-            return Err(format!("{}\nexpected {expected:#?}\ngot {reply:#?}", shown(command)));
+            return Err(format!(
+                "{}\nexpected {expected:#?}\ngot {reply:#?}",
+                shown(command)
+            ));
         };
         expected = &expected[found..];
     }
-    if expected.is_empty() { Ok(()) } else { Err(format!("replies too many: {expected:#?}")) }
+    if expected.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("replies too many: {expected:#?}"))
+    }
 }
 
 fn shown(command: &Words) -> String {
@@ -361,10 +418,18 @@ fn rewrite(transcript: &Transcript, target: &mut dyn Target) {
         let wild = case.replies.iter().any(|line| line == "...");
         let mut lines = case.head.clone();
         if !case.commands.is_empty() {
-            let applies = case.runs_on(target.version());
-            let replies = if applies { run_case(case, target).concat() } else { Vec::new() };
+            let applies = case.runs_on(target);
+            let replies = if applies {
+                run_case(case, target).concat()
+            } else {
+                Vec::new()
+            };
             lines.push("----".into());
-            lines.extend(if applies && !wild { replies } else { case.replies.clone() });
+            lines.extend(if applies && !wild {
+                replies
+            } else {
+                case.replies.clone()
+            });
         }
         text.push_str(if text.is_empty() { "" } else { "\n" });
         lines.iter().for_each(|line| text.extend([line, "\n"]));
@@ -374,29 +439,47 @@ fn rewrite(transcript: &Transcript, target: &mut dyn Target) {
 
 #[track_caller]
 fn check_all(target: &mut dyn Target) {
-    let failures: Vec<String> = transcripts().iter().flat_map(|transcript| check(transcript, target)).collect();
-    assert!(failures.is_empty(), "{} cases differ\n\n{}", failures.len(), failures.join("\n\n"));
+    let failures: Vec<String> = transcripts()
+        .iter()
+        .flat_map(|transcript| check(transcript, target))
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} cases differ\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
 }
 
 #[test]
 fn russet_answers_as_the_transcripts_say() {
     let mut target = InProcess::new();
     if std::env::var("REWRITE").is_ok_and(|who| who == "russet") {
-        return transcripts().iter().for_each(|transcript| rewrite(transcript, &mut target));
+        return transcripts()
+            .iter()
+            .for_each(|transcript| rewrite(transcript, &mut target));
     }
     check_all(&mut target);
 }
 
 #[test]
 fn the_reference_answers_as_the_transcripts_say() {
-    let own = if std::env::var_os("REFERENCE").is_none() { OwnServer::start() } else { None };
-    let address = std::env::var("REFERENCE").ok().or(own.as_ref().map(|server| server.address.clone()));
+    let own = if std::env::var_os("REFERENCE").is_none() {
+        OwnServer::start()
+    } else {
+        None
+    };
+    let address = std::env::var("REFERENCE")
+        .ok()
+        .or(own.as_ref().map(|server| server.address.clone()));
     let Some(address) = address else {
         return eprintln!("skipped: neither REFERENCE nor a redis-server in PATH");
     };
     let mut target = Reference::connect(&address);
     if std::env::var("REWRITE").is_ok_and(|who| who == "1") {
-        return transcripts().iter().for_each(|transcript| rewrite(transcript, &mut target));
+        return transcripts()
+            .iter()
+            .for_each(|transcript| rewrite(transcript, &mut target));
     }
     check_all(&mut target);
 }
@@ -406,14 +489,21 @@ fn every_command_has_a_transcript() {
     let executor = Executor::for_tests();
     let table = executor.table();
     let mut exercised = BTreeSet::new();
-    for command in transcripts().iter().flat_map(|transcript| &transcript.cases).flat_map(|case| &case.commands) {
+    for command in transcripts()
+        .iter()
+        .flat_map(|transcript| &transcript.cases)
+        .flat_map(|case| &case.commands)
+    {
         let name = command.first().map_or(&b""[..], Vec::as_slice);
         if let Some(Ok(found)) = table.resolve(name, || command.get(1).map(Vec::as_slice)) {
             exercised.insert(found.full_name.clone());
         }
     }
     let rows = table.all().iter().filter(|command| command.children.is_empty());
-    let silent: Vec<&String> = rows.map(|row| &row.full_name).filter(|name| !exercised.contains(*name)).collect();
+    let silent: Vec<&String> = rows
+        .map(|row| &row.full_name)
+        .filter(|name| !exercised.contains(*name))
+        .collect();
     assert!(silent.is_empty(), "commands without a transcript: {silent:?}");
 }
 
@@ -422,7 +512,13 @@ fn transcripts_are_well_formed() {
     for Transcript { path, cases } in transcripts() {
         for case in cases.iter().filter(|case| !case.commands.is_empty()) {
             let answers = case.replies.iter().filter(|line| !line.starts_with(' ')).count();
-            assert_eq!(answers, case.commands.len(), "{}:{}: replies", path.display(), case.line);
+            assert_eq!(
+                answers,
+                case.commands.len(),
+                "{}:{}: replies",
+                path.display(),
+                case.line
+            );
         }
     }
 }

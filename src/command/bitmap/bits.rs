@@ -20,8 +20,9 @@ use super::{BAD_OFFSET, changed_if, string_bytes_max};
 pub const ROWS: &[Row] = &[SETBIT, GETBIT, BITCOUNT, BITPOS, BITOP];
 
 /// The word before which a unit stands, in BITCOUNT and BITPOS.
-const UNIT: Arg =
-    Arg::one_of("unit", &[Arg::flag("byte", "BYTE"), Arg::flag("bit", "BIT")]).optional().since("7.0.0");
+const UNIT: Arg = Arg::one_of("unit", &[Arg::flag("byte", "BYTE"), Arg::flag("bit", "BIT")])
+    .optional()
+    .since("7.0.0");
 
 const SETBIT: Row = Row {
     name: "setbit",
@@ -31,7 +32,10 @@ const SETBIT: Row = Row {
     group: Group::Bitmap,
     arity: Arity::Exactly(4),
     flags: Flags::WRITE.with(Flags::DENY_OOM),
-    keys: &[KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::UPDATE))],
+    keys: &[KeySpec::one(
+        1,
+        Access::RW.with(Access::ACCESS).with(Access::UPDATE),
+    )],
     args: &[Arg::key("key", 0), Arg::integer("offset"), Arg::integer("value")],
     run: setbit,
     ..Row::BASE
@@ -77,7 +81,10 @@ const GETBIT: Row = Row {
 fn getbit(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let offset = parse_offset(cx, args, 2)?;
     let mut scratch = IntText::default();
-    let text = cx.keys.read_string(args.key(1))?.map_or(&b""[..], |text| text.text(&mut scratch));
+    let text = cx
+        .keys
+        .read_string(args.key(1))?
+        .map_or(&b""[..], |text| text.text(&mut scratch));
     let bit = bits::getbit(text, offset);
     cx.reply.int(bit.into());
     Ok(DONE)
@@ -106,12 +113,19 @@ fn bitcount(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         2 => BitRange::WHOLE,
         4 | 5 => {
             let (start, end) = (args.int(2)?, args.int(3)?);
-            BitRange { start, end: Some(end), unit: parse_unit(args, 4)? }
+            BitRange {
+                start,
+                end: Some(end),
+                unit: parse_unit(args, 4)?,
+            }
         }
         _ => return Err(Error::Syntax),
     };
     let mut scratch = IntText::default();
-    let text = cx.keys.read_string(args.key(1))?.map_or(&b""[..], |text| text.text(&mut scratch));
+    let text = cx
+        .keys
+        .read_string(args.key(1))?
+        .map_or(&b""[..], |text| text.text(&mut scratch));
     let count = bits::bitcount(text, range);
     cx.reply.int(count as i64);
     Ok(DONE)
@@ -217,7 +231,9 @@ const BITOP: Row = Row {
 fn bitop(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let op = BitOp::parse(args.get(1)).ok_or(Error::Syntax)?;
     if op == BitOp::Not && args.len() > 4 {
-        return Err(Error::fixed("ERR BITOP NOT must be called with a single source key."));
+        return Err(Error::fixed(
+            "ERR BITOP NOT must be called with a single source key.",
+        ));
     }
     for source in 3..args.len() {
         cx.keys.read_string(args.key(source))?;
@@ -227,7 +243,11 @@ fn bitop(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if result.is_empty() {
         cx.keys.delete(target, false);
     } else {
-        cx.keys.set(target, NewValue::Boxed(Box::new(Value::String(result))), SetExpiry::Clear);
+        cx.keys.set(
+            target,
+            NewValue::Boxed(Box::new(Value::String(result))),
+            SetExpiry::Clear,
+        );
     }
     cx.reply.int(len as i64);
     Ok(DONE)

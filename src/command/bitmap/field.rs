@@ -18,7 +18,11 @@ const GET_BLOCK: Arg =
 
 const OVERFLOW_BLOCK: Arg = Arg::one_of(
     "overflow-block",
-    &[Arg::flag("wrap", "WRAP"), Arg::flag("sat", "SAT"), Arg::flag("fail", "FAIL")],
+    &[
+        Arg::flag("wrap", "WRAP"),
+        Arg::flag("sat", "SAT"),
+        Arg::flag("fail", "FAIL"),
+    ],
 )
 .token("OVERFLOW")
 .optional();
@@ -28,12 +32,20 @@ const WRITE_OPERATION: Arg = Arg::one_of(
     &[
         Arg::block(
             "set-block",
-            &[Arg::string("encoding"), Arg::integer("offset"), Arg::integer("value")],
+            &[
+                Arg::string("encoding"),
+                Arg::integer("offset"),
+                Arg::integer("value"),
+            ],
         )
         .token("SET"),
         Arg::block(
             "incrby-block",
-            &[Arg::string("encoding"), Arg::integer("offset"), Arg::integer("increment")],
+            &[
+                Arg::string("encoding"),
+                Arg::integer("offset"),
+                Arg::integer("increment"),
+            ],
         )
         .token("INCRBY"),
     ],
@@ -49,13 +61,22 @@ const BITFIELD: Row = Row {
     flags: Flags::WRITE.with(Flags::DENY_OOM),
     keys: &[KeySpec {
         notes: Some("This command allows both access and modification of the key"),
-        ..KeySpec::one(1, Access::RW.with(Access::UPDATE).with(Access::ACCESS).with(Access::VARIABLE_FLAGS))
+        ..KeySpec::one(
+            1,
+            Access::RW
+                .with(Access::UPDATE)
+                .with(Access::ACCESS)
+                .with(Access::VARIABLE_FLAGS),
+        )
     }],
     args: &[
         Arg::key("key", 0),
-        Arg::one_of("operation", &[GET_BLOCK, Arg::block("write", &[OVERFLOW_BLOCK, WRITE_OPERATION])])
-            .multiple()
-            .optional(),
+        Arg::one_of(
+            "operation",
+            &[GET_BLOCK, Arg::block("write", &[OVERFLOW_BLOCK, WRITE_OPERATION])],
+        )
+        .multiple()
+        .optional(),
     ],
     run: bitfield,
     ..Row::BASE
@@ -63,7 +84,11 @@ const BITFIELD: Row = Row {
 
 fn bitfield(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let steps = Step::parse_all(args, string_bytes_max(cx))?;
-    if steps.iter().all(|step| step.act == Act::Get) { read(cx, args, &steps) } else { write(cx, args, &steps) }
+    if steps.iter().all(|step| step.act == Act::Get) {
+        read(cx, args, &steps)
+    } else {
+        write(cx, args, &steps)
+    }
 }
 
 const BITFIELD_RO: Row = Row {
@@ -137,12 +162,25 @@ impl Step {
             "set" => Act::Set(args.int(at + 3)?),
             _ => Act::IncrBy(args.int(at + 3)?),
         };
-        Ok((Step { act, field, offset, overflow }, words))
+        Ok((
+            Step {
+                act,
+                field,
+                offset,
+                overflow,
+            },
+            words,
+        ))
     }
 
     /// Runs on `bytes` and replies; whether anything changed.
     fn run(&self, bytes: &mut Vec<u8>, reply: &mut Reply<'_>) -> bool {
-        let Step { act, field, offset, overflow } = *self;
+        let Step {
+            act,
+            field,
+            offset,
+            overflow,
+        } = *self;
         let (written, sought) = match act {
             Act::Get => {
                 reply.int(bitfield::get(bytes, field, offset));
@@ -168,7 +206,10 @@ impl Step {
 /// Runs steps that only read; a missing key reads as zeros and stays missing.
 fn read(cx: &mut Cx<'_>, args: Args<'_>, steps: &[Step]) -> Outcome {
     let mut scratch = IntText::default();
-    let text = cx.keys.read_string(args.key(1))?.map_or(&b""[..], |text| text.text(&mut scratch));
+    let text = cx
+        .keys
+        .read_string(args.key(1))?
+        .map_or(&b""[..], |text| text.text(&mut scratch));
     cx.reply.array(steps.len());
     for step in steps {
         cx.reply.int(bitfield::get(text, step.field, step.offset));

@@ -16,7 +16,10 @@ const COUNTER: Row = Row {
     group: Group::String,
     arity: Arity::Exactly(3),
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::FAST),
-    keys: &[KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::UPDATE))],
+    keys: &[KeySpec::one(
+        1,
+        Access::RW.with(Access::ACCESS).with(Access::UPDATE),
+    )],
     ..Row::BASE
 };
 
@@ -63,7 +66,10 @@ const DECRBY: Row = Row {
 };
 
 fn decrby(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let delta = args.int(2)?.checked_neg().ok_or(Error::fixed("ERR decrement would overflow"))?;
+    let delta = args
+        .int(2)?
+        .checked_neg()
+        .ok_or(Error::fixed("ERR decrement would overflow"))?;
     add(cx, args, delta)
 }
 
@@ -99,7 +105,9 @@ fn incrbyfloat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         Ok(NewString::Text(sum.clone()))
     })?;
     cx.reply.bulk(&sum);
-    cx.keys.changes.instead(cx.keys.selected(), &[b"SET", key.bytes, &sum, b"KEEPTTL"]);
+    cx.keys
+        .changes
+        .instead(cx.keys.selected(), &[b"SET", key.bytes, &sum, b"KEEPTTL"]);
     Ok(DONE)
 }
 
@@ -111,7 +119,9 @@ fn add_float(old: Option<StringRef<'_>>, delta: &[u8]) -> Result<LongDouble, Err
         Some(StringRef::Bytes(text)) => LongDouble::parse(text),
     };
     let (old, delta) = old.zip(LongDouble::parse(delta)).ok_or(Error::NotFloat)?;
-    Some(old + delta).filter(|sum| sum.is_finite()).ok_or(Error::NanOrInfinity)
+    Some(old + delta)
+        .filter(|sum| sum.is_finite())
+        .ok_or(Error::NanOrInfinity)
 }
 
 #[cfg(test)]

@@ -65,6 +65,8 @@ impl Term {
         let factor = if self.unit == Unit::Seconds { 1000 } else { 1 };
         let start = if self.from == From::Now { now_ms } else { 0 };
         let deadline = count.checked_mul(factor).and_then(|ms| ms.checked_add(start));
-        deadline.filter(|_| count > 0).ok_or(Error::InvalidExpire(command))
+        deadline
+            .filter(|_| count > 0)
+            .ok_or(Error::InvalidExpire(command))
     }
 }

@@ -128,7 +128,9 @@ fn parse_getex(args: Args<'_>) -> Result<GetexOption, Error> {
         let term = Term::parse(args, at);
         (option, at) = match (option, term) {
             (GetexOption::None, Some(term)) => (GetexOption::Until(term), at + 2),
-            (GetexOption::Until(old), Some(term)) if old.is_same_option(term) => (GetexOption::Until(term), at + 2),
+            (GetexOption::Until(old), Some(term)) if old.is_same_option(term) => {
+                (GetexOption::Until(term), at + 2)
+            }
             (GetexOption::None | GetexOption::Persist, None) if args.is(at, "persist") => {
                 (GetexOption::Persist, at + 1)
             }
@@ -165,7 +167,9 @@ impl ExpiryChange {
             ExpiryChange::Set(at_ms) => {
                 cx.keys.set_expire(key, at_ms);
                 let mut text = itoa::Buffer::new();
-                cx.keys.changes.instead(db, &[b"PEXPIREAT", key.bytes, text.format(at_ms).as_bytes()]);
+                cx.keys
+                    .changes
+                    .instead(db, &[b"PEXPIREAT", key.bytes, text.format(at_ms).as_bytes()]);
             }
             ExpiryChange::DropKey => {
                 let lazy = cx.keys.lazy.expire;
@@ -185,7 +189,10 @@ const GETDEL: Row = Row {
     group: Group::String,
     arity: Arity::Exactly(2),
     flags: Flags::WRITE.with(Flags::FAST),
-    keys: &[KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::DELETE))],
+    keys: &[KeySpec::one(
+        1,
+        Access::RW.with(Access::ACCESS).with(Access::DELETE),
+    )],
     args: &[Arg::key("key", 0)],
     run: getdel,
     ..Row::BASE

@@ -38,7 +38,9 @@ fn lcs(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let (a, b) = (read(cx, args.key(1))?, read(cx, args.key(2))?);
     let options = LcsOptions::parse(args)?;
     if table_bytes(a.len(), b.len()) > cx.config.int("proto-max-bulk-len") as u64 {
-        return Err(Error::fixed("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len"));
+        return Err(Error::fixed(
+            "ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+        ));
     }
     if options.idx {
         let (matches, len) = lcs_matches(&a, &b, options.match_len_min);
@@ -74,7 +76,9 @@ impl LcsOptions {
             at += options.take(args, at)?;
         }
         if options.idx && options.len {
-            return Err(Error::fixed("ERR If you want both the length and indexes, please just use IDX."));
+            return Err(Error::fixed(
+                "ERR If you want both the length and indexes, please just use IDX.",
+            ));
         }
         Ok(options)
     }
@@ -85,8 +89,11 @@ impl LcsOptions {
             self.match_len_min = usize::try_from(args.int(at + 1)?).unwrap_or(0);
             return Ok(2);
         }
-        let switches =
-            [("len", &mut self.len), ("idx", &mut self.idx), ("withmatchlen", &mut self.with_match_len)];
+        let switches = [
+            ("len", &mut self.len),
+            ("idx", &mut self.idx),
+            ("withmatchlen", &mut self.with_match_len),
+        ];
         let named = switches.into_iter().find(|(name, _)| args.is(at, name));
         *named.ok_or(Error::Syntax)?.1 = true;
         Ok(1)

@@ -60,7 +60,9 @@ fn extend(cx: &mut Cx<'_>, key: Key<'_>, tail: &[u8]) -> Result<usize, Error> {
 
 /// Whether a string may have `start + added` bytes.
 fn check_len(cx: &Cx<'_>, start: u64, added: usize) -> Result<(), Error> {
-    let len = start.checked_add(added as u64).and_then(|len| i64::try_from(len).ok());
+    let len = start
+        .checked_add(added as u64)
+        .and_then(|len| i64::try_from(len).ok());
     match len {
         Some(len) if len <= cx.config.int("proto-max-bulk-len") => Ok(()),
         _ => Err(Error::StringTooLong),
@@ -84,7 +86,10 @@ const GETRANGE: Row = Row {
 fn getrange(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let (start, end) = (args.int(2)?, args.int(3)?);
     let mut scratch = IntText::default();
-    let text = cx.keys.read_string(args.key(1))?.map_or(&b""[..], |text| text.text(&mut scratch));
+    let text = cx
+        .keys
+        .read_string(args.key(1))?
+        .map_or(&b""[..], |text| text.text(&mut scratch));
     let part = normalize_range(start, end, text.len()).map_or(&b""[..], |range| &text[range]);
     cx.reply.bulk(part);
     Ok(DONE)

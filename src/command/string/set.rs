@@ -23,7 +23,13 @@ const SET: Row = Row {
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::ADOPTS_VALUE),
     keys: &[KeySpec {
         notes: Some("RW and ACCESS due to the optional `GET` argument"),
-        ..KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::UPDATE).with(Access::VARIABLE_FLAGS))
+        ..KeySpec::one(
+            1,
+            Access::RW
+                .with(Access::ACCESS)
+                .with(Access::UPDATE)
+                .with(Access::VARIABLE_FLAGS),
+        )
     }],
     history: &[
         ("2.6.12", "Added the `EX`, `PX`, `NX` and `XX` options."),
@@ -34,7 +40,9 @@ const SET: Row = Row {
     args: &[
         Arg::key("key", 0),
         Arg::string("value"),
-        Arg::one_of("condition", &[Arg::flag("nx", "NX"), Arg::flag("xx", "XX")]).optional().since("2.6.12"),
+        Arg::one_of("condition", &[Arg::flag("nx", "NX"), Arg::flag("xx", "XX")])
+            .optional()
+            .since("2.6.12"),
         Arg::flag("get", "GET").optional().since("6.2.0"),
         Arg::one_of(
             "expiration",
@@ -42,7 +50,9 @@ const SET: Row = Row {
                 Arg::integer("seconds").token("EX").since("2.6.12"),
                 Arg::integer("milliseconds").token("PX").since("2.6.12"),
                 Arg::unix_time("unix-time-seconds").token("EXAT").since("6.2.0"),
-                Arg::unix_time("unix-time-milliseconds").token("PXAT").since("6.2.0"),
+                Arg::unix_time("unix-time-milliseconds")
+                    .token("PXAT")
+                    .since("6.2.0"),
                 Arg::flag("keepttl", "KEEPTTL").since("6.0.0"),
             ],
         )
@@ -173,7 +183,9 @@ impl SetOptions {
     /// A relative expiry propagates as the absolute one it meant, GET not at all: nobody reads that reply.
     fn propagate(self, cx: &mut Cx<'_>, args: Args<'_>, expiry: SetExpiry) {
         match (self.lifetime, expiry) {
-            (Lifetime::Until(term), SetExpiry::At(at_ms)) if !term.is_pxat() => propagate_pxat(cx, args, 2, at_ms),
+            (Lifetime::Until(term), SetExpiry::At(at_ms)) if !term.is_pxat() => {
+                propagate_pxat(cx, args, 2, at_ms)
+            }
             (Lifetime::Until(_), _) => {}
             _ if self.get && cx.keys.changes.followed => {
                 let kept = |&at: &usize| at < 3 || !args.is(at, "get");
@@ -188,7 +200,13 @@ impl SetOptions {
 /// Propagates the running command as `SET key value PXAT at_ms`.
 fn propagate_pxat(cx: &mut Cx<'_>, args: Args<'_>, value: usize, at_ms: i64) {
     let mut text = itoa::Buffer::new();
-    let words = [b"SET", args.get(1), args.get(value), b"PXAT", text.format(at_ms).as_bytes()];
+    let words = [
+        b"SET",
+        args.get(1),
+        args.get(value),
+        b"PXAT",
+        text.format(at_ms).as_bytes(),
+    ];
     cx.keys.changes.instead(cx.keys.selected(), &words);
 }
 
@@ -199,7 +217,10 @@ const SETNX: Row = Row {
     complexity: "O(1)",
     group: Group::String,
     arity: Arity::Exactly(3),
-    flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::FAST).with(Flags::ADOPTS_VALUE),
+    flags: Flags::WRITE
+        .with(Flags::DENY_OOM)
+        .with(Flags::FAST)
+        .with(Flags::ADOPTS_VALUE),
     keys: &[KeySpec::one(1, Access::OW.with(Access::INSERT))],
     deprecated: Some(("2.6.12", "`SET` with the `NX` argument")),
     args: &[Arg::key("key", 0), Arg::string("value")],
@@ -243,13 +264,21 @@ const PSETEX: Row = Row {
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::ADOPTS_VALUE),
     keys: &[KeySpec::one(1, Access::OW.with(Access::UPDATE))],
     deprecated: Some(("2.6.12", "`SET` with the `PX` argument")),
-    args: &[Arg::key("key", 0), Arg::integer("milliseconds"), Arg::string("value")],
+    args: &[
+        Arg::key("key", 0),
+        Arg::integer("milliseconds"),
+        Arg::string("value"),
+    ],
     run: |cx, args| set_for(cx, args, Unit::Milliseconds, "psetex"),
     ..Row::BASE
 };
 
 fn set_for(cx: &mut Cx<'_>, args: Args<'_>, unit: Unit, command: &'static str) -> Outcome {
-    let term = Term { word: 2, unit, from: From::Now };
+    let term = Term {
+        word: 2,
+        unit,
+        from: From::Now,
+    };
     let at_ms = term.deadline_ms(args, cx.now_ms(), command)?;
     let value = cx.value(args, 3);
     cx.keys.set(args.key(1), value, SetExpiry::At(at_ms));
@@ -265,8 +294,14 @@ const GETSET: Row = Row {
     complexity: "O(1)",
     group: Group::String,
     arity: Arity::Exactly(3),
-    flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::FAST).with(Flags::ADOPTS_VALUE),
-    keys: &[KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::UPDATE))],
+    flags: Flags::WRITE
+        .with(Flags::DENY_OOM)
+        .with(Flags::FAST)
+        .with(Flags::ADOPTS_VALUE),
+    keys: &[KeySpec::one(
+        1,
+        Access::RW.with(Access::ACCESS).with(Access::UPDATE),
+    )],
     deprecated: Some(("6.2.0", "`SET` with the `!GET` argument")),
     args: &[Arg::key("key", 0), Arg::string("value")],
     run: getset,
@@ -278,7 +313,9 @@ fn getset(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     reply_text(&mut cx.reply, cx.keys.read_string(key)?);
     let value = cx.value(args, 2);
     cx.keys.set(key, value, SetExpiry::Clear);
-    cx.keys.changes.instead(cx.keys.selected(), &[b"SET", key.bytes, args.get(2)]);
+    cx.keys
+        .changes
+        .instead(cx.keys.selected(), &[b"SET", key.bytes, args.get(2)]);
     Ok(DONE)
 }
 
@@ -330,7 +367,11 @@ fn msetnx(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 /// A key without a value has the same error as too few words.
 fn check_pairs(args: Args<'_>, command: &'static str) -> Result<(), Error> {
-    if args.len() % 2 == 1 { Ok(()) } else { Err(Error::Arity(command.into())) }
+    if args.len() % 2 == 1 {
+        Ok(())
+    } else {
+        Err(Error::Arity(command.into()))
+    }
 }
 
 fn key_words(args: Args<'_>) -> impl Iterator<Item = usize> {
@@ -340,6 +381,10 @@ fn key_words(args: Args<'_>) -> impl Iterator<Item = usize> {
 #[inline]
 fn set_pairs(cx: &mut Cx<'_>, args: Args<'_>) {
     for at in key_words(args) {
-        cx.keys.set(args.key(at), string::encode(args.get(at + 1)).into(), SetExpiry::Clear);
+        cx.keys.set(
+            args.key(at),
+            string::encode(args.get(at + 1)).into(),
+            SetExpiry::Clear,
+        );
     }
 }
