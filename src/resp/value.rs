@@ -242,8 +242,8 @@ impl Value {
     fn show(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         write!(f, "{:1$}", "", depth * 2)?;
         match self {
-            Self::Simple(text) => write!(f, "+{}", text.escape_ascii()),
-            Self::Error(text) => write!(f, "-{}", text.escape_ascii()),
+            Self::Simple(text) => write!(f, "+{}", line_text(text)),
+            Self::Error(text) => write!(f, "-{}", line_text(text)),
             Self::Int(value) => write!(f, ":{value}"),
             Self::Bulk(text) => write!(f, "${}", bulk_text(text)),
             Self::NullBulk => f.write_str("$nil"),
@@ -262,9 +262,18 @@ impl Value {
             Self::Bool(value) => f.write_str(if *value { "#t" } else { "#f" }),
             Self::Verbatim(format, text) => write!(f, "={}:{}", format.escape_ascii(), text.escape_ascii()),
             Self::BigNumber(digits) => write!(f, "({}", digits.escape_ascii()),
-            Self::BlobError(text) => write!(f, "!{}", text.escape_ascii()),
+            Self::BlobError(text) => write!(f, "!{}", line_text(text)),
         }
     }
+}
+
+/// Quotes and backslashes stay as they are: the line's end ends the text.
+fn line_text(text: &[u8]) -> String {
+    let shown = text.iter().map(|&byte| match byte {
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => byte.escape_ascii().to_string(),
+    });
+    shown.collect()
 }
 
 /// The text as it is where that is plain to see, else in quotes.
@@ -328,6 +337,7 @@ mod tests {
     fn every_type_reads_back_in_the_transcript_notation() {
         check(b"+OK\r\n", "+OK");
         check(b"-ERR no\r\n", "-ERR no");
+        check(b"-ERR 'x'\tno\r\n", "-ERR 'x'\\tno");
         check(b":-3\r\n", ":-3");
         check(b"$3\r\na\r\n\r\n", r#"$"a\r\n""#);
         check(b"$-1\r\n", "$nil");
