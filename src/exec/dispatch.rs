@@ -309,6 +309,7 @@ impl Executor {
         if self.server.monitors > 0 {
             monitor::feed(&self.sessions, client, words, row, self.now_unix_us);
         }
+        self.activity.begin(client.client, row.name);
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
         session.commands += 1;
@@ -339,6 +340,7 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
+        self.activity.end();
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
