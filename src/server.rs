@@ -25,8 +25,9 @@ use crate::exec::{Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
-use crate::process::log::{notice, warning};
+use crate::process::log::{notice, verbose, warning};
 use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
@@ -105,6 +106,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     });
     let shutdown = signals::install().map_err(|e| os_text(&e))?;
     reserve_files(&mut config)?;
+    purge_in_background(&config);
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
@@ -190,6 +192,12 @@ fn reserve_files(config: &mut Config) -> Result<(), String> {
         debug_assert!(lowered.is_ok(), "a smaller number of clients is within bounds");
     }
     Ok(())
+}
+
+fn purge_in_background(config: &Config) {
+    if let Err(error) = memory::purge_in_background(config.bool("jemalloc-bg-thread")) {
+        verbose!("jemalloc's background threads: {error}");
+    }
 }
 
 fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
@@ -485,6 +493,9 @@ impl Host for ServerHost {
         }
         if touches(&["oom-score-adj", "oom-score-adj-values"]) {
             self.apply_oom(config).map_err(|e| ("oom-score-adj", e))?;
+        }
+        if touches(&["jemalloc-bg-thread"]) {
+            purge_in_background(config);
         }
         self.shared.apply(config);
         self.hz.store(config.int("hz") as u64, Ordering::Relaxed);

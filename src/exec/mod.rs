@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::acl::Users;
-use crate::base::clock::TickClock;
+use crate::base::clock::{Tick, TickClock};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
@@ -97,6 +97,8 @@ pub struct Executor {
     table: Table,
     rng: Rng,
     ticks: TickClock,
+    /// The last reading: the end of one command is the start of the next.
+    tick: Tick,
     now_unix_us: i64,
     host: Box<dyn Host>,
     /// Outboxes by session slot.
@@ -124,6 +126,7 @@ impl Executor {
         host: Box<dyn Host>,
     ) -> Result<Executor, RenameError> {
         let table = Table::new(&renames(&config))?;
+        let ticks = TickClock::new();
         let databases = config.int("databases") as usize;
         let mut executor = Executor {
             keys: Keyspace::new(databases, hasher),
@@ -134,7 +137,8 @@ impl Executor {
             activity: Rc::default(),
             table,
             rng,
-            ticks: TickClock::new(),
+            tick: ticks.raw(),
+            ticks,
             now_unix_us: 0,
             host,
             outboxes: Vec::new(),
