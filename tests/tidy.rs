@@ -98,8 +98,8 @@ const ROOMS: &[Room] = &[
     room(
         "server",
         &[
-            "base", "process", "resp", "acl", "config", "stats", "keyspace", "session", "command", "exec",
-            "net",
+            "base", "process", "ds", "resp", "acl", "config", "stats", "value", "keyspace", "session",
+            "pubsub", "command", "exec", "net",
         ],
     ),
 ];
