@@ -82,7 +82,11 @@ impl Stats {
     #[cold]
     fn note_overflow(&mut self, overflow: &errorstats::Overflow) {
         self.counters.lazyfreed_objects += overflow.codes.len() as u64;
-        let codes: Vec<_> = overflow.codes.iter().map(|code| String::from_utf8_lossy(code)).collect();
+        let codes: Vec<_> = overflow
+            .codes
+            .iter()
+            .map(|code| String::from_utf8_lossy(code))
+            .collect();
         tracing::warn!(
             "Errors are no longer counted by code: more than {} codes came up. They were: {}",
             errorstats::KINDS_MAX,
@@ -99,8 +103,12 @@ impl Stats {
         addr: &str,
         name: &str,
     ) {
-        let client = Client { addr: addr.as_bytes(), name: name.as_bytes() };
-        self.slowlog.push(now_unix_us / 1_000_000, spent_us, words, client);
+        let client = Client {
+            addr: addr.as_bytes(),
+            name: name.as_bytes(),
+        };
+        self.slowlog
+            .push(now_unix_us / 1_000_000, spent_us, words, client);
     }
 
     /// Records a stall of `ms` if it reaches the latency monitor's threshold.
@@ -127,8 +135,10 @@ impl Stats {
         latency_threshold_ms: i64,
         latency_tracking: bool,
     ) {
-        self.slowlog.set_limits(slowlog_us, usize::try_from(slowlog_max_len).unwrap_or(0));
-        self.latency.set_threshold_ms(u64::try_from(latency_threshold_ms).unwrap_or(0));
+        self.slowlog
+            .set_limits(slowlog_us, usize::try_from(slowlog_max_len).unwrap_or(0));
+        self.latency
+            .set_threshold_ms(u64::try_from(latency_threshold_ms).unwrap_or(0));
         self.commands.set_latency_tracking(latency_tracking);
     }
 
@@ -152,7 +162,10 @@ mod tests {
         stats.record_error(b"WRONGTYPE Operation against");
         stats.record_error(b"ERR");
         assert_eq!(stats.counters.total_error_replies, 2);
-        assert_eq!((stats.errors.count(b"WRONGTYPE"), stats.errors.count(b"ERR")), (1, 1));
+        assert_eq!(
+            (stats.errors.count(b"WRONGTYPE"), stats.errors.count(b"ERR")),
+            (1, 1)
+        );
     }
 
     #[test]
