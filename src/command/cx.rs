@@ -1,5 +1,6 @@
 //! What a handler may see and touch, and what it may answer.
 
+use crate::acl::Users;
 use crate::base::rng::Rng;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
@@ -87,6 +88,8 @@ pub struct Cx<'a> {
     pub config: &'a mut Config,
     /// Statistics.
     pub stats: &'a mut Stats,
+    /// Users.
+    pub acl: &'a mut Users,
     /// All commands.
     pub table: &'a Table,
     /// What holds for the whole server.

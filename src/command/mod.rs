@@ -14,6 +14,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod help;
 pub mod row;
 pub mod server;
 pub mod string;
@@ -25,8 +26,20 @@ use error::Error;
 use row::Row;
 
 /// The families, each listing its rows.
-pub const FAMILIES: &[&[Row]] =
-    &[string::ROWS, bitmap::ROWS, generic::ROWS, connection::ROWS, server::ROWS];
+pub const FAMILIES: &[&[Row]] = &[
+    string::ROWS,
+    bitmap::ROWS,
+    generic::key::ROWS,
+    generic::relocate::ROWS,
+    generic::expire::ROWS,
+    generic::ttl::ROWS,
+    generic::iterate::ROWS,
+    generic::object::ROWS,
+    connection::handshake::ROWS,
+    connection::talk::ROWS,
+    connection::client::ROWS,
+    server::ROWS,
+];
 
 /// Handler of a row that only dispatches to its subcommands: reached when none was named.
 pub fn container(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {

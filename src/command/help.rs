@@ -1,0 +1,100 @@
+//! `<container> HELP`, derived from the rows of the subcommands.
+
+use super::cx::{Cx, DONE, Outcome};
+use super::row::{Arg, ArgKind, Row};
+
+/// Answers the help of `container`: a line of syntax and one of explanation for each subcommand.
+pub fn help(cx: &mut Cx<'_>, container: &Row) -> Outcome {
+    let lines = lines(container);
+    cx.reply.array(lines.len());
+    for line in &lines {
+        cx.reply.simple(line);
+    }
+    Ok(DONE)
+}
+
+fn lines(container: &Row) -> Vec<String> {
+    let name = container.name.to_uppercase();
+    let mut lines = vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
+    for child in container.children.iter().filter(|child| child.name != "help") {
+        lines.push(syntax(child));
+        lines.push(format!("    {}", child.summary));
+    }
+    lines.push("HELP".into());
+    lines.push("    Print this help.".into());
+    lines
+}
+
+/// A row's name and arguments: `KILL <ip:port>`, `PAUSE <timeout> [WRITE|ALL]`.
+pub fn syntax(row: &Row) -> String {
+    let name = row.name.to_uppercase();
+    row.args.iter().fold(name, |line, arg| line + " " + &with_brackets(arg))
+}
+
+fn with_brackets(arg: &Arg) -> String {
+    let once = with_token(arg);
+    let all = match (arg.multiple, arg.multiple_token) {
+        (false, _) => once,
+        (true, true) => format!("{once} [{once} ...]"),
+        (true, false) => format!("{once} [{} ...]", bare(arg)),
+    };
+    if !arg.optional {
+        return all;
+    }
+    // `[(A|B)]` says no more than `[A|B]`.
+    let inner = all.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).filter(|rest| !rest.contains('('));
+    format!("[{}]", inner.unwrap_or(&all))
+}
+
+fn with_token(arg: &Arg) -> String {
+    match arg.token {
+        Some(token) if arg.kind == ArgKind::PureToken => token.into(),
+        Some(token) => format!("{token} {}", bare(arg)),
+        None => bare(arg),
+    }
+}
+
+fn bare(arg: &Arg) -> String {
+    let parts = |separator: &str| arg.children.iter().map(with_brackets).collect::<Vec<_>>().join(separator);
+    match arg.kind {
+        ArgKind::OneOf => format!("({})", parts("|")),
+        ArgKind::Block => parts(" "),
+        ArgKind::PureToken => arg.token.unwrap_or(arg.name).into(),
+        _ => format!("<{}>", arg.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(args: &'static [Arg], expected: &str) {
+        assert_eq!(syntax(&Row { name: "do", args, ..Row::BASE }), expected);
+    }
+
+    #[test]
+    fn arguments_read_as_a_person_would_write_them() {
+        check(&[], "DO");
+        check(&[Arg::key("key", 0).multiple()], "DO <key> [<key> ...]");
+        check(&[Arg::integer("count").token("COUNT").optional()], "DO [COUNT <count>]");
+        const MODES: &[Arg] = &[Arg::flag("on", "ON"), Arg::flag("off", "OFF")];
+        check(&[Arg::one_of("mode", MODES)], "DO (ON|OFF)");
+        check(&[Arg::integer("ms"), Arg::one_of("mode", MODES).optional()], "DO <ms> [ON|OFF]");
+        const PAIR: &[Arg] = &[Arg::string("name"), Arg::string("value")];
+        check(&[Arg::block("pair", PAIR).multiple()], "DO <name> <value> [<name> <value> ...]");
+        check(&[Arg::string("id").token("ID").multiple()], "DO ID <id> [<id> ...]");
+        check(&[Arg::string("id").token("ID").multiple_token()], "DO ID <id> [ID <id> ...]");
+    }
+
+    #[test]
+    fn help_ends_with_itself() {
+        const CHILDREN: &[Row] = &[
+            Row { name: "help", summary: "Explains.", ..Row::BASE },
+            Row { name: "id", summary: "Tells the id.", ..Row::BASE },
+        ];
+        let lines = lines(&Row { name: "thing", children: CHILDREN, ..Row::BASE });
+        let frame = "THING <subcommand> [<arg> [value] [opt] ...]. Subcommands are:";
+        assert_eq!(lines, [frame, "ID", "    Tells the id.", "HELP", "    Print this help."]);
+    }
+}
