@@ -1,8 +1,8 @@
-//! How fast is the keyspace's table, against `HashMap<Box<[u8]>, ()>` with the same hash function, and what is the
-//! longest that one insert takes while it grows?
+//! How fast is the keyspace's table, against `HashMap<Box<[u8]>, ()>` with the same hash function, and what
+//! is the longest that one insert takes while it grows?
 //!
-//! Corpus: 1,000,000 keys `key:000000000042`, looked up in an order unrelated to that of insertion; each answer is
-//! asserted. The growth run inserts 4,000,000.
+//! Corpus: 1,000,000 keys `key:000000000042`, looked up in an order unrelated to that of insertion; each
+//! answer is asserted. The growth run inserts 4,000,000.
 //!
 //! Memory comes from the allocator the server uses.
 //!
@@ -222,6 +222,17 @@ fn worst_insert(mut insert: impl FnMut(u32)) -> (Duration, usize) {
     (worst, slow)
 }
 
+/// Resident bytes of this process, 0 where the system does not say.
+fn resident_bytes() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm
+        .split(' ')
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok())
+        .unwrap_or(0)
+        * 4096
+}
+
 /// How long the inserts take that split a segment: the worst and the middle one.
 fn split_times() -> (Duration, Duration) {
     let mut dict = Dict::new(KeyHasher::with_seed(1));
@@ -238,6 +249,15 @@ fn split_times() -> (Duration, Duration) {
 }
 
 fn report_growth() {
+    let before = resident_bytes();
+    let dict = filled_dict();
+    let resident = (resident_bytes() - before) / dict.len();
+    println!(
+        "{KEYS} keys: {resident} B resident each, {} B of them table",
+        dict.heap_bytes() / dict.len()
+    );
+    drop(dict);
+
     let (worst, middle) = split_times();
     println!("inserts that split: worst {worst:?}, median {middle:?}");
     let mut dict = Dict::new(KeyHasher::with_seed(1));

@@ -5,10 +5,17 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod acl;
 pub mod base;
+pub mod command;
 pub mod config;
 pub mod ds;
+pub mod exec;
+pub mod keyspace;
+pub mod net;
 pub mod process;
 pub mod resp;
+pub mod server;
+pub mod session;
 pub mod stats;
 pub mod value;

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
-use tokio::task::JoinHandle;
 
-use crate::base::clock::{SystemClock, now_unix_ms};
+use crate::base::clock::{Clock, SystemClock, now_unix_ms};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
@@ -24,14 +23,20 @@ use crate::exec::mailbox::{self, Mail};
 use crate::exec::{Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
-use crate::net::listen::{self, Addresses};
+use crate::net::listen::{self, Addresses, Listening};
 use crate::process::log::{notice, warning};
 use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    let program = args.first().map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
-    let words: Vec<Vec<u8>> = args.iter().skip(1).map(|a| a.as_encoded_bytes().to_vec()).collect();
+    let program = args
+        .first()
+        .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
+    let words: Vec<Vec<u8>> = args
+        .iter()
+        .skip(1)
+        .map(|a| a.as_encoded_bytes().to_vec())
+        .collect();
     let line = match CommandLine::parse(&words) {
         Ok(line) => line,
         Err(error) => {
@@ -45,7 +50,11 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Wants::TestMemory(megabytes) => return test_memory(megabytes),
         Wants::Run => return run(&program, &line),
     }
-    if line.wants == Wants::Help { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    if line.wants == Wants::Help {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn test_memory(megabytes: u64) -> ExitCode {
@@ -106,7 +115,14 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
 
     let pidfile = pidfile.map(daemon::PidFile::write);
     let unix_path = config.text("unixsocket").to_string();
-    let code = serve(Start { program, config, config_file, oom, supervised: &supervised, shutdown });
+    let code = serve(Start {
+        program,
+        config,
+        config_file,
+        oom,
+        supervised: &supervised,
+        shutdown,
+    });
     if !unix_path.is_empty() {
         notice!("Removing the unix socket file.");
         let _ = std::fs::remove_file(&unix_path);
@@ -134,7 +150,8 @@ fn start_log(config: &Config) -> Result<(), String> {
     let file = config.text("logfile").to_string();
     let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
         ident: config.text("syslog-ident").to_string(),
-        facility: log::Facility::parse(config.choice("syslog-facility")).expect("the directive's own choices"),
+        facility: log::Facility::parse(config.choice("syslog-facility"))
+            .expect("the directive's own choices"),
     });
     let options = log::LogOptions {
         level: log::Level::parse(config.choice("loglevel")).unwrap_or_default(),
@@ -147,10 +164,16 @@ fn start_log(config: &Config) -> Result<(), String> {
 fn greet(line: &CommandLine, config: &Config) {
     let (pid, port) = (std::process::id(), config.int("port"));
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
-    notice!("Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started", version::REDIS_VERSION, version::GIT_SHA1);
+    notice!(
+        "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
+        version::REDIS_VERSION,
+        version::GIT_SHA1
+    );
     notice!("Russet version={}", version::RUSSET_VERSION);
     if line.is_bare() {
-        warning!("Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf");
+        warning!(
+            "Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf"
+        );
     } else {
         notice!("Configuration loaded");
     }
@@ -204,7 +227,11 @@ fn apply_oom(oom: &mut oom::OomScore, config: &Config) {
 fn addresses(config: &Config) -> Addresses {
     let bind = config.list("bind");
     Addresses {
-        bind: if bind.is_empty() { vec!["*".into(), "-::*".into()] } else { bind.to_vec() },
+        bind: if bind.is_empty() {
+            vec!["*".into(), "-::*".into()]
+        } else {
+            bind.to_vec()
+        },
         port: config.int("port") as u16,
         backlog: config.int("tcp-backlog") as i32,
         unix_path: config.text("unixsocket").to_string(),
@@ -220,12 +247,22 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
-    Builder::new_current_thread().enable_all().build().map_err(|e| os_text(&e))
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| os_text(&e))
 }
 
 /// Binds, starts executor and lanes, and serves until the end; the exit code.
 fn serve(start: Start<'_>) -> Result<i32, String> {
-    let Start { program, config, config_file, oom, supervised, shutdown } = start;
+    let Start {
+        program,
+        config,
+        config_file,
+        oom,
+        supervised,
+        shutdown,
+    } = start;
     let io_threads = config.int("io-threads") as usize;
     let shared = Arc::new(SharedLimits::default());
     shared.apply(&config);
@@ -241,7 +278,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
 
     // The runtime that holds listeners, ticks and signals: the executor's own, or that of the first lane.
     let home = runtime()?;
-    let host = ServerHost {
+    let mut host = ServerHost {
         program: program.to_owned(),
         config_file: config_file.clone(),
         runtime: home.handle().clone(),
@@ -254,28 +291,62 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
-    let lane_threads: Vec<Runtime> = errands.map(|_| runtime()).collect::<Result<_, _>>()?;
-    let _ = lane_threads;
-    let mut host = host;
     {
         let _inside = home.enter();
         host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
-        tokio::spawn(lane::run(first_lane, home_errands, mail.clone(), Arc::clone(&shared)));
+        tokio::spawn(lane::run(
+            first_lane,
+            home_errands,
+            mail.clone(),
+            Arc::clone(&shared),
+        ));
         tokio::spawn(tick(mail.clone(), hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
-    let hasher = KeyHasher::random();
-    let mut executor = Executor::new(config, hasher, Rng::from_entropy(), Box::new(host)).map_err(|e| e.to_string())?;
+    let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
+        .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    executor.net = Some(Arc::clone(&shared));
     notice!("Server initialized");
     notice!("Ready to accept connections tcp");
     supervised.ready();
-    Ok(home.block_on(run_local(executor, letters, lanes)))
+    if io_threads <= 1 {
+        return Ok(home.block_on(run_local(executor, letters, lanes)));
+    }
+    start_lane(first_lane, home, std::future::pending())?;
+    for (offset, errands) in errands.enumerate() {
+        let lane = first_lane + 1 + offset;
+        start_lane(
+            lane,
+            runtime()?,
+            lane::run(lane, errands, mail.clone(), Arc::clone(&shared)),
+        )?;
+    }
+    drop(mail);
+    Ok(run_apart(executor, letters, &lanes))
 }
 
-fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize, supervised: &supervise::Supervised) -> Facts {
+/// Runs `work` on a thread of its own until the process ends.
+fn start_lane(
+    lane: usize,
+    runtime: Runtime,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), String> {
+    let run = move || runtime.block_on(work);
+    std::thread::Builder::new()
+        .name(format!("io_thd_{lane}"))
+        .spawn(run)
+        .map(drop)
+        .map_err(|e| os_text(&e))
+}
+
+fn facts(
+    program: &str,
+    config: &Config,
+    file: Option<&Path>,
+    io_threads: usize,
+    supervised: &supervise::Supervised,
+) -> Facts {
     Facts {
         run_id: version::new_run_id().unwrap_or_else(|_| "0".repeat(40)),
         executable: std::env::current_exe().map_or(program.to_owned(), |p| p.to_string_lossy().into_owned()),
@@ -284,6 +355,184 @@ fn facts(program: &str, config: &Config, file: Option<&Path>, io_threads: usize,
         started_unix_us: now_unix_ms() * 1000,
         io_threads,
         port: config.int("port") as u16,
-        supervised: if supervised.is_active() { config.choice("supervised").to_owned() } else { "no".to_owned() },
+        supervised: if supervised.is_active() {
+            config.choice("supervised").to_owned()
+        } else {
+            "no".to_owned()
+        },
+    }
+}
+
+/// Sends a tick `hz` times a second.
+async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
+    loop {
+        tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;
+        if mail.send(Mail::Tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Turns signals into mail.
+async fn watch_signals(mut shutdown: signals::Shutdown, mail: Sender<Mail>) {
+    while let Ok(signal) = shutdown.recv().await {
+        let interrupt = signal == signals::ShutdownSignal::Int;
+        if mail.send(Mail::Stop { interrupt }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The executor on the thread that also does I/O.
+async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>, lanes: Lanes) -> i32 {
+    let clock = SystemClock::new();
+    let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
+    loop {
+        if executor.is_sweeping() {
+            // Expiry has time left in this tick: give connections a turn, take what is there, go on with a slice.
+            tokio::task::yield_now().await;
+            take_waiting(&mut mail, &mut letters);
+        } else {
+            mail.recv_many(&mut letters, mailbox::DRAIN_MAX).await;
+        }
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, &lanes) {
+            return code;
+        }
+    }
+}
+
+/// The executor on a thread of its own.
+fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+    let clock = SystemClock::new();
+    let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
+    loop {
+        if executor.is_sweeping() {
+            take_waiting(&mut mail, &mut letters);
+        } else {
+            mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
+        }
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, lanes) {
+            return code;
+        }
+    }
+}
+
+fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
+    while letters.len() < mailbox::DRAIN_MAX {
+        match mail.try_recv() {
+            Ok(letter) => letters.push(letter),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+        }
+    }
+}
+
+/// One turn of the executor; the exit code when it was the last.
+#[inline]
+fn drain(
+    executor: &mut Executor,
+    letters: &mut Vec<Mail>,
+    clock: &SystemClock,
+    lanes: &Lanes,
+) -> Option<i32> {
+    executor.open(letters, clock.now());
+    if executor.is_sweeping() {
+        executor.sweep_slice();
+    }
+    lanes.deliver(executor.take_finished());
+    executor.exit_code()
+}
+
+/// What the executor cannot do itself when the configuration changes.
+struct ServerHost {
+    program: String,
+    config_file: Option<PathBuf>,
+    runtime: Handle,
+    lanes: Lanes,
+    shared: Arc<SharedLimits>,
+    hz: Arc<AtomicU64>,
+    addresses: Addresses,
+    listeners: Vec<Listening>,
+    oom: oom::OomScore,
+}
+
+impl Host for ServerHost {
+    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String> {
+        let touches = |names: &[&str]| changed.iter().any(|c| names.contains(c));
+        if touches(&["maxclients"]) {
+            self.reserve_files(config)?;
+        }
+        if touches(&[
+            "port",
+            "bind",
+            "tcp-keepalive",
+            "tcp-backlog",
+            "max-new-connections-per-cycle",
+        ]) {
+            self.listen_again(config)?;
+        }
+        if touches(&["dir"]) {
+            enter_folder(config)?;
+        }
+        if touches(&["oom-score-adj", "oom-score-adj-values"]) {
+            self.apply_oom(config)?;
+        }
+        self.shared.apply(config);
+        self.hz.store(config.int("hz") as u64, Ordering::Relaxed);
+        log::set_level(log::Level::parse(config.choice("loglevel")).unwrap_or_default());
+        crash::set_crash_log(config.bool("crash-log-enabled"));
+        crash::set_hide_user_data(config.bool("hide-user-data-from-log"));
+        if touches(&["port", "bind", "proc-title-template", "tls-port"]) {
+            set_title(&self.program, config, self.config_file.as_deref());
+        }
+        Ok(())
+    }
+}
+
+impl ServerHost {
+    fn reserve_files(&self, config: &Config) -> Result<(), String> {
+        let wanted = config.int("maxclients") as u32;
+        match limits::reserve_files(wanted) {
+            Ok(granted) if granted >= wanted => Ok(()),
+            _ => Err("The operating system is not able to handle the specified number of clients, try with a smaller number".into()),
+        }
+    }
+
+    fn apply_oom(&mut self, config: &Config) -> Result<(), String> {
+        let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
+        self.oom
+            .apply(mode, config.oom_score_values(), oom::ProcessClass::Master)
+            .map_err(|_| "Failed to apply new oom_score_adj configuration, check server logs.".to_owned())
+    }
+
+    /// Binds the new addresses before it lets go of the old ones where it can; open connections stay.
+    fn listen_again(&mut self, config: &Config) -> Result<(), String> {
+        let addresses = addresses(config);
+        if addresses == self.addresses {
+            return Ok(());
+        }
+        let _inside = self.runtime.enter();
+        let moved = addresses.port != self.addresses.port || addresses.bind != self.addresses.bind;
+        let kept_port = addresses.port == self.addresses.port;
+        if moved && kept_port {
+            // The same port on overlapping addresses: the old sockets must be closed first.
+            self.drop_listeners();
+        }
+        let bound = listen::bind_tcp(&addresses).map_err(|_| {
+            if kept_port {
+                "Failed to bind to specified addresses."
+            } else {
+                "Unable to listen on this port. Check server logs."
+            }
+            .to_owned()
+        })?;
+        self.drop_listeners();
+        self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;
+        self.addresses = addresses;
+        Ok(())
+    }
+
+    fn drop_listeners(&mut self) {
+        self.listeners.drain(..).for_each(Listening::stop);
+        self.addresses = Addresses::default();
     }
 }

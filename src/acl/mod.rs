@@ -36,7 +36,9 @@ impl User {
             return true;
         }
         let given = digest(password);
-        self.passwords.iter().fold(false, |found, known| found | digests_equal(known, &given))
+        self.passwords
+            .iter()
+            .fold(false, |found, known| found | digests_equal(known, &given))
     }
 }
 
@@ -49,7 +51,13 @@ pub struct Users {
 impl Default for Users {
     /// The default user alone, open to everybody.
     fn default() -> Self {
-        Users { default: User { name: DEFAULT_USER.into(), nopass: true, passwords: Vec::new() } }
+        Users {
+            default: User {
+                name: DEFAULT_USER.into(),
+                nopass: true,
+                passwords: Vec::new(),
+            },
+        }
     }
 }
 
@@ -97,7 +105,10 @@ mod tests {
     fn an_open_default_user_takes_any_password() {
         let users = Users::default();
         assert!(users.default_needs_no_password());
-        assert_eq!(users.authenticate(b"default", b"anything").map(User::name), Some("default"));
+        assert_eq!(
+            users.authenticate(b"default", b"anything").map(User::name),
+            Some("default")
+        );
         assert_eq!(users.authenticate(b"nobody", b"anything"), None);
     }
 
@@ -106,8 +117,17 @@ mod tests {
         let mut users = Users::default();
         users.set_default_password("secret");
         assert!(!users.default_needs_no_password());
-        for (password, fits) in [("secret", true), ("secre", false), ("secret ", false), ("", false)] {
-            assert_eq!(users.authenticate(b"default", password.as_bytes()).is_some(), fits, "{password}");
+        for (password, fits) in [
+            ("secret", true),
+            ("secre", false),
+            ("secret ", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                users.authenticate(b"default", password.as_bytes()).is_some(),
+                fits,
+                "{password}"
+            );
         }
     }
 

@@ -1,10 +1,10 @@
 //! Key hashing: 64 bits from a byte string, seeded once per process.
 //!
-//! The hash table takes the segment and bucket from the top bits and the tag from the low ones, so all bits must
-//! be good: foldhash's quality variant, whose last step is one more folded multiply than the fast one.
+//! The hash table takes the segment and bucket from the top bits and the tag from the low ones, so all bits
+//! must be good: foldhash's quality variant, whose last step is one more folded multiply than the fast one.
 //!
-//! Not here: resistance to an attacker who can measure many hashes. The random seed keeps collisions from being
-//! prepared in advance; it is not a keyed cryptographic function.
+//! Not here: resistance to an attacker who can measure many hashes. The random seed keeps collisions from
+//! being prepared in advance; it is not a keyed cryptographic function.
 
 use std::hash::Hasher;
 use std::sync::OnceLock;

@@ -27,12 +27,24 @@ impl<'a> Args<'a> {
         step: usize,
         hasher: KeyHasher,
     ) -> Args<'a> {
-        Args { words, hashes, first, step, hasher }
+        Args {
+            words,
+            hashes,
+            first,
+            step,
+            hasher,
+        }
     }
 
     /// Words alone; keys are hashed when asked for.
     pub fn new(words: resp::Args<'a>, hasher: KeyHasher) -> Args<'a> {
-        Args { words, hashes: &[], first: 0, step: 1, hasher }
+        Args {
+            words,
+            hashes: &[],
+            first: 0,
+            step: 1,
+            hasher,
+        }
     }
 
     /// How many words, the name included.
@@ -65,11 +77,18 @@ impl<'a> Args<'a> {
     #[inline]
     pub fn key(self, index: usize) -> Key<'a> {
         let bytes = self.get(index);
-        let at = if index == self.first { 0 } else { index.wrapping_sub(self.first) / self.step };
+        let at = if index == self.first {
+            0
+        } else {
+            index.wrapping_sub(self.first) / self.step
+        };
         let aligned = index == self.first || index.wrapping_sub(self.first) % self.step == 0;
         match self.hashes.get(at) {
             Some(&hash) if aligned => Key { bytes, hash },
-            _ => Key { bytes, hash: self.hasher.hash(bytes) },
+            _ => Key {
+                bytes,
+                hash: self.hasher.hash(bytes),
+            },
         }
     }
 
@@ -82,7 +101,11 @@ impl<'a> Args<'a> {
     /// Word `index` as an integer within bounds.
     pub fn int_in(self, index: usize, bounds: std::ops::RangeInclusive<i64>) -> Result<i64, Error> {
         let n = self.int(index)?;
-        if bounds.contains(&n) { Ok(n) } else { Err(Error::OutOfRange) }
+        if bounds.contains(&n) {
+            Ok(n)
+        } else {
+            Err(Error::OutOfRange)
+        }
     }
 
     /// Whether word `index` is `token`, in any case.

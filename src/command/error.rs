@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::keyspace::WrongType;
+use crate::keyspace::gate::EditError;
+
 /// Why a command was refused. Nothing has changed when a handler returns one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -68,5 +71,20 @@ impl Error {
             }
             Error::Text(text) => return text.clone(),
         })
+    }
+}
+
+impl From<WrongType> for Error {
+    fn from(WrongType: WrongType) -> Error {
+        Error::WrongType
+    }
+}
+
+impl From<EditError<Error>> for Error {
+    fn from(error: EditError<Error>) -> Error {
+        match error {
+            EditError::WrongType => Error::WrongType,
+            EditError::Refused(reason) => reason,
+        }
     }
 }

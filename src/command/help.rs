@@ -15,7 +15,9 @@ pub fn help(cx: &mut Cx<'_>, container: &Row) -> Outcome {
 
 fn lines(container: &Row) -> Vec<String> {
     let name = container.name.to_uppercase();
-    let mut lines = vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
+    let mut lines = vec![format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    )];
     for child in container.children.iter().filter(|child| child.name != "help") {
         lines.push(syntax(child));
         lines.push(format!("    {}", child.summary));
@@ -28,7 +30,9 @@ fn lines(container: &Row) -> Vec<String> {
 /// A row's name and arguments: `KILL <ip:port>`, `PAUSE <timeout> [WRITE|ALL]`.
 pub fn syntax(row: &Row) -> String {
     let name = row.name.to_uppercase();
-    row.args.iter().fold(name, |line, arg| line + " " + &with_brackets(arg))
+    row.args
+        .iter()
+        .fold(name, |line, arg| line + " " + &with_brackets(arg))
 }
 
 fn with_brackets(arg: &Arg) -> String {
@@ -42,7 +46,10 @@ fn with_brackets(arg: &Arg) -> String {
         return all;
     }
     // `[(A|B)]` says no more than `[A|B]`.
-    let inner = all.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).filter(|rest| !rest.contains('('));
+    let inner = all
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+        .filter(|rest| !rest.contains('('));
     format!("[{}]", inner.unwrap_or(&all))
 }
 
@@ -55,7 +62,13 @@ fn with_token(arg: &Arg) -> String {
 }
 
 fn bare(arg: &Arg) -> String {
-    let parts = |separator: &str| arg.children.iter().map(with_brackets).collect::<Vec<_>>().join(separator);
+    let parts = |separator: &str| {
+        arg.children
+            .iter()
+            .map(with_brackets)
+            .collect::<Vec<_>>()
+            .join(separator)
+    };
     match arg.kind {
         ArgKind::OneOf => format!("({})", parts("|")),
         ArgKind::Block => parts(" "),
@@ -70,31 +83,68 @@ mod tests {
 
     #[track_caller]
     fn check(args: &'static [Arg], expected: &str) {
-        assert_eq!(syntax(&Row { name: "do", args, ..Row::BASE }), expected);
+        assert_eq!(
+            syntax(&Row {
+                name: "do",
+                args,
+                ..Row::BASE
+            }),
+            expected
+        );
     }
 
     #[test]
     fn arguments_read_as_a_person_would_write_them() {
         check(&[], "DO");
         check(&[Arg::key("key", 0).multiple()], "DO <key> [<key> ...]");
-        check(&[Arg::integer("count").token("COUNT").optional()], "DO [COUNT <count>]");
+        check(
+            &[Arg::integer("count").token("COUNT").optional()],
+            "DO [COUNT <count>]",
+        );
         const MODES: &[Arg] = &[Arg::flag("on", "ON"), Arg::flag("off", "OFF")];
         check(&[Arg::one_of("mode", MODES)], "DO (ON|OFF)");
-        check(&[Arg::integer("ms"), Arg::one_of("mode", MODES).optional()], "DO <ms> [ON|OFF]");
+        check(
+            &[Arg::integer("ms"), Arg::one_of("mode", MODES).optional()],
+            "DO <ms> [ON|OFF]",
+        );
         const PAIR: &[Arg] = &[Arg::string("name"), Arg::string("value")];
-        check(&[Arg::block("pair", PAIR).multiple()], "DO <name> <value> [<name> <value> ...]");
-        check(&[Arg::string("id").token("ID").multiple()], "DO ID <id> [<id> ...]");
-        check(&[Arg::string("id").token("ID").multiple_token()], "DO ID <id> [ID <id> ...]");
+        check(
+            &[Arg::block("pair", PAIR).multiple()],
+            "DO <name> <value> [<name> <value> ...]",
+        );
+        check(
+            &[Arg::string("id").token("ID").multiple()],
+            "DO ID <id> [<id> ...]",
+        );
+        check(
+            &[Arg::string("id").token("ID").multiple_token()],
+            "DO ID <id> [ID <id> ...]",
+        );
     }
 
     #[test]
     fn help_ends_with_itself() {
         const CHILDREN: &[Row] = &[
-            Row { name: "help", summary: "Explains.", ..Row::BASE },
-            Row { name: "id", summary: "Tells the id.", ..Row::BASE },
+            Row {
+                name: "help",
+                summary: "Explains.",
+                ..Row::BASE
+            },
+            Row {
+                name: "id",
+                summary: "Tells the id.",
+                ..Row::BASE
+            },
         ];
-        let lines = lines(&Row { name: "thing", children: CHILDREN, ..Row::BASE });
+        let lines = lines(&Row {
+            name: "thing",
+            children: CHILDREN,
+            ..Row::BASE
+        });
         let frame = "THING <subcommand> [<arg> [value] [opt] ...]. Subcommands are:";
-        assert_eq!(lines, [frame, "ID", "    Tells the id.", "HELP", "    Print this help."]);
+        assert_eq!(
+            lines,
+            [frame, "ID", "    Tells the id.", "HELP", "    Print this help."]
+        );
     }
 }

@@ -27,7 +27,11 @@ use row::Row;
 
 /// The families, each listing its rows.
 pub const FAMILIES: &[&[Row]] = &[
-    string::ROWS,
+    string::set::ROWS,
+    string::get::ROWS,
+    string::count::ROWS,
+    string::range::ROWS,
+    string::lcs::ROWS,
     bitmap::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
@@ -43,5 +47,7 @@ pub const FAMILIES: &[&[Row]] = &[
 
 /// Handler of a row that only dispatches to its subcommands: reached when none was named.
 pub fn container(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    Err(Error::Arity(String::from_utf8_lossy(args.get(0)).to_lowercase().into()))
+    Err(Error::Arity(
+        String::from_utf8_lossy(args.get(0)).to_lowercase().into(),
+    ))
 }

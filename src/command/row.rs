@@ -236,35 +236,59 @@ impl Flags {
             (Flags::ALLOW_BUSY, "allow_busy"),
             (Flags::NO_ASYNC_LOADING, "no_async_loading"),
         ];
-        NAMES.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| *name).collect()
+        NAMES
+            .iter()
+            .filter(|(flag, _)| self.contains(*flag))
+            .map(|(_, name)| *name)
+            .collect()
     }
 }
 
 bitflags! {
-    /// ACL categories.
+    /// ACL categories, under Redis's own names.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    #[expect(missing_docs, reason = "Redis's own names")]
     pub struct Categories: u32 {
+        /// `@keyspace`.
         const KEYSPACE = 1 << 0;
+        /// `@read`.
         const READ = 1 << 1;
+        /// `@write`.
         const WRITE = 1 << 2;
+        /// `@set`.
         const SET = 1 << 3;
+        /// `@sortedset`.
         const SORTEDSET = 1 << 4;
+        /// `@list`.
         const LIST = 1 << 5;
+        /// `@hash`.
         const HASH = 1 << 6;
+        /// `@string`.
         const STRING = 1 << 7;
+        /// `@bitmap`.
         const BITMAP = 1 << 8;
+        /// `@hyperloglog`.
         const HYPERLOGLOG = 1 << 9;
+        /// `@geo`.
         const GEO = 1 << 10;
+        /// `@stream`.
         const STREAM = 1 << 11;
+        /// `@pubsub`.
         const PUBSUB = 1 << 12;
+        /// `@admin`.
         const ADMIN = 1 << 13;
+        /// `@fast`.
         const FAST = 1 << 14;
+        /// `@slow`.
         const SLOW = 1 << 15;
+        /// `@blocking`.
         const BLOCKING = 1 << 16;
+        /// `@dangerous`.
         const DANGEROUS = 1 << 17;
+        /// `@connection`.
         const CONNECTION = 1 << 18;
+        /// `@transaction`.
         const TRANSACTION = 1 << 19;
+        /// `@scripting`.
         const SCRIPTING = 1 << 20;
     }
 }
@@ -368,7 +392,11 @@ impl Access {
             (Access::INCOMPLETE, "incomplete"),
             (Access::VARIABLE_FLAGS, "variable_flags"),
         ];
-        NAMES.iter().filter(|(flag, _)| self.contains(*flag)).map(|(_, name)| *name).collect()
+        NAMES
+            .iter()
+            .filter(|(flag, _)| self.contains(*flag))
+            .map(|(_, name)| *name)
+            .collect()
     }
 }
 
@@ -429,14 +457,23 @@ impl KeySpec {
 
     /// Keys from word `first` to `last` (relative to `first`, or negative from the end), every `step` words.
     pub const fn range(first: i32, last: i32, step: i32, access: Access) -> KeySpec {
-        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, access, notes: None }
+        KeySpec {
+            begin: Begin::Index(first),
+            find: Find::Range { last, step, limit: 0 },
+            access,
+            notes: None,
+        }
     }
 
     /// A count at word `index`, the keys right behind it.
     pub const fn counted(index: i32, access: Access) -> KeySpec {
         KeySpec {
             begin: Begin::Index(index),
-            find: Find::Count { at: 0, first: 1, step: 1 },
+            find: Find::Count {
+                at: 0,
+                first: 1,
+                step: 1,
+            },
             access,
             notes: None,
         }
@@ -444,7 +481,12 @@ impl KeySpec {
 
     /// Keys behind a keyword.
     pub const fn keyword(word: &'static str, from: i32, find: Find, access: Access) -> KeySpec {
-        KeySpec { begin: Begin::Keyword(word, from), find, access, notes: None }
+        KeySpec {
+            begin: Begin::Keyword(word, from),
+            find,
+            access,
+            notes: None,
+        }
     }
 }
 

@@ -53,7 +53,11 @@ pub enum RenameError {
 impl Table {
     /// The table of all families, with `renames` (old name, new name; an empty new name removes the command).
     pub fn new(renames: &[(String, String)]) -> Result<Table, RenameError> {
-        let mut table = Table { commands: Vec::new(), slots: Vec::new(), renamed: Vec::new() };
+        let mut table = Table {
+            commands: Vec::new(),
+            slots: Vec::new(),
+            renamed: Vec::new(),
+        };
         let mut names: Vec<(String, CommandId)> = Vec::new();
         for row in super::FAMILIES.iter().copied().flatten() {
             let id = table.add(row, None);
@@ -61,7 +65,10 @@ impl Table {
         }
         for (old, new) in renames {
             let (old, new) = (old.to_ascii_lowercase(), new.to_ascii_lowercase());
-            let at = names.iter().position(|(name, _)| *name == old).ok_or(RenameError::NoSuchCommand)?;
+            let at = names
+                .iter()
+                .position(|(name, _)| *name == old)
+                .ok_or(RenameError::NoSuchCommand)?;
             let (_, id) = names.swap_remove(at);
             if names.iter().any(|(name, _)| *name == new) {
                 return Err(RenameError::Taken);
@@ -92,7 +99,11 @@ impl Table {
             children: Vec::new(),
             parent,
         });
-        let children: Vec<CommandId> = row.children.iter().map(|child| self.add(child, Some(id))).collect();
+        let children: Vec<CommandId> = row
+            .children
+            .iter()
+            .map(|child| self.add(child, Some(id)))
+            .collect();
         self.commands[usize::from(id.0)].children = children;
         id
     }
@@ -134,7 +145,10 @@ impl Table {
     #[inline]
     fn answers_to(&self, command: &Command, name: &[u8]) -> bool {
         name.eq_ignore_ascii_case(command.row.name.as_bytes()) && self.renamed.is_empty()
-            || !self.renamed.is_empty() && self.name_of(command).is_some_and(|n| name.eq_ignore_ascii_case(n))
+            || !self.renamed.is_empty()
+                && self
+                    .name_of(command)
+                    .is_some_and(|n| name.eq_ignore_ascii_case(n))
     }
 
     fn name_of<'a>(&'a self, command: &'a Command) -> Option<&'a [u8]> {
@@ -153,9 +167,16 @@ impl Table {
         if command.children.is_empty() {
             return Some(Ok(command));
         }
-        let Some(word) = second() else { return Some(Ok(command)) };
+        let Some(word) = second() else {
+            return Some(Ok(command));
+        };
         let child = command.children.iter().map(|&id| self.command(id));
-        Some(child.into_iter().find(|c| word.eq_ignore_ascii_case(c.row.name.as_bytes())).ok_or(command))
+        Some(
+            child
+                .into_iter()
+                .find(|c| word.eq_ignore_ascii_case(c.row.name.as_bytes()))
+                .ok_or(command),
+        )
     }
 
     /// The command of an id.
@@ -171,7 +192,9 @@ impl Table {
 
     /// The commands a client can name, without subcommands.
     pub fn top_level(&self) -> impl Iterator<Item = &Command> {
-        self.commands.iter().filter(|c| c.parent.is_none() && self.is_reachable(c))
+        self.commands
+            .iter()
+            .filter(|c| c.parent.is_none() && self.is_reachable(c))
     }
 
     fn is_reachable(&self, command: &Command) -> bool {
@@ -183,7 +206,9 @@ impl Table {
 fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32) {
     let mut range: Option<(i32, i32, i32)> = None;
     for spec in specs {
-        let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) else { continue };
+        let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find) else {
+            continue;
+        };
         let last = if last >= 0 { first + last } else { last };
         range = Some(match range {
             None => (first, last, step),
@@ -218,7 +243,11 @@ fn slot_of(folded: u128, capacity: usize) -> usize {
 }
 
 /// Words of `argc` that are keys of `command`, found through its key specs; `None` when the arguments do not fit them.
-pub fn key_positions(command: &Command, argc: usize, word: impl Fn(usize) -> Vec<u8>) -> Option<Vec<(usize, KeySpec)>> {
+pub fn key_positions(
+    command: &Command,
+    argc: usize,
+    word: impl Fn(usize) -> Vec<u8>,
+) -> Option<Vec<(usize, KeySpec)>> {
     let mut found = Vec::new();
     for spec in command.row.keys {
         let begin = match spec.begin {
@@ -241,7 +270,11 @@ pub fn key_positions(command: &Command, argc: usize, word: impl Fn(usize) -> Vec
             }
             Find::Count { at, first, step } => {
                 let at = begin + at as usize;
-                let count = if at < argc { crate::base::number::parse_i64(&word(at))? } else { return None };
+                let count = if at < argc {
+                    crate::base::number::parse_i64(&word(at))?
+                } else {
+                    return None;
+                };
                 let first = begin as i64 + i64::from(first);
                 if !(0..=argc as i64).contains(&count) {
                     return None;
@@ -262,12 +295,19 @@ pub fn key_positions(command: &Command, argc: usize, word: impl Fn(usize) -> Vec
     Some(found)
 }
 
-fn keyword_position(keyword: &str, from: i32, argc: usize, word: &impl Fn(usize) -> Vec<u8>) -> Option<usize> {
+fn keyword_position(
+    keyword: &str,
+    from: i32,
+    argc: usize,
+    word: &impl Fn(usize) -> Vec<u8>,
+) -> Option<usize> {
     let is = |i: &usize| word(*i).eq_ignore_ascii_case(keyword.as_bytes());
     if from >= 0 {
         (from as usize..argc).find(is)
     } else {
-        (0..=argc.checked_sub(from.unsigned_abs() as usize)?).rev().find(is)
+        (0..=argc.checked_sub(from.unsigned_abs() as usize)?)
+            .rev()
+            .find(is)
     }
 }
 

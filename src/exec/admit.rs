@@ -28,9 +28,8 @@ pub fn arity(command: &Command, words: usize) -> Result<(), Error> {
 /// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.
 pub fn unknown(words: crate::resp::Args<'_>) -> Error {
     const SHOWN_BYTES: usize = 128;
-    let shown = |bytes: &[u8], max: usize| {
-        String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned()
-    };
+    let shown =
+        |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
     let mut args = String::new();
     for word in words.iter().skip(1) {
         if args.len() >= SHOWN_BYTES {

@@ -25,15 +25,23 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
-        self.keys.changes.wanted =
-            Classes::parse(&config.text("notify-keyspace-events")).unwrap_or_default();
+        self.keys.changes.wanted = Classes::parse(&config.text("notify-keyspace-events")).unwrap_or_default();
         let limit = |us: i64| if us < 0 { u64::MAX } else { us as u64 * 1000 };
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),
-            latency_ns: if latency_ms == 0 { u64::MAX } else { limit(latency_ms * 1000) },
+            latency_ns: if latency_ms == 0 {
+                u64::MAX
+            } else {
+                limit(latency_ms * 1000)
+            },
         };
-        self.stats.apply_config(config.int("slowlog-log-slower-than"), config.int("slowlog-max-len"), latency_ms, config.bool("latency-tracking"));
+        self.stats.apply_config(
+            config.int("slowlog-log-slower-than"),
+            config.int("slowlog-max-len"),
+            latency_ms,
+            config.bool("latency-tracking"),
+        );
         self.acl.set_default_password(&config.text("requirepass"));
     }
 
@@ -50,7 +58,12 @@ impl Executor {
         }
     }
 
-    fn shutdown(&mut self, client: SessionId, options: crate::command::cx::ShutdownOptions, reply: &mut Vec<u8>) {
+    fn shutdown(
+        &mut self,
+        client: SessionId,
+        options: crate::command::cx::ShutdownOptions,
+        reply: &mut Vec<u8>,
+    ) {
         if options.abort {
             return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
         }
@@ -81,7 +94,9 @@ impl Executor {
         let outcome = if path.is_empty() {
             Err("The server is running without a config file".to_owned())
         } else {
-            self.config.rewrite_file(std::path::Path::new(&path)).map_err(|e| format!("Rewriting config file: {e}"))
+            self.config
+                .rewrite_file(std::path::Path::new(&path))
+                .map_err(|e| format!("Rewriting config file: {e}"))
         };
         match outcome {
             Ok(()) => {
@@ -98,7 +113,13 @@ impl Executor {
 
     /// Closes a client from outside any command.
     pub fn kill(&mut self, client: SessionId) {
-        self.close_client(client, SessionId { slot: u32::MAX, client: 0 });
+        self.close_client(
+            client,
+            SessionId {
+                slot: u32::MAX,
+                client: 0,
+            },
+        );
     }
 }
 
@@ -107,7 +128,10 @@ fn debug(act: DebugAct) {
     match act {
         DebugAct::Panic => panic!("DEBUG PANIC called"),
         DebugAct::Assert => assert_eq!(1, 2, "DEBUG ASSERT called"),
-        DebugAct::Segfault => crate::process::crash::segfault(),
+        DebugAct::Segfault => {
+            // Fails for no signal a process may send itself.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::SEGV);
+        }
         DebugAct::Exit => std::process::exit(1),
     }
 }

@@ -18,7 +18,15 @@ const DENIED: &str = "DENIED Russet is running in protected mode because protect
 impl Executor {
     /// Takes in a new connection, or sends it away with an error.
     pub fn admit_client(&mut self, new: NewClient) {
-        let NewClient { addr, laddr, fd, unix, local, outbox, mut batch } = new;
+        let NewClient {
+            addr,
+            laddr,
+            fd,
+            unix,
+            local,
+            outbox,
+            mut batch,
+        } = new;
         self.stats.counters.total_connections_received += 1;
         if let Some(refusal) = self.refusal(unix || local) {
             self.stats.counters.rejected_connections += 1;
@@ -29,7 +37,11 @@ impl Executor {
         let now_ms = self.now_unix_us / 1000;
         let authenticated = self.acl.default_needs_no_password();
         let session = Session {
-            flags: if unix { SessionFlags::UNIX_SOCKET } else { SessionFlags::empty() },
+            flags: if unix {
+                SessionFlags::UNIX_SOCKET
+            } else {
+                SessionFlags::empty()
+            },
             authenticated,
             addr,
             laddr,
@@ -60,7 +72,9 @@ impl Executor {
 
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, client: SessionId) {
-        let Some(session) = self.sessions.remove(client) else { return };
+        let Some(session) = self.sessions.remove(client) else {
+            return;
+        };
         self.outboxes[client.slot as usize] = None;
         self.held.retain(|(held, _)| *held != client);
         if session.flags.contains(SessionFlags::MONITOR) {
@@ -81,10 +95,13 @@ impl Executor {
         }
         let closing = session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY);
         let done = batch.next >= batch.command_count();
-        if done && !closing && let Some(error) = batch.error.take() {
+        if done
+            && !closing
+            && let Some(error) = batch.error.take()
+        {
             self.stats.record_error(b"ERR");
             let resp3 = session.resp == 3;
-            Reply::new(&mut batch.reply, resp3).error(&format!("ERR {error}"));
+            Reply::new(&mut batch.reply, resp3).error(error.text());
             batch.close = true;
         }
         let session = &mut self.sessions[client];
@@ -99,10 +116,17 @@ impl Executor {
 
     /// Whether a pause holds this command back; the client is marked as held then.
     #[cold]
-    pub(super) fn holds(&mut self, client: SessionId, id: Option<u16>) -> bool {
-        let Some(pause) = self.server.pause else { return false };
-        let flags = id.map(|id| self.table.command(crate::command::table::CommandId(id)).row.flags);
-        let writes = flags.is_some_and(|f| f.intersects(Flags::WRITE | Flags::MAY_REPLICATE));
+    pub(super) fn holds(&mut self, client: SessionId, command: super::dispatch::Resolved) -> bool {
+        let Some(pause) = self.server.pause else {
+            return false;
+        };
+        let writes = match command {
+            super::dispatch::Resolved::Command(id) => {
+                let row = self.table.command(crate::command::table::CommandId(id)).row;
+                row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE)
+            }
+            _ => false,
+        };
         let session = &mut self.sessions[client];
         let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {
@@ -132,7 +156,9 @@ impl Executor {
 
     /// Closes a client now or, when it is the one being served, once its reply is written.
     pub(super) fn close_client(&mut self, client: SessionId, current: SessionId) {
-        let Some(session) = self.sessions.get_mut(client) else { return };
+        let Some(session) = self.sessions.get_mut(client) else {
+            return;
+        };
         if client == current {
             session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
             return;

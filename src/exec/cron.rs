@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::session::SessionId;
+use crate::session::{SessionFlags, SessionId};
 
 use super::{Executor, effects};
 
@@ -15,13 +15,34 @@ struct Job {
 }
 
 const JOBS: &[Job] = &[
-    Job { period_ms: 0, run: begin_sweep },
-    Job { period_ms: 0, run: Executor::resume_held },
-    Job { period_ms: 100, run: sample_rates },
-    Job { period_ms: 100, run: sample_memory },
-    Job { period_ms: 1000, run: close_idle },
-    Job { period_ms: 100, run: check_output_limits },
-    Job { period_ms: 5000, run: log_databases },
+    Job {
+        period_ms: 0,
+        run: begin_sweep,
+    },
+    Job {
+        period_ms: 0,
+        run: Executor::resume_held,
+    },
+    Job {
+        period_ms: 100,
+        run: sample_rates,
+    },
+    Job {
+        period_ms: 100,
+        run: sample_memory,
+    },
+    Job {
+        period_ms: 1000,
+        run: close_idle,
+    },
+    Job {
+        period_ms: 100,
+        run: check_output_limits,
+    },
+    Job {
+        period_ms: 5000,
+        run: log_databases,
+    },
 ];
 
 /// When each job last ran, and what the present tick may still spend on expiry.
@@ -63,8 +84,13 @@ impl Executor {
         let more = self.keys.sweep_expired(&mut || started.elapsed() < slice);
         let spent = started.elapsed();
         self.keys.stats.expire_cycle_us += spent.as_micros() as u64;
-        self.stats.note_latency("expire-cycle", self.now_unix_us, spent.as_millis() as u64);
-        self.cron.sweep_left = if more { self.cron.sweep_left.saturating_sub(spent) } else { Duration::ZERO };
+        self.stats
+            .note_latency("expire-cycle", self.now_unix_us, spent.as_millis() as u64);
+        self.cron.sweep_left = if more {
+            self.cron.sweep_left.saturating_sub(spent)
+        } else {
+            Duration::ZERO
+        };
         effects::drain_background(self);
     }
 }
@@ -91,14 +117,15 @@ fn sample_memory(executor: &mut Executor) {
 
 /// Closes clients that have been silent for longer than `timeout`.
 fn close_idle(executor: &mut Executor) {
-    use crate::session::SessionFlags;
     let timeout_ms = executor.config.int("timeout") * 1000;
     if timeout_ms == 0 {
         return;
     }
     let now_ms = executor.now_unix_us / 1000;
-    const EXEMPT: SessionFlags =
-        SessionFlags::REPLICA.union(SessionFlags::MONITOR).union(SessionFlags::PUBSUB).union(SessionFlags::INTERNAL);
+    const EXEMPT: SessionFlags = SessionFlags::REPLICA
+        .union(SessionFlags::MONITOR)
+        .union(SessionFlags::PUBSUB)
+        .union(SessionFlags::INTERNAL);
     let idle: Vec<SessionId> = executor
         .sessions
         .iter()
@@ -118,16 +145,20 @@ fn check_output_limits(executor: &mut Executor) {
     let mut over = Vec::new();
     for (id, session) in executor.sessions.iter_mut() {
         let Some(outlet) = &session.outlet else { continue };
-        let limit = &limits[session.output_class()];
+        let limit = if session.flags.contains(SessionFlags::PUBSUB) {
+            limits.pubsub
+        } else {
+            limits.normal
+        };
         let queued = outlet.queued_bytes() as u64;
-        let soft = limit.soft > 0 && queued > limit.soft;
+        let soft = limit.soft_bytes > 0 && queued > limit.soft_bytes;
         session.soft_limit_since = match (soft, session.soft_limit_since) {
             (false, _) => 0,
             (true, 0) => now_s,
             (true, since) => since,
         };
-        let too_long = soft && now_s - session.soft_limit_since > limit.soft_seconds as i64;
-        if limit.hard > 0 && queued > limit.hard || too_long {
+        let too_long = soft && now_s - session.soft_limit_since > limit.soft_seconds;
+        if limit.hard_bytes > 0 && queued > limit.hard_bytes || too_long {
             over.push(id);
         }
     }
@@ -143,8 +174,12 @@ fn log_databases(executor: &mut Executor) {
     for index in 0..executor.keys.db_count() {
         let db = executor.keys.db(index);
         if !db.is_empty() {
-            let slots = db.dict().slot_capacity();
-            tracing::debug!("DB {index}: {} keys ({} volatile) in {slots} slots HT.", db.len(), db.volatile());
+            let slots = db.dict().capacity();
+            tracing::debug!(
+                "DB {index}: {} keys ({} volatile) in {slots} slots HT.",
+                db.len(),
+                db.volatile()
+            );
         }
     }
 }

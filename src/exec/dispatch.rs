@@ -42,7 +42,7 @@ struct Planned {
 
 /// What a name turned out to be.
 #[derive(Clone, Copy)]
-enum Resolved {
+pub(super) enum Resolved {
     Command(u16),
     UnknownSubcommand(u16),
     Unknown,
@@ -73,7 +73,10 @@ pub struct SlowLimits {
 
 impl Default for SlowLimits {
     fn default() -> Self {
-        SlowLimits { log_ns: u64::MAX, latency_ns: u64::MAX }
+        SlowLimits {
+            log_ns: u64::MAX,
+            latency_ns: u64::MAX,
+        }
     }
 }
 
@@ -86,7 +89,15 @@ impl Group {
 
     /// Finds the command of `words` and hashes its keys.
     #[inline]
-    fn add(&mut self, table: &Table, keys: &Keyspace, db: usize, words: resp::Args<'_>, batch: usize, index: usize) {
+    fn add(
+        &mut self,
+        table: &Table,
+        keys: &Keyspace,
+        db: usize,
+        words: resp::Args<'_>,
+        batch: usize,
+        index: usize,
+    ) {
         let resolved = resolve(table, words);
         let hashes_start = self.hashes.len() as u32;
         if let Resolved::Command(id) = resolved {
@@ -144,7 +155,12 @@ fn hash_keys(command: &Command, words: resp::Args<'_>, hasher: KeyHasher, out: &
         i64::from(command.last_key).min(words.len() as i64 - 1)
     };
     let range = first as i64..=last;
-    out.extend(range.step_by(command.key_step.max(1) as usize).take(KEYS_MAX).map(|i| hasher.hash(words.get(i as usize))));
+    out.extend(
+        range
+            .step_by(command.key_step.max(1) as usize)
+            .take(KEYS_MAX)
+            .map(|i| hasher.hash(words.get(i as usize))),
+    );
 }
 
 impl Executor {
@@ -161,7 +177,8 @@ impl Executor {
                 if index < contents.command_count() && self.sessions.contains(*session) {
                     let db = self.sessions[*session].db;
                     let (session_words, at) = (contents.command(index), index);
-                    plan.group.add(&self.table, &self.keys, db, session_words, batch, at);
+                    plan.group
+                        .add(&self.table, &self.keys, db, session_words, batch, at);
                     index += 1;
                 } else {
                     batch += 1;
@@ -183,7 +200,11 @@ impl Executor {
         let mut at = 0;
         while at < group.commands.len() {
             let batch_index = group.commands[at].batch as usize;
-            let end = at + group.commands[at..].iter().take_while(|c| c.batch as usize == batch_index).count();
+            let end = at
+                + group.commands[at..]
+                    .iter()
+                    .take_while(|c| c.batch as usize == batch_index)
+                    .count();
             let (session, batch) = &mut batches[batch_index];
             self.run_part(*session, batch, &group.commands[at..end], &group.hashes);
             at = end;
@@ -201,7 +222,7 @@ impl Executor {
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
             let mut large = self.adoptable(batch, index, planned.command);
             let words = batch.command(index);
-            if self.server.pause.is_some() && self.holds(client, planned.command, words) {
+            if self.server.pause.is_some() && self.holds(client, planned.command) {
                 break;
             }
             self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
@@ -226,7 +247,9 @@ impl Executor {
         if !batch.has_large() {
             return None;
         }
-        let Resolved::Command(id) = command else { return None };
+        let Resolved::Command(id) = command else {
+            return None;
+        };
         let row = self.table.command(crate::command::table::CommandId(id)).row;
         if !row.flags.contains(Flags::ADOPTS_VALUE) || !row.arity.admits(batch.command(index).len()) {
             return None;
@@ -294,7 +317,13 @@ impl Executor {
         self.keys.access.no_touch = before.contains(SessionFlags::NO_TOUCH);
         let dirty = self.keys.changes.dirty;
         let first = command.first_key.max(0) as usize;
-        let args = Args::prepared(words, hashes, first, command.key_step.max(1) as usize, self.keys.hasher());
+        let args = Args::prepared(
+            words,
+            hashes,
+            first,
+            command.key_step.max(1) as usize,
+            self.keys.hasher(),
+        );
         let mut cx = Cx {
             keys: &mut self.keys,
             sessions: &mut self.sessions,
@@ -372,8 +401,11 @@ impl Executor {
     pub(super) fn write_error(&mut self, client: SessionId, error: &Error, reply: &mut Vec<u8>) {
         let text = error.text();
         self.stats.record_error(text.as_bytes());
-        let resp3 = self.sessions.get_mut(client).is_some_and(|session| session.resp == 3);
-        Reply::new(reply, resp3).error(&text);
+        let resp3 = self
+            .sessions
+            .get_mut(client)
+            .is_some_and(|session| session.resp == 3);
+        Reply::new(reply, resp3).error(text.as_bytes());
     }
 
     #[cold]
@@ -382,16 +414,27 @@ impl Executor {
         let spent_us = spent_ns / 1000;
         if spent_ns >= self.slow.log_ns && !command.row.flags.contains(Flags::SKIP_SLOWLOG) {
             if let Some(session) = self.sessions.get_mut(client) {
-                self.stats.note_slow_command(self.now_unix_us, spent_us, words, &session.addr, &session.name);
+                self.stats.note_slow_command(
+                    self.now_unix_us,
+                    spent_us,
+                    words.iter(),
+                    &session.addr,
+                    &session.name,
+                );
             }
         }
         if spent_ns >= self.slow.latency_ns {
-            let event = if command.row.flags.contains(Flags::FAST) { "fast-command" } else { "command" };
+            let event = if command.row.flags.contains(Flags::FAST) {
+                "fast-command"
+            } else {
+                "command"
+            };
             self.stats.note_latency(event, self.now_unix_us, spent_us / 1000);
         }
     }
 }
 
 /// Flags under which replies may be left out.
-const SILENT: SessionFlags =
-    SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP).union(SessionFlags::REPLY_SKIP_NEXT);
+const SILENT: SessionFlags = SessionFlags::REPLY_OFF
+    .union(SessionFlags::REPLY_SKIP)
+    .union(SessionFlags::REPLY_SKIP_NEXT);

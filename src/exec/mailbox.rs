@@ -90,7 +90,10 @@ pub enum Delivery {
 impl Outbox {
     /// An outbox of a connection on I/O thread `lane`.
     pub fn new(lane: usize) -> Arc<Outbox> {
-        Arc::new(Outbox { lane, slot: Mutex::default() })
+        Arc::new(Outbox {
+            lane,
+            slot: Mutex::default(),
+        })
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
@@ -142,7 +145,11 @@ impl Outbox {
             slot.writing = pushes.len();
             return Poll::Ready(Delivery::Pushes(pushes));
         }
-        if !slot.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if !slot
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
             slot.waker = Some(cx.waker().clone());
         }
         Poll::Pending
@@ -156,7 +163,11 @@ impl Outbox {
         if slot.close {
             return Poll::Ready(());
         }
-        if !slot.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if !slot
+            .waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
             slot.waker = Some(cx.waker().clone());
         }
         Poll::Pending

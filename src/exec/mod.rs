@@ -106,7 +106,12 @@ pub struct Executor {
 
 impl Executor {
     /// An executor for `config`, empty. `seed` makes hashing and random choices repeatable.
-    pub fn new(config: Config, hasher: KeyHasher, rng: Rng, host: Box<dyn Host>) -> Result<Executor, RenameError> {
+    pub fn new(
+        config: Config,
+        hasher: KeyHasher,
+        rng: Rng,
+        host: Box<dyn Host>,
+    ) -> Result<Executor, RenameError> {
         let table = Table::new(config.renamed_commands())?;
         let databases = config.int("databases") as usize;
         let mut executor = Executor {

@@ -12,7 +12,10 @@ pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: 
         return;
     }
     let line = line(&sessions[client], words, now_unix_us);
-    for (_, session) in sessions.iter().filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR)) {
+    for (_, session) in sessions
+        .iter()
+        .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
+    {
         if let Some(outlet) = &session.outlet {
             outlet.push(&line);
         }
@@ -21,7 +24,10 @@ pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: 
 
 fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i64) -> Vec<u8> {
     let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
-        format!("unix:{}", session.addr.strip_suffix(":0").unwrap_or(&session.addr))
+        format!(
+            "unix:{}",
+            session.addr.strip_suffix(":0").unwrap_or(&session.addr)
+        )
     } else {
         session.addr.clone()
     };

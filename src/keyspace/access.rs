@@ -49,7 +49,11 @@ impl AccessPolicy {
     /// The field of a new entry.
     #[inline]
     pub fn fresh(&self) -> u32 {
-        if self.lfu { self.minutes() << 8 | LFU_INITIAL } else { self.seconds & 0x00ff_ffff }
+        if self.lfu {
+            self.minutes() << 8 | LFU_INITIAL
+        } else {
+            self.seconds & 0x00ff_ffff
+        }
     }
 
     /// Notes a use of the entry.
@@ -59,7 +63,11 @@ impl AccessPolicy {
             return;
         }
         let old = entry.access();
-        let new = if self.lfu { self.counted(old) } else { self.seconds & 0x00ff_ffff };
+        let new = if self.lfu {
+            self.counted(old)
+        } else {
+            self.seconds & 0x00ff_ffff
+        };
         if new != old {
             entry.set_access(new);
         }
@@ -120,7 +128,10 @@ mod tests {
 
     #[test]
     fn frequency_grows_with_use_and_decays_with_minutes() {
-        let mut policy = AccessPolicy { lfu: true, ..AccessPolicy::default() };
+        let mut policy = AccessPolicy {
+            lfu: true,
+            ..AccessPolicy::default()
+        };
         let mut entry = Entry::new(b"k", NewValue::Int(1), None, policy.fresh());
         for _ in 0..1000 {
             policy.touch(&mut entry);

@@ -126,7 +126,12 @@ impl Changes {
     #[inline]
     pub fn event(&mut self, class: Classes, name: &'static str, db: usize, key: &[u8]) {
         if self.wanted.intersects(class) {
-            self.events.push(Event { class, name, db, key: key.into() });
+            self.events.push(Event {
+                class,
+                name,
+                db,
+                key: key.into(),
+            });
         }
     }
 

@@ -19,7 +19,10 @@
 //! - I4  `size()` depends on the header alone, so it names the allocated size until the header is rewritten.
 //!
 //! Cost: every reader is O(1) without branches on the key's length but one. Not here: databases, clocks, policy.
-#![expect(unsafe_code, reason = "one allocation per key: 64 bytes where Box<[u8]> and an enum take 141 (docs/UNSAFE.md)")]
+#![expect(
+    unsafe_code,
+    reason = "one allocation per key: 64 bytes where Box<[u8]> and an enum take 141 (docs/UNSAFE.md)"
+)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
@@ -116,11 +119,15 @@ pub struct Entry(NonNull<Header>);
 // SAFETY: I1, I3: an entry owns all it points to, and `Value` is `Send`.
 unsafe impl Send for Entry {}
 
-// SAFETY: the type is one `NonNull`, and `key` always returns the same bytes (an entry's key never changes).
-unsafe impl ThinElement for Entry {
+impl ThinElement for Entry {
     #[inline]
     fn key(&self) -> &[u8] {
         Entry::key(self)
+    }
+
+    #[inline]
+    fn address(&self) -> *const u8 {
+        self.bytes()
     }
 }
 
@@ -143,12 +150,18 @@ impl Entry {
         let header = Header {
             access_kind: access & ACCESS_MASK | u32::from(kind) << 24,
             key_len: if long { 0 } else { key.len() as u16 },
-            inline_len: if let NewValue::Bytes(bytes) = &value { bytes.len() as u16 } else { 0 },
+            inline_len: if let NewValue::Bytes(bytes) = &value {
+                bytes.len() as u16
+            } else {
+                0
+            },
         };
         let layout = layout(header.key_offset() + key.len() + usize::from(header.inline_len));
         // SAFETY: the layout's size is at least 16.
         let raw = unsafe { alloc(layout) };
-        let Some(entry) = NonNull::new(raw.cast::<Header>()) else { handle_alloc_error(layout) };
+        let Some(entry) = NonNull::new(raw.cast::<Header>()) else {
+            handle_alloc_error(layout)
+        };
         // SAFETY: the allocation holds every part at the offsets the header gives (I2), 8-byte parts aligned.
         unsafe {
             entry.write(header);
@@ -166,7 +179,9 @@ impl Entry {
                     ptr::copy_nonoverlapping(bytes.as_ptr(), key_at.add(key.len()), bytes.len());
                 }
                 NewValue::Boxed(value) => {
-                    raw.add(header.slot_offset()).cast::<*mut Value>().write(Box::into_raw(value));
+                    raw.add(header.slot_offset())
+                        .cast::<*mut Value>()
+                        .write(Box::into_raw(value));
                 }
             }
         }
@@ -366,7 +381,9 @@ impl Entry {
     pub fn encoding(&self) -> &'static str {
         match self.view() {
             View::Int(_) => "int",
-            View::Inline(bytes) if bytes.len() <= EMBSTR_BYTES_MAX && !self.header().has(MODIFIED) => "embstr",
+            View::Inline(bytes) if bytes.len() <= EMBSTR_BYTES_MAX && !self.header().has(MODIFIED) => {
+                "embstr"
+            }
             View::Inline(_) => "raw",
             View::Boxed(value) => value.encoding(),
         }
@@ -447,7 +464,13 @@ impl Drop for Entry {
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}: {:?} expires {:?}", self.key(), self.view(), self.expire_at())
+        write!(
+            f,
+            "{:?}: {:?} expires {:?}",
+            self.key(),
+            self.view(),
+            self.expire_at()
+        )
     }
 }
 
@@ -487,7 +510,16 @@ mod tests {
 
     #[test]
     fn sizes_match_the_allocators_classes() {
-        for (size, class) in [(1, 16), (16, 16), (17, 32), (128, 128), (129, 160), (224, 224), (225, 256), (257, 320)] {
+        for (size, class) in [
+            (1, 16),
+            (16, 16),
+            (17, 32),
+            (128, 128),
+            (129, 160),
+            (224, 224),
+            (225, 256),
+            (257, 320),
+        ] {
             assert_eq!(rounded(size), class);
         }
     }
@@ -496,7 +528,10 @@ mod tests {
     fn a_short_string_and_its_key_take_one_small_allocation() {
         let entry = Entry::new(b"key:000000000001", NewValue::Bytes(&[b'x'; 200]), None, 0);
         assert_eq!(entry.heap_bytes(), 224);
-        assert_eq!(Entry::new(b"key:000000000001", NewValue::Bytes(b"12345678"), None, 0).heap_bytes(), 32);
+        assert_eq!(
+            Entry::new(b"key:000000000001", NewValue::Bytes(b"12345678"), None, 0).heap_bytes(),
+            32
+        );
     }
 
     #[test]
@@ -515,7 +550,10 @@ mod tests {
     fn a_key_longer_than_the_header_counts_is_whole() {
         let key = vec![b'k'; 70_000];
         let entry = Entry::new(&key, NewValue::Bytes(b"v"), Some(5), 9);
-        assert_eq!((entry.key(), entry.expire_at(), entry.access()), (&key[..], Some(5), 9));
+        assert_eq!(
+            (entry.key(), entry.expire_at(), entry.access()),
+            (&key[..], Some(5), 9)
+        );
         assert_eq!(value_of(&entry), b"v");
     }
 

@@ -60,7 +60,11 @@ impl Keyspace {
                 None => Verdict::Keep(u64::MAX),
                 Some(at) => {
                     seen += 1;
-                    if at <= now_ms { Verdict::Remove } else { Verdict::Keep(at.max(0) as u64) }
+                    if at <= now_ms {
+                        Verdict::Remove
+                    } else {
+                        Verdict::Keep(at.max(0) as u64)
+                    }
                 }
             },
             &mut |entry| due.push(entry),
@@ -83,20 +87,31 @@ impl Keyspace {
     fn end_pass(&mut self, index: usize) {
         let db = &mut self.dbs[index];
         let Sweep { seen, removed, .. } = db.sweep;
-        let share = if seen == 0 { 0.0 } else { removed as f64 * 100.0 / seen as f64 };
+        let share = if seen == 0 {
+            0.0
+        } else {
+            removed as f64 * 100.0 / seen as f64
+        };
         self.stats.expired_stale_percent = self.stats.expired_stale_percent * 0.95 + share * 0.05;
         let worthwhile = seen > 0 && removed * WORTHWHILE_ONE_IN >= seen;
-        let rest_ms = if worthwhile { 0 } else { db.volatile as i64 * PASS_NS_PER_KEY / 1_000_000 };
-        db.sweep = Sweep { rest_until_ms: self.now_ms + rest_ms, ..Sweep::default() };
+        let rest_ms = if worthwhile {
+            0
+        } else {
+            db.volatile as i64 * PASS_NS_PER_KEY / 1_000_000
+        };
+        db.sweep = Sweep {
+            rest_until_ms: self.now_ms + rest_ms,
+            ..Sweep::default()
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::base::hash::KeyHasher;
+    use crate::keyspace::Keyspace;
     use crate::keyspace::entry::NewValue;
     use crate::keyspace::gate::SetExpiry;
-    use crate::keyspace::Keyspace;
 
     fn with_keys(count: usize, expire_at: impl Fn(usize) -> Option<i64>) -> Keyspace {
         let mut keys = Keyspace::new(2, KeyHasher::with_seed(1));
@@ -111,10 +126,15 @@ mod tests {
 
     #[test]
     fn a_sweep_removes_what_is_due_and_nothing_else() {
-        let mut keys = with_keys(20_000, |i| (i % 2 == 0).then_some(if i % 4 == 0 { 50 } else { 500 }));
+        let mut keys = with_keys(20_000, |i| {
+            (i % 2 == 0).then_some(if i % 4 == 0 { 50 } else { 500 })
+        });
         keys.now_ms = 100;
         assert!(!keys.sweep_expired(&mut || true));
-        assert_eq!((keys.here().len(), keys.here().volatile(), keys.stats.expired), (15_000, 5_000, 5_000));
+        assert_eq!(
+            (keys.here().len(), keys.here().volatile(), keys.stats.expired),
+            (15_000, 5_000, 5_000)
+        );
         assert_eq!(keys.here().average_ttl_ms(100), 400);
     }
 

@@ -52,7 +52,8 @@ impl Keyspace {
             }
             None => {
                 self.stats.misses += 1;
-                self.changes.event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
+                self.changes
+                    .event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
                 None
             }
         }
@@ -61,7 +62,9 @@ impl Keyspace {
     /// The string a key holds, for a command that reads it.
     #[inline]
     pub fn read_string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
-        self.read(key).map(|entry| entry.string().ok_or(WrongType)).transpose()
+        self.read(key)
+            .map(|entry| entry.string().ok_or(WrongType))
+            .transpose()
     }
 
     /// The entry of a key for a command that asks about it (TTL, TYPE, EXISTS): counts a hit or miss, but asking is no
@@ -108,7 +111,9 @@ impl Keyspace {
     /// The string a key holds, for a write that looks before it changes.
     #[inline]
     pub fn peek_string(&mut self, key: Key<'_>) -> Result<Option<StringRef<'_>>, WrongType> {
-        self.peek(key).map(|entry| entry.string().ok_or(WrongType)).transpose()
+        self.peek(key)
+            .map(|entry| entry.string().ok_or(WrongType))
+            .transpose()
     }
 
     /// Whether the key exists; counts and touches nothing.
@@ -129,9 +134,11 @@ impl Keyspace {
     pub fn set(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
         self.store(key, value, expiry);
         self.changes.touch(self.current, key.bytes);
-        self.changes.event(Classes::STRING, "set", self.current, key.bytes);
+        self.changes
+            .event(Classes::STRING, "set", self.current, key.bytes);
         if let SetExpiry::At(_) = expiry {
-            self.changes.event(Classes::GENERIC, "expire", self.current, key.bytes);
+            self.changes
+                .event(Classes::GENERIC, "expire", self.current, key.bytes);
         }
     }
 
@@ -163,7 +170,11 @@ impl Keyspace {
                 }
             }
             Place::Vacant(place) => {
-                let new = if let SetExpiry::At(at) = expiry { Some(at) } else { None };
+                let new = if let SetExpiry::At(at) = expiry {
+                    Some(at)
+                } else {
+                    None
+                };
                 place.insert(Entry::new(key.bytes, value, new, fresh));
                 if new.is_some() {
                     db.expiry_changed(None, new);
@@ -220,7 +231,8 @@ impl Keyspace {
             }
         }
         self.changes.touch(self.current, key.bytes);
-        self.changes.event(Classes::STRING, event, self.current, key.bytes);
+        self.changes
+            .event(Classes::STRING, event, self.current, key.bytes);
         Ok(())
     }
 
@@ -256,7 +268,8 @@ impl Keyspace {
         };
         if changed == Changed::Yes {
             self.changes.touch(self.current, key.bytes);
-            self.changes.event(Classes::STRING, event, self.current, key.bytes);
+            self.changes
+                .event(Classes::STRING, event, self.current, key.bytes);
         }
         Ok(answer)
     }
@@ -264,10 +277,13 @@ impl Keyspace {
     /// Removes a key; whether it was there. Event `del`. `lazy`: big values are freed elsewhere.
     pub fn delete(&mut self, key: Key<'_>, lazy: bool) -> bool {
         self.forget_if_expired(key);
-        let Some(entry) = self.take(self.current, key) else { return false };
+        let Some(entry) = self.take(self.current, key) else {
+            return false;
+        };
         self.discard(entry, lazy);
         self.changes.touch(self.current, key.bytes);
-        self.changes.event(Classes::GENERIC, "del", self.current, key.bytes);
+        self.changes
+            .event(Classes::GENERIC, "del", self.current, key.bytes);
         true
     }
 
@@ -283,13 +299,16 @@ impl Keyspace {
 
     fn change_expiry(&mut self, key: Key<'_>, new: Option<i64>, event: &'static str) -> bool {
         let db = &mut self.dbs[self.current];
-        let Some(entry) = db.dict.find_mut(key.hash, key.bytes) else { return false };
+        let Some(entry) = db.dict.find_mut(key.hash, key.bytes) else {
+            return false;
+        };
         let old = entry.expire_at();
         entry.set_expire_at(new);
         db.expiry_changed(old, new);
         mark(db, key.hash, new);
         self.changes.touch(self.current, key.bytes);
-        self.changes.event(Classes::GENERIC, event, self.current, key.bytes);
+        self.changes
+            .event(Classes::GENERIC, event, self.current, key.bytes);
         true
     }
 
@@ -300,7 +319,11 @@ impl Keyspace {
         if db.volatile == 0 || !self.expire_lazily {
             return;
         }
-        if db.dict.find(key.hash, key.bytes).is_some_and(|entry| is_past(entry, self.now_ms)) {
+        if db
+            .dict
+            .find(key.hash, key.bytes)
+            .is_some_and(|entry| is_past(entry, self.now_ms))
+        {
             self.expire_now(key);
         }
     }

@@ -43,11 +43,15 @@ pub struct LazyFree {
 impl LazyFree {
     /// Hands `garbage` over; frees it here when no thread can be had.
     pub fn free(&mut self, garbage: Garbage) {
-        self.counts.pending.fetch_add(garbage.objects(), Ordering::Relaxed);
+        self.counts
+            .pending
+            .fetch_add(garbage.objects(), Ordering::Relaxed);
         if self.queue.is_none() {
             self.queue = start(Arc::clone(&self.counts));
         }
-        let Some(queue) = &self.queue else { return settle(garbage, &self.counts) };
+        let Some(queue) = &self.queue else {
+            return settle(garbage, &self.counts);
+        };
         if let Err(unsent) = queue.send(garbage) {
             settle(unsent.0, &self.counts);
         }
@@ -55,7 +59,10 @@ impl LazyFree {
 
     /// Values waiting, and values freed.
     pub fn counts(&self) -> (usize, u64) {
-        (self.counts.pending.load(Ordering::Relaxed), self.counts.freed.load(Ordering::Relaxed))
+        (
+            self.counts.pending.load(Ordering::Relaxed),
+            self.counts.freed.load(Ordering::Relaxed),
+        )
     }
 
     /// Starts counting the freed ones anew.
@@ -67,7 +74,10 @@ impl LazyFree {
 fn start(counts: Arc<Counts>) -> Option<Sender<Garbage>> {
     let (sender, receiver) = channel::<Garbage>();
     let run = move || receiver.into_iter().for_each(|garbage| settle(garbage, &counts));
-    std::thread::Builder::new().name("lazy_free".into()).spawn(run).ok()?;
+    std::thread::Builder::new()
+        .name("lazy_free".into())
+        .spawn(run)
+        .ok()?;
     Some(sender)
 }
 

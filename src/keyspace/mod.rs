@@ -55,7 +55,12 @@ pub struct Db {
 
 impl Db {
     fn new(hasher: KeyHasher) -> Db {
-        Db { dict: Dict::new(hasher), volatile: 0, expire_sum: 0, sweep: expire::Sweep::default() }
+        Db {
+            dict: Dict::new(hasher),
+            volatile: 0,
+            expire_sum: 0,
+            sweep: expire::Sweep::default(),
+        }
     }
 
     /// Keys it holds, expired ones that nobody has met yet included.
@@ -206,7 +211,10 @@ impl Keyspace {
     /// `bytes` as a key.
     #[inline]
     pub fn key<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
-        Key { bytes, hash: self.hasher.hash(bytes) }
+        Key {
+            bytes,
+            hash: self.hasher.hash(bytes),
+        }
     }
 
     /// First pass of the prefetch: the bucket a key would be in.

@@ -10,7 +10,9 @@ impl Keyspace {
     /// Moves value and expiry of `from`, which must exist, to `to`, overwriting it. Events `rename_from`, `rename_to`.
     pub fn rename(&mut self, from: Key<'_>, to: Key<'_>) -> bool {
         self.forget_if_expired(from);
-        let Some(entry) = self.take(self.current, from) else { return false };
+        let Some(entry) = self.take(self.current, from) else {
+            return false;
+        };
         self.forget_if_expired(to);
         if let Some(old) = self.take(self.current, to) {
             self.discard(old, self.lazy.server_del);
@@ -20,8 +22,10 @@ impl Keyspace {
         self.changes.touch(self.current, to.bytes);
         // One command, one change: both keys wake their watchers, the count goes up by one.
         self.changes.dirty -= 1;
-        self.changes.event(Classes::GENERIC, "rename_from", self.current, from.bytes);
-        self.changes.event(Classes::GENERIC, "rename_to", self.current, to.bytes);
+        self.changes
+            .event(Classes::GENERIC, "rename_from", self.current, from.bytes);
+        self.changes
+            .event(Classes::GENERIC, "rename_to", self.current, to.bytes);
         true
     }
 
@@ -29,8 +33,11 @@ impl Keyspace {
     /// `replace` is not set. Event `copy_to`.
     pub fn copy(&mut self, from: Key<'_>, target: usize, to: Key<'_>, replace: bool) -> bool {
         self.forget_if_expired(from);
-        let Some(copy) =
-            self.here().dict.find(from.hash, from.bytes).map(|entry| entry.duplicate(to.bytes))
+        let Some(copy) = self
+            .here()
+            .dict
+            .find(from.hash, from.bytes)
+            .map(|entry| entry.duplicate(to.bytes))
         else {
             return false;
         };
@@ -49,12 +56,15 @@ impl Keyspace {
         if !self.exists(key) || !self.make_room(target, key, false) {
             return false;
         }
-        let Some(entry) = self.take(self.current, key) else { return false };
+        let Some(entry) = self.take(self.current, key) else {
+            return false;
+        };
         self.insert(target, entry);
         self.changes.touch(self.current, key.bytes);
         self.changes.touch(target, key.bytes);
         self.changes.dirty -= 1;
-        self.changes.event(Classes::GENERIC, "move_from", self.current, key.bytes);
+        self.changes
+            .event(Classes::GENERIC, "move_from", self.current, key.bytes);
         self.changes.event(Classes::GENERIC, "move_to", target, key.bytes);
         true
     }
@@ -63,7 +73,10 @@ impl Keyspace {
         let origin = std::mem::replace(&mut self.current, db);
         let taken = self.exists(key);
         self.current = origin;
-        if taken && replace && let Some(old) = self.take(db, key) {
+        if taken
+            && replace
+            && let Some(old) = self.take(db, key)
+        {
             self.discard(old, self.lazy.server_del);
         }
         !taken || replace
@@ -88,7 +101,9 @@ impl Keyspace {
         if self.changes.watching {
             for db in [a, b] {
                 let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
-                self.changes.touched.extend(keys.into_iter().flat_map(|key| [(a, key.clone()), (b, key)]));
+                self.changes
+                    .touched
+                    .extend(keys.into_iter().flat_map(|key| [(a, key.clone()), (b, key)]));
             }
         }
         self.changes.dirty += 1;
@@ -115,7 +130,10 @@ impl Keyspace {
 
     /// Every visible entry of the selected database.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.here().dict.iter().filter(|entry| self.is_visible(entry, self.now_ms))
+        self.here()
+            .dict
+            .iter()
+            .filter(|entry| self.is_visible(entry, self.now_ms))
     }
 
     fn is_visible(&self, entry: &Entry, now_ms: i64) -> bool {

@@ -70,7 +70,10 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
         outbox,
         mail,
         limits,
-        session: SessionId { slot: u32::MAX, client: 0 },
+        session: SessionId {
+            slot: u32::MAX,
+            client: 0,
+        },
         authenticated: false,
     };
     if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok() {
@@ -130,7 +133,9 @@ impl Conn {
         let mut batch = pool::take();
         let mut more = self.read(&mut batch).await?;
         loop {
-            let parsed = self.parser.parse(&mut batch, &self.limits.parser(self.authenticated));
+            let parsed = self
+                .parser
+                .parse(&mut batch, &self.limits.parser(self.authenticated));
             if matches!(parsed, Parsed::Overflow) {
                 self.limits.query_overflows.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!("Closing client that reached max query buffer length");
@@ -226,7 +231,9 @@ impl Conn {
 
     #[inline]
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        self.limits.bytes_out.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.limits
+            .bytes_out
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         loop {
             self.limits.writes.fetch_add(1, Ordering::Relaxed);
             match self.stream.try_write(bytes) {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::exec::mailbox::Mail;
 use crate::exec::Finished;
+use crate::exec::mailbox::Mail;
 
 use super::conn::{self, Birth};
 use super::limits::SharedLimits;
@@ -50,7 +50,12 @@ impl Adoption {
             RawSocket::Tcp(socket) => Stream::Tcp(tokio::net::TcpStream::from_std(socket)?),
             RawSocket::Unix(socket) => Stream::Unix(tokio::net::UnixStream::from_std(socket)?),
         };
-        Ok(Birth { stream, addr: self.addr, laddr: self.laddr, local: self.local })
+        Ok(Birth {
+            stream,
+            addr: self.addr,
+            laddr: self.laddr,
+            local: self.local,
+        })
     }
 }
 
@@ -67,7 +72,14 @@ impl Lanes {
     /// `count` lanes numbered from `first`, with the receivers their threads run.
     pub fn new(count: usize, first: usize) -> (Lanes, Vec<UnboundedReceiver<Errand>>) {
         let (senders, receivers) = (0..count).map(|_| unbounded_channel()).unzip();
-        (Lanes { senders: Arc::new(senders), first, next: Arc::default() }, receivers)
+        (
+            Lanes {
+                senders: Arc::new(senders),
+                first,
+                next: Arc::default(),
+            },
+            receivers,
+        )
     }
 
     /// Gives a socket to the next lane in turn.

@@ -28,8 +28,10 @@ pub struct SharedLimits {
 impl SharedLimits {
     /// Takes the limits from the configuration.
     pub fn apply(&self, config: &Config) {
-        self.bulk_len_max.store(config.int("proto-max-bulk-len") as u64, Ordering::Relaxed);
-        self.query_buffer_max.store(config.int("client-query-buffer-limit") as u64, Ordering::Relaxed);
+        self.bulk_len_max
+            .store(config.int("proto-max-bulk-len") as u64, Ordering::Relaxed);
+        self.query_buffer_max
+            .store(config.int("client-query-buffer-limit") as u64, Ordering::Relaxed);
     }
 
     /// The parser's limits as they stand now.

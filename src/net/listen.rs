@@ -48,24 +48,37 @@ pub fn bind_tcp(addresses: &Addresses) -> Result<Bound, String> {
         return Ok(bound);
     }
     for host in &addresses.bind {
-        let (name, optional) = host.strip_prefix('-').map_or((host.as_str(), false), |rest| (rest, true));
+        let (name, optional) = host
+            .strip_prefix('-')
+            .map_or((host.as_str(), false), |rest| (rest, true));
         match bind_host(name, addresses) {
             Ok(listener) => bound.tcp.push(listener),
             Err(error) => {
                 let text = crate::process::os_text(&error);
-                tracing::warn!("Warning: Could not create server TCP listening socket {name}:{}: {text}", addresses.port);
+                tracing::warn!(
+                    "Warning: Could not create server TCP listening socket {name}:{}: {text}",
+                    addresses.port
+                );
                 let absent = matches!(
                     error.raw_os_error(),
-                    Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::ENOPROTOOPT | libc::EPROTONOSUPPORT)
+                    Some(
+                        libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT | libc::ENOPROTOOPT | libc::EPROTONOSUPPORT
+                    )
                 );
                 if !(optional && absent) {
-                    return Err(format!("Failed listening on port {} (tcp), aborting.", addresses.port));
+                    return Err(format!(
+                        "Failed listening on port {} (tcp), aborting.",
+                        addresses.port
+                    ));
                 }
             }
         }
     }
     if bound.tcp.is_empty() && !addresses.bind.is_empty() {
-        return Err(format!("Failed listening on port {} (tcp), aborting.", addresses.port));
+        return Err(format!(
+            "Failed listening on port {} (tcp), aborting.",
+            addresses.port
+        ));
     }
     Ok(bound)
 }
@@ -89,10 +102,19 @@ pub fn bind_unix(addresses: &Addresses) -> Result<Bound, String> {
         Ok(listener)
     };
     let listener = listen().map_err(|e| {
-        tracing::warn!("Failed opening Unix socket: bind: {}", crate::process::os_text(&e));
-        format!("Failed listening on unix socket {path}: {}", crate::process::os_text(&e))
+        tracing::warn!(
+            "Failed opening Unix socket: bind: {}",
+            crate::process::os_text(&e)
+        );
+        format!(
+            "Failed listening on unix socket {path}: {}",
+            crate::process::os_text(&e)
+        )
     })?;
-    Ok(Bound { tcp: Vec::new(), unix: Some(listener) })
+    Ok(Bound {
+        tcp: Vec::new(),
+        unix: Some(listener),
+    })
 }
 
 fn bind_host(name: &str, addresses: &Addresses) -> io::Result<StdTcpListener> {
@@ -118,7 +140,9 @@ fn resolve(name: &str) -> io::Result<IpAddr> {
         return Ok(ip);
     }
     let found = (name, 0u16).to_socket_addrs()?.next();
-    found.map(|a| a.ip()).ok_or_else(|| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))
+    found
+        .map(|a| a.ip())
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))
 }
 
 impl Bound {
@@ -134,28 +158,52 @@ impl Bound {
         self.tcp.is_empty() && self.unix.is_none()
     }
 
-    /// Serves all sockets on the runtime this is called on; the tasks end with their handles aborted.
+    /// Serves all sockets on the runtime this is called on.
     ///
     /// # Errors
     /// When a socket cannot be registered.
-    pub fn serve(self, addresses: &Addresses, lanes: &Lanes) -> io::Result<Vec<JoinHandle<()>>> {
-        let mut tasks = Vec::new();
+    pub fn serve(self, addresses: &Addresses, lanes: &Lanes) -> io::Result<Vec<Listening>> {
+        let mut listening = Vec::new();
         for listener in self.tcp {
+            let socket = Socket::from(listener.try_clone()?);
             let listener = TcpListener::from_std(listener)?;
-            tasks.push(tokio::spawn(accept_tcp(listener, addresses.clone(), lanes.clone())));
+            let task = tokio::spawn(accept_tcp(listener, addresses.clone(), lanes.clone()));
+            listening.push(Listening { task, socket });
         }
         if let Some(listener) = self.unix {
+            let socket = Socket::from(listener.try_clone()?);
             let listener = UnixListener::from_std(listener)?;
-            tasks.push(tokio::spawn(accept_unix(listener, addresses.clone(), lanes.clone())));
+            let task = tokio::spawn(accept_unix(listener, addresses.clone(), lanes.clone()));
+            listening.push(Listening { task, socket });
         }
-        Ok(tasks)
+        Ok(listening)
+    }
+}
+
+/// A socket being served.
+pub struct Listening {
+    task: JoinHandle<()>,
+    /// The same socket, so that its port is free at once and not when the task is next polled.
+    socket: Socket,
+}
+
+impl Listening {
+    /// Stops accepting and frees the port.
+    pub fn stop(self) {
+        self.task.abort();
+        // Fails only if the socket is dead already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
     }
 }
 
 async fn accept_tcp(listener: TcpListener, addresses: Addresses, lanes: Lanes) {
     let mut accepted = 0;
     loop {
-        match listener.accept().await.and_then(|(stream, peer)| adopt_tcp(stream, peer, &addresses)) {
+        match listener
+            .accept()
+            .await
+            .and_then(|(stream, peer)| adopt_tcp(stream, peer, &addresses))
+        {
             Ok(adoption) => {
                 tracing::debug!("Accepted {}", adoption.addr);
                 lanes.adopt(adoption);
@@ -210,7 +258,10 @@ async fn accept_unix(listener: UnixListener, addresses: Addresses, lanes: Lanes)
 /// Out of descriptors or memory: trying again at once would only spin.
 async fn accept_failed(error: &io::Error) {
     tracing::warn!("Accepting client connection: {}", crate::process::os_text(error));
-    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)) {
+    if matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+    ) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

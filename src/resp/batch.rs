@@ -267,6 +267,10 @@ pub struct Batch {
     pub next: usize,
     /// Which session of the executor the commands belong to.
     pub session: u32,
+    /// Set by the executor: the connection is to close once the replies are written.
+    pub close: bool,
+    /// Set by the executor: whether the client is authenticated, which decides the parser's limits.
+    pub authenticated: bool,
 }
 
 impl Batch {
@@ -293,6 +297,20 @@ impl Batch {
             ranges: &self.args[self.first_arg(index)..end],
             large: &self.large,
         }
+    }
+
+    /// Whether any argument has a buffer of its own.
+    #[inline]
+    #[must_use]
+    pub fn has_large(&self) -> bool {
+        !self.large.is_empty()
+    }
+
+    /// Whether nothing is in it, not even the beginning of a command.
+    #[inline]
+    #[must_use]
+    pub fn is_unused(&self) -> bool {
+        self.input.is_empty() && self.large.is_empty() && self.args.is_empty() && self.ends.is_empty()
     }
 
     /// All complete commands in order.
@@ -322,6 +340,8 @@ impl Batch {
         self.error = None;
         self.next = 0;
         self.session = 0;
+        self.close = false;
+        self.authenticated = false;
     }
 
     /// Heap bytes held, used or not.

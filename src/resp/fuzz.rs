@@ -52,7 +52,7 @@ pub fn fuzz_parser(data: &[u8]) {
     );
 }
 
-/// A small query buffer never lets the parser hold more than the limit and one read.
+/// With a small query buffer, `run` sees that no more than the limit is ever waited on.
 fn check_overflow(input: &[u8], limits: &Limits) {
     let outcome = run(input, limits, || 8);
     let errors = usize::from(outcome.error.is_some()) + usize::from(outcome.overflowed);
@@ -68,6 +68,10 @@ fn run(input: &[u8], limits: &Limits, mut piece: impl FnMut() -> usize) -> Outco
             Parsed::Full => drain(&mut parser, &mut batch, &mut outcome),
             Parsed::NeedMore { hint } => {
                 assert!(hint > 0, "asking for nothing would never end");
+                assert!(
+                    unexecuted_bytes(&batch) <= limits.query_buffer_max,
+                    "waiting with too much input"
+                );
                 drain(&mut parser, &mut batch, &mut outcome);
                 if rest.is_empty() {
                     break;
@@ -107,6 +111,10 @@ fn drain(parser: &mut Parser, batch: &mut Batch, outcome: &mut Outcome) {
     }
     parser.recycle(batch);
     assert_eq!(batch.command_count(), 0, "a recycled batch holds no command");
+}
+
+fn unexecuted_bytes(batch: &Batch) -> usize {
+    batch.input.len() + batch.large.iter().map(Vec::len).sum::<usize>()
 }
 
 fn check_memory(batch: &Batch, input_bytes: usize) {

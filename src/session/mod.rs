@@ -209,7 +209,10 @@ impl Sessions {
     pub fn add(&mut self, mut session: Session) -> SessionId {
         self.last_id += 1;
         session.id = self.last_id;
-        SessionId { slot: self.slab.insert(session) as u32, client: self.last_id }
+        SessionId {
+            slot: self.slab.insert(session) as u32,
+            client: self.last_id,
+        }
     }
 
     /// Removes a session; `None` when it is gone already.
@@ -234,12 +237,28 @@ impl Sessions {
 
     /// All sessions, oldest slot first.
     pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
-        self.slab.iter().map(|(slot, s)| (SessionId { slot: slot as u32, client: s.id }, s))
+        self.slab.iter().map(|(slot, s)| {
+            (
+                SessionId {
+                    slot: slot as u32,
+                    client: s.id,
+                },
+                s,
+            )
+        })
     }
 
     /// All sessions, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Session)> {
-        self.slab.iter_mut().map(|(slot, s)| (SessionId { slot: slot as u32, client: s.id }, s))
+        self.slab.iter_mut().map(|(slot, s)| {
+            (
+                SessionId {
+                    slot: slot as u32,
+                    client: s.id,
+                },
+                s,
+            )
+        })
     }
 
     /// How many there are.

@@ -81,9 +81,11 @@ impl ErrorStats {
 /// The code of an error reply: the word between `-` and the first space. `ERR` when the text does not start
 /// with `-` or its first word does not end early enough to be a code.
 pub fn error_code(reply: &[u8]) -> &[u8] {
-    let Some(text) = reply.strip_prefix(b"-") else {
-        return DEFAULT_CODE;
-    };
+    reply.strip_prefix(b"-").map_or(DEFAULT_CODE, text_code)
+}
+
+/// The code of an error's text, which stands without its `-`.
+pub fn text_code(text: &[u8]) -> &[u8] {
     let searched = &text[..text.len().min(CODE_SEARCH_BYTES - 1)];
     memchr::memchr(b' ', searched).map_or(DEFAULT_CODE, |end| &text[..end])
 }

@@ -128,6 +128,56 @@ impl Controls {
     }
 }
 
+/// The sampler and the kernel's view beside it, for INFO memory and limits.
+///
+/// The sampler comes with the first sample, on the thread that takes it.
+#[derive(Default)]
+pub struct MemoryGauge {
+    sampler: Option<Sampler>,
+    rss_bytes: u64,
+    startup_bytes: u64,
+}
+
+impl MemoryGauge {
+    /// Refreshes everything; for cron. Tens of microseconds.
+    pub fn sample(&mut self) {
+        match &mut self.sampler {
+            Some(sampler) => sampler.refresh(),
+            None => self.sampler = Sampler::new().ok(),
+        }
+        self.rss_bytes = rss_bytes().unwrap_or(0);
+        if self.startup_bytes == 0 {
+            self.startup_bytes = self.used_bytes();
+        }
+    }
+
+    /// The allocator's totals as of the last sample.
+    pub fn totals(&self) -> AllocatorTotals {
+        self.sampler.as_ref().map(Sampler::totals).unwrap_or_default()
+    }
+
+    /// Bytes handed out now (see [`Sampler::used_bytes`]).
+    #[inline]
+    pub fn used_bytes(&self) -> u64 {
+        self.sampler.as_ref().map_or(0, Sampler::used_bytes)
+    }
+
+    /// The most that was ever handed out.
+    pub fn peak_bytes(&self) -> u64 {
+        self.sampler.as_ref().map_or(0, Sampler::peak_bytes)
+    }
+
+    /// Physical memory as of the last sample.
+    pub fn rss_bytes(&self) -> u64 {
+        self.rss_bytes
+    }
+
+    /// Bytes handed out at the first sample: what the server costs before it has data.
+    pub fn startup_bytes(&self) -> u64 {
+        self.startup_bytes
+    }
+}
+
 /// MEMORY MALLOC-STATS: jemalloc's own report. Tens of KiB; errors only if jemalloc does.
 pub fn malloc_stats() -> io::Result<Vec<u8>> {
     let mut text = Vec::new();

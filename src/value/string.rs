@@ -82,7 +82,15 @@ mod tests {
     fn canonical_integers_are_stored_as_numbers() {
         assert_eq!(encode(b"12"), StringRef::Int(12));
         assert_eq!(encode(b"-9223372036854775808"), StringRef::Int(i64::MIN));
-        for text in [&b"012"[..], b"+1", b" 1", b"1 ", b"", b"-0", b"9223372036854775808"] {
+        for text in [
+            &b"012"[..],
+            b"+1",
+            b" 1",
+            b"1 ",
+            b"",
+            b"-0",
+            b"9223372036854775808",
+        ] {
             assert_eq!(encode(text), StringRef::Bytes(text));
         }
     }

@@ -29,13 +29,15 @@ const AUTH: Row = Row {
     arity: Arity::AtLeast(2),
     flags: ALWAYS,
     history: &[("6.0.0", "Takes a user name.")],
-    args: &[Arg::string("username").optional().since("6.0.0"), Arg::string("password")],
+    args: &[
+        Arg::string("username").optional().since("6.0.0"),
+        Arg::string("password"),
+    ],
     run: auth,
     ..Row::BASE
 };
 
-const WRONG_PASSWORD: Error =
-    Error::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+const WRONG_PASSWORD: Error = Error::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 const NO_PASSWORD_SET: Error = Error::fixed(
     "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration \
      is correct?",
@@ -44,8 +46,14 @@ const NO_PASSWORD_SET: Error = Error::fixed(
 fn auth(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let credentials = match args.len() {
         2 if cx.acl.default_needs_no_password() => return Err(NO_PASSWORD_SET),
-        2 => Credentials { user: crate::acl::DEFAULT_USER.as_bytes(), password: args.get(1) },
-        3 => Credentials { user: args.get(1), password: args.get(2) },
+        2 => Credentials {
+            user: crate::acl::DEFAULT_USER.as_bytes(),
+            password: args.get(1),
+        },
+        3 => Credentials {
+            user: args.get(1),
+            password: args.get(2),
+        },
         _ => return Err(Error::Syntax),
     };
     log_in(cx, credentials)?;
@@ -78,12 +86,17 @@ const HELLO: Row = Row {
     group: Group::Connection,
     arity: Arity::AtLeast(1),
     flags: ALWAYS,
-    history: &[("6.2.0", "Without a protocol version it tells how the connection stands.")],
+    history: &[(
+        "6.2.0",
+        "Without a protocol version it tells how the connection stands.",
+    )],
     args: &[Arg::block(
         "arguments",
         &[
             Arg::integer("protover"),
-            Arg::block("auth", &[Arg::string("username"), Arg::string("password")]).token("AUTH").optional(),
+            Arg::block("auth", &[Arg::string("username"), Arg::string("password")])
+                .token("AUTH")
+                .optional(),
             Arg::string("clientname").token("SETNAME").optional(),
         ],
     )
@@ -127,12 +140,18 @@ struct HelloOptions<'a> {
 
 impl<'a> HelloOptions<'a> {
     fn parse(args: Args<'a>) -> Result<HelloOptions<'a>, Error> {
-        let mut options = HelloOptions { version: protocol_version(args)?, ..HelloOptions::default() };
+        let mut options = HelloOptions {
+            version: protocol_version(args)?,
+            ..HelloOptions::default()
+        };
         let mut word = 2;
         while word < args.len() {
             let left = args.len() - 1 - word;
             if args.is(word, "auth") && left >= 2 {
-                options.credentials = Some(Credentials { user: args.get(word + 1), password: args.get(word + 2) });
+                options.credentials = Some(Credentials {
+                    user: args.get(word + 1),
+                    password: args.get(word + 2),
+                });
                 word += 3;
             } else if args.is(word, "setname") && left >= 1 {
                 options.name = Some(attribute::client_name(args.get(word + 1))?);
@@ -148,7 +167,9 @@ impl<'a> HelloOptions<'a> {
 
 fn protocol_version(args: Args<'_>) -> Result<Option<u8>, Error> {
     const NOT_A_NUMBER: Error = Error::fixed("ERR Protocol version is not an integer or out of range");
-    let Some(text) = args.try_get(1) else { return Ok(None) };
+    let Some(text) = args.try_get(1) else {
+        return Ok(None);
+    };
     match number::parse_i64(text).ok_or(NOT_A_NUMBER)? {
         2 => Ok(Some(2)),
         3 => Ok(Some(3)),
@@ -158,7 +179,11 @@ fn protocol_version(args: Args<'_>) -> Result<Option<u8>, Error> {
 
 fn introduce_server(cx: &mut Cx<'_>) {
     let (id, version) = (cx.session().id, cx.session().resp);
-    let mode = if cx.config.bool("cluster-enabled") { "cluster" } else { "standalone" };
+    let mode = if cx.config.bool("cluster-enabled") {
+        "cluster"
+    } else {
+        "standalone"
+    };
     let reply = &mut cx.reply;
     reply.map(7);
     for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {

@@ -18,7 +18,12 @@ const HISTORY: &[(&str, &str)] = &[("7.0.0", "Takes the conditions `NX`, `XX`, `
 
 const CONDITION: Arg = Arg::one_of(
     "condition",
-    &[Arg::flag("nx", "NX"), Arg::flag("xx", "XX"), Arg::flag("gt", "GT"), Arg::flag("lt", "LT")],
+    &[
+        Arg::flag("nx", "NX"),
+        Arg::flag("xx", "XX"),
+        Arg::flag("gt", "GT"),
+        Arg::flag("lt", "LT"),
+    ],
 )
 .optional()
 .since("7.0.0");
@@ -40,7 +45,15 @@ const EXPIRE: Row = Row {
 
 fn expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let from_ms = cx.now_ms();
-    set_deadline(cx, args, Scale { command: "expire", unit_ms: 1000, from_ms })
+    set_deadline(
+        cx,
+        args,
+        Scale {
+            command: "expire",
+            unit_ms: 1000,
+            from_ms,
+        },
+    )
 }
 
 const PEXPIRE: Row = Row {
@@ -60,7 +73,15 @@ const PEXPIRE: Row = Row {
 
 fn pexpire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let from_ms = cx.now_ms();
-    set_deadline(cx, args, Scale { command: "pexpire", unit_ms: 1, from_ms })
+    set_deadline(
+        cx,
+        args,
+        Scale {
+            command: "pexpire",
+            unit_ms: 1,
+            from_ms,
+        },
+    )
 }
 
 const EXPIREAT: Row = Row {
@@ -79,7 +100,15 @@ const EXPIREAT: Row = Row {
 };
 
 fn expireat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    set_deadline(cx, args, Scale { command: "expireat", unit_ms: 1000, from_ms: 0 })
+    set_deadline(
+        cx,
+        args,
+        Scale {
+            command: "expireat",
+            unit_ms: 1000,
+            from_ms: 0,
+        },
+    )
 }
 
 const PEXPIREAT: Row = Row {
@@ -92,13 +121,25 @@ const PEXPIREAT: Row = Row {
     flags: FLAGS,
     keys: KEYS,
     history: HISTORY,
-    args: &[Arg::key("key", 0), Arg::unix_time("unix-time-milliseconds"), CONDITION],
+    args: &[
+        Arg::key("key", 0),
+        Arg::unix_time("unix-time-milliseconds"),
+        CONDITION,
+    ],
     run: pexpireat,
     ..Row::BASE
 };
 
 fn pexpireat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    set_deadline(cx, args, Scale { command: "pexpireat", unit_ms: 1, from_ms: 0 })
+    set_deadline(
+        cx,
+        args,
+        Scale {
+            command: "pexpireat",
+            unit_ms: 1,
+            from_ms: 0,
+        },
+    )
 }
 
 const PERSIST: Row = Row {
@@ -135,7 +176,9 @@ struct Scale {
 impl Scale {
     fn deadline_ms(&self, number: i64) -> Result<i64, Error> {
         let relative = number.checked_mul(self.unit_ms);
-        relative.and_then(|ms| ms.checked_add(self.from_ms)).ok_or(Error::InvalidExpire(self.command))
+        relative
+            .and_then(|ms| ms.checked_add(self.from_ms))
+            .ok_or(Error::InvalidExpire(self.command))
     }
 }
 
@@ -149,7 +192,9 @@ fn set_deadline(cx: &mut Cx<'_>, args: Args<'_>, scale: Scale) -> Outcome {
 
 /// Sets the expiry, or removes the key when its time has passed; false when there is no such key or `condition` forbids.
 fn expire_key(cx: &mut Cx<'_>, key: Key<'_>, at_ms: i64, condition: Condition) -> bool {
-    let Some(present) = cx.keys.peek(key).map(|entry| entry.expire_at()) else { return false };
+    let Some(present) = cx.keys.peek(key).map(|entry| entry.expire_at()) else {
+        return false;
+    };
     if !condition.admits(present, at_ms) {
         return false;
     }
@@ -162,7 +207,14 @@ fn expire_key(cx: &mut Cx<'_>, key: Key<'_>, at_ms: i64, condition: Condition) -
         cx.keys.changes.instead(db, &[verb, key.bytes]);
     } else {
         cx.keys.set_expire(key, at_ms);
-        cx.keys.changes.instead(db, &[b"PEXPIREAT", key.bytes, itoa::Buffer::new().format(at_ms).as_bytes()]);
+        cx.keys.changes.instead(
+            db,
+            &[
+                b"PEXPIREAT",
+                key.bytes,
+                itoa::Buffer::new().format(at_ms).as_bytes(),
+            ],
+        );
     }
     true
 }
@@ -202,10 +254,14 @@ impl Condition {
     fn check(self) -> Result<Condition, Error> {
         let Condition { nx, xx, gt, lt } = self;
         if nx && (xx || gt || lt) {
-            return Err(Error::fixed("ERR NX and XX, GT or LT options at the same time are not compatible"));
+            return Err(Error::fixed(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
         }
         if gt && lt {
-            return Err(Error::fixed("ERR GT and LT options at the same time are not compatible"));
+            return Err(Error::fixed(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
         }
         Ok(self)
     }
@@ -224,20 +280,53 @@ mod tests {
 
     #[test]
     fn a_time_beyond_64_bits_is_refused_and_one_within_is_not() {
-        let seconds = Scale { command: "expire", unit_ms: 1000, from_ms: 500 };
+        let seconds = Scale {
+            command: "expire",
+            unit_ms: 1000,
+            from_ms: 500,
+        };
         assert_eq!(seconds.deadline_ms(-1), Ok(-500));
-        assert_eq!(seconds.deadline_ms(i64::MIN / 1000), Ok(i64::MIN / 1000 * 1000 + 500));
+        assert_eq!(
+            seconds.deadline_ms(i64::MIN / 1000),
+            Ok(i64::MIN / 1000 * 1000 + 500)
+        );
         for beyond in [i64::MAX, i64::MIN, i64::MAX / 1000, i64::MIN / 1000 - 1] {
-            assert_eq!(seconds.deadline_ms(beyond), Err(Error::InvalidExpire("expire")), "{beyond}");
+            assert_eq!(
+                seconds.deadline_ms(beyond),
+                Err(Error::InvalidExpire("expire")),
+                "{beyond}"
+            );
         }
-        let at = Scale { command: "pexpireat", unit_ms: 1, from_ms: 0 };
+        let at = Scale {
+            command: "pexpireat",
+            unit_ms: 1,
+            from_ms: 0,
+        };
         assert_eq!(at.deadline_ms(i64::MAX), Ok(i64::MAX));
     }
 
     #[test]
     fn conditions_compare_with_the_present_expiry() {
-        let (nx, xx) = (Condition { nx: true, ..Default::default() }, Condition { xx: true, ..Default::default() });
-        let (gt, lt) = (Condition { gt: true, ..Default::default() }, Condition { lt: true, ..Default::default() });
+        let (nx, xx) = (
+            Condition {
+                nx: true,
+                ..Default::default()
+            },
+            Condition {
+                xx: true,
+                ..Default::default()
+            },
+        );
+        let (gt, lt) = (
+            Condition {
+                gt: true,
+                ..Default::default()
+            },
+            Condition {
+                lt: true,
+                ..Default::default()
+            },
+        );
         assert!(nx.admits(None, 5) && !nx.admits(Some(1), 5));
         assert!(!xx.admits(None, 5) && xx.admits(Some(1), 5));
         assert!(!gt.admits(None, 5) && !gt.admits(Some(5), 5) && gt.admits(Some(4), 5));

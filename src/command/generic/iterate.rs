@@ -51,7 +51,11 @@ const SCAN: Row = Row {
     group: Group::Generic,
     arity: Arity::AtLeast(2),
     flags: Flags::READONLY,
-    tips: &["nondeterministic_output", "request_policy:special", "response_policy:special"],
+    tips: &[
+        "nondeterministic_output",
+        "request_policy:special",
+        "response_policy:special",
+    ],
     history: &[("6.0.0", "Takes `TYPE`.")],
     args: &[
         Arg::integer("cursor"),
@@ -112,12 +116,19 @@ struct ScanOptions<'a> {
 
 impl<'a> ScanOptions<'a> {
     fn parse(args: Args<'a>) -> Result<ScanOptions<'a>, Error> {
-        let mut options = ScanOptions { pattern: None, count: 10, type_name: None };
+        let mut options = ScanOptions {
+            pattern: None,
+            count: 10,
+            type_name: None,
+        };
         for word in (2..args.len()).step_by(2) {
             if word + 1 == args.len() {
                 return Err(Error::Syntax);
             } else if args.is(word, "count") {
-                options.count = u64::try_from(args.int(word + 1)?).ok().filter(|&n| n > 0).ok_or(Error::Syntax)?;
+                options.count = u64::try_from(args.int(word + 1)?)
+                    .ok()
+                    .filter(|&n| n > 0)
+                    .ok_or(Error::Syntax)?;
             } else if args.is(word, "match") {
                 options.pattern = Some(args.get(word + 1));
             } else if args.is(word, "type") {
@@ -143,7 +154,11 @@ const RANDOMKEY: Row = Row {
     group: Group::Generic,
     arity: Arity::Exactly(1),
     flags: Flags::READONLY,
-    tips: &["request_policy:all_shards", "response_policy:special", "nondeterministic_output"],
+    tips: &[
+        "request_policy:all_shards",
+        "response_policy:special",
+        "nondeterministic_output",
+    ],
     run: randomkey,
     ..Row::BASE
 };

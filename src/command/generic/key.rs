@@ -50,7 +50,9 @@ fn unlink(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn remove_all(cx: &mut Cx<'_>, args: Args<'_>, lazy: bool) -> Outcome {
-    let removed = (1..args.len()).filter(|&word| cx.keys.delete(args.key(word), lazy)).count();
+    let removed = (1..args.len())
+        .filter(|&word| cx.keys.delete(args.key(word), lazy))
+        .count();
     cx.reply.int(removed as i64);
     Ok(DONE)
 }
@@ -72,7 +74,9 @@ const EXISTS: Row = Row {
 };
 
 fn exists(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let found = (1..args.len()).filter(|&word| cx.keys.inspect(args.key(word)).is_some()).count();
+    let found = (1..args.len())
+        .filter(|&word| cx.keys.inspect(args.key(word)).is_some())
+        .count();
     cx.reply.int(found as i64);
     Ok(DONE)
 }
@@ -92,7 +96,10 @@ const TYPE: Row = Row {
 };
 
 fn type_of(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let name = cx.keys.inspect(args.key(1)).map_or("none", |entry| entry.type_name());
+    let name = cx
+        .keys
+        .inspect(args.key(1))
+        .map_or("none", |entry| entry.type_name());
     cx.reply.simple(name);
     Ok(DONE)
 }
@@ -115,7 +122,9 @@ const TOUCH: Row = Row {
 fn touch(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: TOUCH leaves its mark even for a client that has said CLIENT NO-TOUCH ON.
     cx.keys.access.no_touch = false;
-    let found = (1..args.len()).filter(|&word| cx.keys.touch_access(args.key(word))).count();
+    let found = (1..args.len())
+        .filter(|&word| cx.keys.touch_access(args.key(word)))
+        .count();
     cx.reply.int(found as i64);
     Ok(DONE)
 }

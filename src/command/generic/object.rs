@@ -75,7 +75,10 @@ fn freq(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if !cx.keys.access.lfu {
         return Err(NOT_LFU);
     }
-    let frequency = cx.keys.stored(key).map_or(0, |entry| cx.keys.access.frequency(entry));
+    let frequency = cx
+        .keys
+        .stored(key)
+        .map_or(0, |entry| cx.keys.access.frequency(entry));
     cx.reply.int(i64::from(frequency));
     Ok(DONE)
 }
@@ -125,7 +128,10 @@ fn idletime(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if cx.keys.access.lfu {
         return Err(NOT_LRU);
     }
-    let idle = cx.keys.stored(key).map_or(0, |entry| cx.keys.access.idle_seconds(entry));
+    let idle = cx
+        .keys
+        .stored(key)
+        .map_or(0, |entry| cx.keys.access.idle_seconds(entry));
     cx.reply.int(i64::from(idle));
     Ok(DONE)
 }
@@ -160,10 +166,13 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 fn refcount(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let shares = shares_integers(cx);
-    let count = cx.keys.inspect_quietly(args.key(2)).map(|entry| match entry.string() {
-        Some(StringRef::Int(n)) if shares && SHARED_INTEGERS.contains(&n) => SHARED_REFCOUNT,
-        _ => 1,
-    });
+    let count = cx
+        .keys
+        .inspect_quietly(args.key(2))
+        .map(|entry| match entry.string() {
+            Some(StringRef::Int(n)) if shares && SHARED_INTEGERS.contains(&n) => SHARED_REFCOUNT,
+            _ => 1,
+        });
     match count {
         Some(count) => cx.reply.int(count),
         None => cx.reply.null(),

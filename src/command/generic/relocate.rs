@@ -110,7 +110,10 @@ struct CopyOptions {
 
 impl CopyOptions {
     fn parse(cx: &Cx<'_>, args: Args<'_>) -> Result<CopyOptions, Error> {
-        let mut options = CopyOptions { db: cx.keys.selected(), replace: false };
+        let mut options = CopyOptions {
+            db: cx.keys.selected(),
+            replace: false,
+        };
         let mut word = 3;
         while word < args.len() {
             if args.is(word, "replace") {
@@ -135,7 +138,10 @@ const MOVE: Row = Row {
     group: Group::Generic,
     arity: Arity::Exactly(3),
     flags: Flags::WRITE.with(Flags::FAST),
-    keys: &[KeySpec::one(1, Access::RW.with(Access::ACCESS).with(Access::UPDATE))],
+    keys: &[KeySpec::one(
+        1,
+        Access::RW.with(Access::ACCESS).with(Access::UPDATE),
+    )],
     args: &[Arg::key("key", 0), Arg::integer("db")],
     run: move_key,
     ..Row::BASE
@@ -154,7 +160,10 @@ fn move_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 /// Word `word` as the index of a database there is.
 pub(in crate::command) fn db_index(cx: &Cx<'_>, args: Args<'_>, word: usize) -> Result<usize, Error> {
     let index = int32(args.int(word)?)?;
-    usize::try_from(index).ok().filter(|&db| db < cx.keys.db_count()).ok_or(Error::DbIndex)
+    usize::try_from(index)
+        .ok()
+        .filter(|&db| db < cx.keys.db_count())
+        .ok_or(Error::DbIndex)
 }
 
 /// Compat: a number of more than 32 bits is refused with its bounds before anybody asks whether it is a database.

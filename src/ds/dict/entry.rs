@@ -19,7 +19,8 @@ pub enum Entry<'a, E: ThinElement, H: HashKey> {
 
 /// A place with an element.
 pub struct Occupied<'a, E: ThinElement, H: HashKey> {
-    // I5 holds for `place` because the dictionary is borrowed for as long, and only `remove` changes the segment.
+    // I5 holds for `place` because the dictionary is borrowed for as long, and only `remove` changes the
+    // segment.
     dict: &'a mut Dict<E, H>,
     place: Place<E>,
     hash: u64,

@@ -7,22 +7,24 @@
 //!   hash  [ depth bits: which segment ][ bits: which bucket ] ............ [ low 8 bits: the tag ]
 //! ```
 //!
-//! A tag is 1..=255, and 0 marks a free slot. An element sits in its home bucket or, if that was full, in the first
-//! bucket after it (wrapping) with a free slot; each bucket it passed counts it in its overflow byte. A lookup goes on
-//! only while that byte is not 0, so nothing needs tombstones. A count that reached 255 is no longer exact and stays.
+//! A tag is 1..=255, and 0 marks a free slot. An element sits in its home bucket or, if that was full, in the
+//! first bucket after it (wrapping) with a free slot; each bucket it passed counts it in its overflow byte. A
+//! lookup goes on only while that byte is not 0, so nothing needs tombstones. A count that reached 255 is no
+//! longer exact and stays.
 //!
 //! Invariants:
-//! - I1  A segment owns `2^bits` buckets at `span.base`, allocated with `Layout::array::<Bucket<E>>(2^bits)`.
+//! - I1  A segment owns `2^bits` buckets at `span.base`, allocated with `Segment::layout(bits)`.
 //! - I2  Slot `i` of a bucket holds a live element exactly when tag `i` is not 0.
 //! - I3  `len` is the number of slots that hold an element.
 //! - I4  A `Span` taken from a segment is used only while that segment has neither been dropped nor replaced.
-//! - I5  A `Place` is used only until the next change of its segment, and only for a slot that holds an element.
+//! - I5  A `Place` is used only until the next change of its segment, and only for a slot that holds an
+//!   element.
 //!
 //! Soundness needs none of: honest hashes, honest keys. Those only decide what is found.
 
 #![expect(
     unsafe_code,
-    reason = "owning pointers packed with their tags: find is 1.5-2x std's HashMap, at 14 B/key"
+    reason = "7 owning pointers and their tags in one cache line, which no safe type can hold"
 )]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -46,6 +48,8 @@ const OVERFLOW_SHIFT: u32 = 56;
 const OVERFLOW_ONE: u64 = 1 << OVERFLOW_SHIFT;
 const OVERFLOW_MAX: u64 = 255;
 
+const PAGE: usize = 4096;
+
 /// One cache line of the table.
 #[repr(C, align(64))]
 struct Bucket<E> {
@@ -60,8 +64,8 @@ fn tag_of(hash: u64) -> u64 {
     low | u64::from(low == 0)
 }
 
-/// The top bit of each of the seven lanes of `meta` whose tag is `tag`. Exact: the cheaper borrow trick can also
-/// report the lane above a match, which may be free.
+/// The top bit of each of the seven lanes of `meta` whose tag is `tag`. Exact: the cheaper borrow trick can
+/// also report the lane above a match, which may be free.
 #[inline(always)]
 fn lanes_with(meta: u64, tag: u64) -> u64 {
     let difference = meta ^ (LANE_ONES * tag);
@@ -146,7 +150,8 @@ impl<E> PartialEq for Span<E> {
     }
 }
 
-// SAFETY: a span is an address. What it leads to are `E`s, reached through `&Segment` or `&mut Segment` rules only.
+// SAFETY: a span is an address. What it leads to are `E`s, reached through `&Segment` or `&mut Segment` rules
+// only.
 unsafe impl<E: Send> Send for Span<E> {}
 // SAFETY: as above.
 unsafe impl<E: Sync> Sync for Span<E> {}
@@ -184,7 +189,8 @@ impl<E> Place<E> {
 }
 
 impl<E> Span<E> {
-    /// The home bucket of `hash`: the `bits` bits after the first `depth`. The two-step shift serves `bits == 0`.
+    /// The home bucket of `hash`: the `bits` bits after the first `depth`. The two-step shift serves `bits ==
+    /// 0`.
     #[inline(always)]
     pub(super) fn home(self, hash: u64) -> usize {
         (((hash << self.depth) >> 1) >> (63 - self.bits)) as usize
@@ -227,8 +233,8 @@ impl<E> Span<E> {
 }
 
 impl<E: ThinElement> Span<E> {
-    /// Finds the element with this hash and key. Usually one bucket and one comparison; never more buckets than
-    /// the segment has.
+    /// Finds the element with this hash and key. Usually one bucket and one comparison; never more buckets
+    /// than the segment has.
     ///
     /// # Safety
     /// I4.
@@ -259,7 +265,8 @@ impl<E: ThinElement> Span<E> {
         }
     }
 
-    /// Asks for the first line of the elements whose tag fits in the home bucket, or else for the next bucket.
+    /// Asks for the first line of the elements whose tag fits in the home bucket, or else for the next
+    /// bucket.
     ///
     /// # Safety
     /// I4.
@@ -315,8 +322,11 @@ impl<E> Segment<E> {
         }
     }
 
+    /// `2^bits` lines, aligned to their size, and to a page from there on: without it an allocator that
+    /// colours large blocks (jemalloc) would start a full-grown segment inside a page and touch a fifth one.
     fn layout(bits: u8) -> Layout {
-        Layout::array::<Bucket<E>>(1 << bits).expect("2^24 lines fit an address space")
+        let bytes = size_of::<Bucket<E>>() << bits;
+        Layout::from_size_align(bytes, bytes.min(PAGE)).expect("2^24 lines fit an address space")
     }
 
     pub(super) fn span(&self) -> Span<E> {
@@ -506,8 +516,8 @@ impl<E: ThinElement> Segment<E> {
         }
     }
 
-    /// Moves every element out, with its hash, in the order of the buckets. Aborts the process if hashing panics:
-    /// elements moved half-way would have two owners.
+    /// Moves every element out, with its hash, in the order of the buckets. Aborts the process if hashing
+    /// panics: elements moved half-way would have two owners.
     pub(super) fn drain(self, hasher: impl HashKey, mut sink: impl FnMut(u64, E)) {
         let guard = AbortOnUnwind;
         let mut this = ManuallyDrop::new(self);
@@ -524,7 +534,8 @@ impl<E: ThinElement> Segment<E> {
         std::mem::forget(guard);
     }
 
-    /// Shows every element to `judge`, hands those told to go to `removed`, and sets the mark to the lowest kept.
+    /// Shows every element to `judge`, hands those told to go to `removed`, and sets the mark to the lowest
+    /// kept.
     pub(super) fn sweep(
         &mut self,
         hasher: impl HashKey,
@@ -556,7 +567,8 @@ impl<E: ThinElement> Segment<E> {
     }
 }
 
-/// Buckets between asking for elements and reading them: about as many lines as the processor fetches at a time.
+/// Buckets between asking for elements and reading them: about as many lines as the processor fetches at a
+/// time.
 const PREFETCH_AHEAD: usize = 3;
 
 impl<E> Drop for Segment<E> {
@@ -582,14 +594,15 @@ impl Drop for AbortOnUnwind {
     }
 }
 
-/// Elements at which a segment grows or splits. Full-grown segments get a limit of 75-95% from their prefix, so that
-/// an evenly filled table does not split all of them at once; smaller and oversized ones grow at 7/8.
+/// Elements at which a segment grows or splits. Full-grown segments get a limit of 75-95% from their prefix,
+/// so that an evenly filled table does not split all of them at once; smaller and oversized ones grow at 7/8.
 fn fill_limit(start: u64, depth: u8, bits: u8) -> u32 {
     let capacity = (BUCKET_SLOTS as u32) << bits;
     match bits {
         0 => capacity,
         SEGMENT_BITS => {
-            // Multiples of the golden ratio: consecutive prefixes, and a prefix and its parent, land far apart.
+            // Multiples of the golden ratio: consecutive prefixes, and a prefix and its parent, land far
+            // apart.
             let prefix = ((start >> 1) >> (63 - depth)) | (1 << depth);
             let fraction = prefix.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
             let (least, most) = (capacity * 75 / 100, capacity * 95 / 100);
@@ -612,7 +625,7 @@ mod tests {
         }
 
         #[test]
-        fn lane_search_finds_neighbours_of_equal_and_nearly_equal_tags(tags in prop::array::uniform8(0u8..3)) {
+        fn lane_search_tells_nearly_equal_tags_apart(tags in prop::array::uniform8(0u8..3)) {
             let meta = u64::from_le_bytes(tags);
             for tag in 0..3 {
                 let naive: Vec<usize> = (0..7).filter(|&i| u64::from(tags[i]) == tag).collect();

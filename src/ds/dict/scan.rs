@@ -5,16 +5,16 @@
 //!                            ^ cursor   ^ next
 //! ```
 //!
-//! A cursor is a position in hash space, not in memory, so any split, join or resize between two calls leaves it
-//! meaning the same: what lies below has been visited, what lies at or above has not.
+//! A cursor is a position in hash space, not in memory, so any split, join or resize between two calls leaves
+//! it meaning the same: what lies below has been visited, what lies at or above has not.
 
 use super::raw::{BUCKET_SLOTS, Lanes, Segment};
 use super::table::Table;
 use super::{Dict, ThinElement, Verdict};
 use crate::base::hash::HashKey;
 
-/// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are never
-/// narrower than this (`DEPTH_MAX + BITS_MAX <= 48`), so their borders are exact.
+/// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are
+/// never narrower than this (`DEPTH_MAX + BITS_MAX <= 48`), so their borders are exact.
 const CURSOR_SHIFT: u32 = 16;
 /// Slots tried in one segment, and segments tried, before a random choice counts instead.
 const SLOT_TRIES: usize = 32;
@@ -63,12 +63,13 @@ fn below(random: u64, n: usize) -> usize {
 }
 
 impl<E: ThinElement, H: HashKey> Dict<E, H> {
-    /// Visits the elements of one home bucket, those at `cursor`, and returns the next cursor: 0 at the end. Start
-    /// with 0.
+    /// Visits the elements of one home bucket, those at `cursor`, and returns the next cursor: 0 at the end.
+    /// Start with 0.
     ///
-    /// Whatever is inserted and removed between the calls: an element that is in the table from the first call to the
-    /// last is visited exactly once; one that is there for part of the time, at most once for each time it was
-    /// inserted; one that never was, never. Every number is a legal cursor; only its low 48 bits count.
+    /// Whatever is inserted and removed between the calls: an element that is in the table from the first
+    /// call to the last is visited exactly once; one that is there for part of the time, at most once for
+    /// each time it was inserted; one that never was, never. Every number is a legal cursor; only its low 48
+    /// bits count.
     ///
     /// O(1) expected, and hashes the keys it meets.
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&E)) -> u64 {
@@ -82,7 +83,8 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
             .for_each(|index| segment.prefetch_elements(index));
         for element in segment.chain(home).flat_map(|index| segment.elements_of(index)) {
             let hash = self.hash(element.key());
-            // The bucket may hold guests from other homes, and may have been two buckets when `cursor` was made.
+            // The bucket may hold guests from other homes, and may have been two buckets when `cursor` was
+            // made.
             if segment.span().home(hash) == home && hash >= from {
                 visit(element);
             }
@@ -90,13 +92,14 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         segment.end_of_home(home) >> CURSOR_SHIFT
     }
 
-    /// Finds the first segment at or after `cursor` whose mark is at most `mark_at_most`, has `judge` see each of its
-    /// elements, hands those told to go to `removed`, and sets the segment's mark to the lowest kept. Returns the next
-    /// cursor, 0 if the walk reached the end. Start with 0; every number is a legal cursor.
+    /// Finds the first segment at or after `cursor` whose mark is at most `mark_at_most`, has `judge` see
+    /// each of its elements, hands those told to go to `removed`, and sets the segment's mark to the lowest
+    /// kept. Returns the next cursor, 0 if the walk reached the end. Start with 0; every number is a legal
+    /// cursor.
     ///
-    /// Segments may split and join between the calls: whole segments are visited, so an element may be judged again
-    /// on the same walk, but none that was due at its start is left out. With `mark_at_most` = [`NO_MARK`] every
-    /// segment is visited.
+    /// Segments may split and join between the calls: whole segments are visited, so an element may be judged
+    /// again on the same walk, but none that was due at its start is left out. With `mark_at_most` =
+    /// [`NO_MARK`] every segment is visited.
     ///
     /// O(segments passed + elements of one segment), and the joins that became due.
     ///
@@ -120,8 +123,9 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         end >> CURSOR_SHIFT
     }
 
-    /// A random element. Every one is about equally likely: it is exact within a segment, and segments are chosen by
-    /// their share of the hash space, which is their share of the elements give or take a few percent.
+    /// A random element. Every one is about equally likely: it is exact within a segment, and segments are
+    /// chosen by their share of the hash space, which is their share of the elements give or take a few
+    /// percent.
     ///
     /// O(1) expected; O(segments) if most of them are empty.
     pub fn random(&self, r: &mut dyn FnMut() -> u64) -> Option<&E> {

@@ -10,7 +10,8 @@
 //!
 //! Invariants, beside those of `raw`:
 //! - T1  There is no segment, or the ranges of the segments divide the hash space.
-//! - T2  Every slot is a copy of the span of the segment whose range it falls into; nothing else changes a span.
+//! - T2  Every slot is a copy of the span of the segment whose range it falls into; nothing else changes a
+//!   span.
 //! - T3  `deepest` segments have the depth of the directory; it is 0 only if there is no segment.
 //!
 //! When to do these moves is decided by the module above.
@@ -28,8 +29,8 @@ use crate::base::hash::HashKey;
 pub(super) const DEPTH_MAX: u8 = 24;
 /// Most buckets of an oversized segment, as a power of two.
 pub(super) const BITS_MAX: u8 = 24;
-/// Slots the directory may have for each segment. Random hashes need 2 to 4; more means that the hashes share long
-/// prefixes, where splitting would cost a directory without separating anything.
+/// Slots the directory may have for each segment. Random hashes need 2 to 4; more means that the hashes share
+/// long prefixes, where splitting would cost a directory without separating anything.
 const SLOTS_PER_SEGMENT: usize = 8;
 
 pub(super) struct Table<E> {

@@ -75,7 +75,11 @@ pub(in crate::command::connection) fn client_name(text: &[u8]) -> Result<String,
 
 /// Text that can stand in a line of CLIENT LIST: visible ASCII, no spaces.
 fn listable(text: &[u8], what: &str) -> Result<String, Error> {
-    let refusal = || Error::err(format_args!("{what} cannot contain spaces, newlines or special characters."));
+    let refusal = || {
+        Error::err(format_args!(
+            "{what} cannot contain spaces, newlines or special characters."
+        ))
+    };
     if !text.iter().all(u8::is_ascii_graphic) {
         return Err(refusal());
     }
@@ -93,7 +97,10 @@ pub(super) const SETINFO: Row = Row {
     tips: TO_ALL_NODES,
     args: &[Arg::one_of(
         "attr",
-        &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")],
+        &[
+            Arg::string("libname").token("LIB-NAME"),
+            Arg::string("libver").token("LIB-VER"),
+        ],
     )],
     run: setinfo,
     ..Row::BASE
@@ -167,7 +174,11 @@ pub(super) const REPLY: Row = Row {
     flags: OWN,
     args: &[Arg::one_of(
         "action",
-        &[Arg::flag("on", "ON"), Arg::flag("off", "OFF"), Arg::flag("skip", "SKIP")],
+        &[
+            Arg::flag("on", "ON"),
+            Arg::flag("off", "OFF"),
+            Arg::flag("skip", "SKIP"),
+        ],
     )],
     run: reply,
     ..Row::BASE

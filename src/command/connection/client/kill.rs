@@ -21,16 +21,25 @@ pub(super) const KILL: Row = Row {
         ("2.8.12", "Takes filters."),
         ("2.8.12", "Takes `ID`."),
         ("3.2.0", "Knows the type `master`."),
-        ("5.0.0", "Calls the type `slave` `replica`, and still knows the old name."),
+        (
+            "5.0.0",
+            "Calls the type `slave` `replica`, and still knows the old name.",
+        ),
         ("6.2.0", "Takes `LADDR`."),
         ("7.4.0", "Takes `MAXAGE`."),
     ],
-    args: &[Arg::one_of("filter", &[OLD_FORMAT, Arg::one_of("new-format", FILTERS).multiple()])],
+    args: &[Arg::one_of(
+        "filter",
+        &[OLD_FORMAT, Arg::one_of("new-format", FILTERS).multiple()],
+    )],
     run: kill,
     ..Row::BASE
 };
 
-const OLD_FORMAT: Arg = Arg { deprecated_since: Some("2.8.12"), ..Arg::string("ip:port") };
+const OLD_FORMAT: Arg = Arg {
+    deprecated_since: Some("2.8.12"),
+    ..Arg::string("ip:port")
+};
 
 const FILTERS: &[Arg] = &[
     Arg::integer("client-id").token("ID").optional().since("2.8.12"),
@@ -50,7 +59,9 @@ const FILTERS: &[Arg] = &[
     Arg::string("username").token("USER").optional(),
     Arg::string("ip:port").token("ADDR").optional(),
     Arg::string("ip:port").token("LADDR").optional().since("6.2.0"),
-    Arg::one_of("skipme", &[Arg::flag("yes", "YES"), Arg::flag("no", "NO")]).token("SKIPME").optional(),
+    Arg::one_of("skipme", &[Arg::flag("yes", "YES"), Arg::flag("no", "NO")])
+        .token("SKIPME")
+        .optional(),
     Arg::integer("maxage").token("MAXAGE").optional().since("7.4.0"),
 ];
 
@@ -58,7 +69,10 @@ fn kill(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: the old form names an address, may hit the caller, and answers no count.
     let old_form = args.len() == 3;
     let filter = if old_form {
-        Filter { addr: Some(args.get(2)), ..Filter::default() }
+        Filter {
+            addr: Some(args.get(2)),
+            ..Filter::default()
+        }
     } else {
         Filter::parse(cx, args)?
     };
@@ -68,13 +82,20 @@ fn kill(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         _ if old_form => cx.reply.ok(),
         count => cx.reply.int(count as i64),
     }
-    Ok(if victims.is_empty() { DONE } else { Next::Control(Control::Kill(victims)) })
+    Ok(if victims.is_empty() {
+        DONE
+    } else {
+        Next::Control(Control::Kill(victims))
+    })
 }
 
 fn victims(cx: &Cx<'_>, filter: &Filter<'_>) -> Vec<SessionId> {
     let now_ms = cx.now_ms();
     let spared = |id: SessionId| filter.skip_me && id == cx.client;
-    let hit = cx.sessions.iter().filter(|(id, session)| !spared(*id) && filter.hits(session, now_ms));
+    let hit = cx
+        .sessions
+        .iter()
+        .filter(|(id, session)| !spared(*id) && filter.hits(session, now_ms));
     hit.map(|(id, _)| id).collect()
 }
 
@@ -93,7 +114,10 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn parse(cx: &Cx<'_>, args: Args<'a>) -> Result<Filter<'a>, Error> {
-        let mut filter = Filter { skip_me: true, ..Filter::default() };
+        let mut filter = Filter {
+            skip_me: true,
+            ..Filter::default()
+        };
         for word in (2..args.len()).step_by(2) {
             let value = args.try_get(word + 1).ok_or(Error::Syntax)?;
             filter.add(cx, args.get(word), value)?;
@@ -133,7 +157,11 @@ fn client_id(value: &[u8]) -> Result<i64, Error> {
 
 fn age(value: &[u8]) -> Result<i64, Error> {
     let age = number::parse_i64(value).ok_or(Error::fixed("ERR maxage is not an integer or out of range"))?;
-    if age > 0 { Ok(age) } else { Err(Error::fixed("ERR maxage should be greater than 0")) }
+    if age > 0 {
+        Ok(age)
+    } else {
+        Err(Error::fixed("ERR maxage should be greater than 0"))
+    }
 }
 
 fn known_user<'a>(cx: &Cx<'_>, name: &'a [u8]) -> Result<&'a [u8], Error> {
@@ -159,7 +187,11 @@ pub(super) const UNBLOCK: Row = Row {
     flags: OTHERS,
     args: &[
         Arg::integer("client-id"),
-        Arg::one_of("unblock-type", &[Arg::flag("timeout", "TIMEOUT"), Arg::flag("error", "ERROR")]).optional(),
+        Arg::one_of(
+            "unblock-type",
+            &[Arg::flag("timeout", "TIMEOUT"), Arg::flag("error", "ERROR")],
+        )
+        .optional(),
     ],
     run: unblock,
     ..Row::BASE
@@ -185,11 +217,33 @@ mod tests {
 
     #[test]
     fn a_filter_hits_who_meets_all_of_it() {
-        let session = Session { id: 7, addr: "1.2.3.4:5".into(), created_ms: 1_000, ..Session::internal() };
+        let session = Session {
+            id: 7,
+            addr: "1.2.3.4:5".into(),
+            created_ms: 1_000,
+            ..Session::internal()
+        };
         assert!(Filter::default().hits(&session, 1_000));
-        assert!(Filter { id: Some(7), addr: Some(b"1.2.3.4:5"), ..Filter::default() }.hits(&session, 1_000));
-        assert!(!Filter { id: Some(7), addr: Some(b"1.2.3.4:6"), ..Filter::default() }.hits(&session, 1_000));
-        let old = Filter { age_min_s: Some(2), ..Filter::default() };
+        assert!(
+            Filter {
+                id: Some(7),
+                addr: Some(b"1.2.3.4:5"),
+                ..Filter::default()
+            }
+            .hits(&session, 1_000)
+        );
+        assert!(
+            !Filter {
+                id: Some(7),
+                addr: Some(b"1.2.3.4:6"),
+                ..Filter::default()
+            }
+            .hits(&session, 1_000)
+        );
+        let old = Filter {
+            age_min_s: Some(2),
+            ..Filter::default()
+        };
         assert!(!old.hits(&session, 2_999) && old.hits(&session, 3_000));
     }
 }

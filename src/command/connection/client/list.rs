@@ -45,7 +45,10 @@ pub(super) const LIST: Row = Row {
         ("2.8.12", "Shows the unique `id`."),
         ("5.0.0", "Takes `TYPE`."),
         ("6.0.0", "Shows `user`."),
-        ("6.2.0", "Shows `argv-mem`, `tot-mem`, `laddr` and `redir`; takes `ID`."),
+        (
+            "6.2.0",
+            "Shows `argv-mem`, `tot-mem`, `laddr` and `redir`; takes `ID`.",
+        ),
         ("7.0.0", "Shows `resp`, `multi-mem`, `rbs` and `rbp`."),
         ("7.0.3", "Shows `ssub`."),
         ("7.2.0", "Shows `lib-name` and `lib-ver`."),
@@ -64,7 +67,11 @@ pub(super) const LIST: Row = Row {
         .token("TYPE")
         .optional()
         .since("5.0.0"),
-        Arg::integer("client-id").token("ID").optional().multiple().since("6.2.0"),
+        Arg::integer("client-id")
+            .token("ID")
+            .optional()
+            .multiple()
+            .since("6.2.0"),
     ],
     run: list,
     ..Row::BASE
@@ -105,7 +112,9 @@ impl Selection {
         } else if args.len() == 4 && args.is(2, "type") {
             Ok(Selection::Class(class_by_name(args.get(3))?))
         } else if args.len() > 3 && args.is(2, "id") {
-            let ids = args.iter_from(3).map(|word| number::parse_i64(word).ok_or(NOT_AN_ID));
+            let ids = args
+                .iter_from(3)
+                .map(|word| number::parse_i64(word).ok_or(NOT_AN_ID));
             Ok(Selection::Ids(ids.collect::<Result<_, _>>()?))
         } else {
             Err(Error::Syntax)
@@ -122,7 +131,9 @@ fn describe(cx: &Cx<'_>, text: &mut String, wanted: impl Fn(&Session) -> bool) {
 
 /// Appends the line of `session`, its end included.
 pub fn write_line(text: &mut String, session: &Session, table: &Table, now_ms: i64) {
-    let command = session.last_command.map_or("NULL", |id| &table.command(CommandId(id)).full_name);
+    let command = session
+        .last_command
+        .map_or("NULL", |id| &table.command(CommandId(id)).full_name);
     let memory = Memory::of(session);
     let seconds_since = |then_ms: i64| (now_ms - then_ms).max(0) / 1000;
     let mut field = |name: &str, value: &dyn std::fmt::Display| {
@@ -178,7 +189,12 @@ impl Memory {
         let (input_used, input_free) = outlet.map_or((0, 0), |outlet| outlet.input_bytes());
         let queued = outlet.map_or(0, |outlet| outlet.queued_bytes());
         let buffers = input_used + input_free + queued + session.reply_bytes + session.argv_bytes;
-        Memory { input_used, input_free, queued, total: size_of::<Session>() + buffers }
+        Memory {
+            input_used,
+            input_free,
+            queued,
+            total: size_of::<Session>() + buffers,
+        }
     }
 }
 
@@ -198,7 +214,12 @@ fn flag_letters(session: &Session) -> String {
     let mut letters: String = set.map(|(_, letter)| *letter).collect();
     if session.multi >= 0 {
         // Behind the letter for subscribers, before those for closing.
-        letters.insert(letters.find(|c: char| !"OSP".contains(c)).unwrap_or(letters.len()), 'x');
+        letters.insert(
+            letters
+                .find(|c: char| !"OSP".contains(c))
+                .unwrap_or(letters.len()),
+            'x',
+        );
     }
     if letters.is_empty() { "N".into() } else { letters }
 }
@@ -221,12 +242,29 @@ mod tests {
     fn a_line_has_the_fields_of_7_4_in_order() {
         let table = Table::new(&[]).expect("nothing is renamed");
         let mut text = String::new();
-        let session = Session { created_ms: 1_000, active_ms: 3_500, name: "me".into(), ..Session::internal() };
+        let session = Session {
+            created_ms: 1_000,
+            active_ms: 3_500,
+            name: "me".into(),
+            ..Session::internal()
+        };
         write_line(&mut text, &session, &table, 5_000);
-        assert!(text.starts_with("id=0 addr=?:0 laddr=?:0 fd=-1 name=me age=4 idle=1 flags=N db=0 sub=0 "), "{text}");
-        assert!(text.ends_with(" events= cmd=NULL user=default redir=-1 resp=2 lib-name= lib-ver=\n"), "{text}");
-        let names: Vec<&str> = text.split(' ').filter_map(|field| field.split('=').next()).collect();
-        assert_eq!(names[9..].join(" "), "sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
-            omem tot-mem events cmd user redir resp lib-name lib-ver");
+        assert!(
+            text.starts_with("id=0 addr=?:0 laddr=?:0 fd=-1 name=me age=4 idle=1 flags=N db=0 sub=0 "),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(" events= cmd=NULL user=default redir=-1 resp=2 lib-name= lib-ver=\n"),
+            "{text}"
+        );
+        let names: Vec<&str> = text
+            .split(' ')
+            .filter_map(|field| field.split('=').next())
+            .collect();
+        assert_eq!(
+            names[9..].join(" "),
+            "sub psub ssub multi watch qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
+            omem tot-mem events cmd user redir resp lib-name lib-ver"
+        );
     }
 }

@@ -19,7 +19,9 @@ pub(super) const PAUSE: Row = Row {
     history: &[("6.2.0", "Takes a mode: `WRITE` holds back writes alone.")],
     args: &[
         Arg::integer("timeout"),
-        Arg::one_of("mode", &[Arg::flag("write", "WRITE"), Arg::flag("all", "ALL")]).optional().since("6.2.0"),
+        Arg::one_of("mode", &[Arg::flag("write", "WRITE"), Arg::flag("all", "ALL")])
+            .optional()
+            .since("6.2.0"),
     ],
     run: pause,
     ..Row::BASE
@@ -30,7 +32,8 @@ fn pause(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let all = holds_all(args)?;
     let until_ms = end_ms(args.get(2), now_ms)?;
     let present = cx.server.pause.filter(|pause| pause.until_ms > now_ms);
-    cx.server.pause = Some(stricter(present, Pause { until_ms, all })).filter(|pause| pause.until_ms > now_ms);
+    cx.server.pause =
+        Some(stricter(present, Pause { until_ms, all })).filter(|pause| pause.until_ms > now_ms);
     cx.reply.ok();
     Ok(Next::Control(Control::Pause))
 }
@@ -48,20 +51,24 @@ fn holds_all(args: Args<'_>) -> Result<bool, Error> {
 
 /// When a pause of that many milliseconds ends, in Unix milliseconds.
 fn end_ms(timeout: &[u8], now_ms: i64) -> Result<i64, Error> {
-    let timeout = number::parse_i64(timeout).ok_or(Error::fixed("ERR timeout is not an integer or out of range"))?;
+    let timeout =
+        number::parse_i64(timeout).ok_or(Error::fixed("ERR timeout is not an integer or out of range"))?;
     if timeout < 0 {
         return Err(Error::fixed("ERR timeout is negative"));
     }
-    now_ms.checked_add(timeout).ok_or(Error::fixed("ERR timeout is out of range"))
+    now_ms
+        .checked_add(timeout)
+        .ok_or(Error::fixed("ERR timeout is out of range"))
 }
 
 /// A pause under way is only ever made longer or stricter.
 fn stricter(present: Option<Pause>, new: Pause) -> Pause {
     match present {
         None => new,
-        Some(present) => {
-            Pause { until_ms: present.until_ms.max(new.until_ms), all: present.all || new.all }
-        }
+        Some(present) => Pause {
+            until_ms: present.until_ms.max(new.until_ms),
+            all: present.all || new.all,
+        },
     }
 }
 
@@ -88,9 +95,18 @@ mod tests {
 
     #[test]
     fn a_second_pause_neither_shortens_nor_loosens_the_first() {
-        let long = Pause { until_ms: 200, all: false };
-        let strict = Pause { until_ms: 100, all: true };
-        let both = Pause { until_ms: 200, all: true };
+        let long = Pause {
+            until_ms: 200,
+            all: false,
+        };
+        let strict = Pause {
+            until_ms: 100,
+            all: true,
+        };
+        let both = Pause {
+            until_ms: 200,
+            all: true,
+        };
         assert_eq!(stricter(Some(long), strict), both);
         assert_eq!(stricter(Some(strict), long), both);
         assert_eq!(stricter(None, long), long);
