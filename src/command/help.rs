@@ -19,7 +19,7 @@ fn lines(container: &Row) -> Vec<String> {
         "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
     )];
     for child in container.children.iter().filter(|child| child.name != "help") {
-        lines.push(syntax(child));
+        lines.push(syntax(child.name, child.args));
         lines.push(format!("    {}", child.summary));
     }
     lines.push("HELP".into());
@@ -27,12 +27,10 @@ fn lines(container: &Row) -> Vec<String> {
     lines
 }
 
-/// A row's name and arguments: `KILL <ip:port>`, `PAUSE <timeout> [WRITE|ALL]`.
-pub fn syntax(row: &Row) -> String {
-    let name = row.name.to_uppercase();
-    row.args
-        .iter()
-        .fold(name, |line, arg| line + " " + &with_brackets(arg))
+/// A subcommand's name and arguments: `KILL <ip:port>`, `PAUSE <timeout> [WRITE|ALL]`.
+fn syntax(name: &str, args: &[Arg]) -> String {
+    args.iter()
+        .fold(name.to_uppercase(), |line, arg| line + " " + &with_brackets(arg))
 }
 
 fn with_brackets(arg: &Arg) -> String {
@@ -81,20 +79,9 @@ fn bare(arg: &Arg) -> String {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(args: &'static [Arg], expected: &str) {
-        assert_eq!(
-            syntax(&Row {
-                name: "do",
-                args,
-                ..Row::BASE
-            }),
-            expected
-        );
-    }
-
     #[test]
     fn arguments_read_as_a_person_would_write_them() {
+        let check = |args: &[Arg], expected: &str| assert_eq!(syntax("do", args), expected);
         check(&[], "DO");
         check(&[Arg::key("key", 0).multiple()], "DO <key> [<key> ...]");
         check(

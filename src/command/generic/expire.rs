@@ -283,12 +283,12 @@ mod tests {
         let seconds = Scale {
             command: "expire",
             unit_ms: 1000,
-            from_ms: 500,
+            from_ms: 5_000,
         };
-        assert_eq!(seconds.deadline_ms(-1), Ok(-500));
+        assert_eq!(seconds.deadline_ms(-1), Ok(4_000));
         assert_eq!(
             seconds.deadline_ms(i64::MIN / 1000),
-            Ok(i64::MIN / 1000 * 1000 + 500)
+            Ok(i64::MIN / 1000 * 1000 + 5_000)
         );
         for beyond in [i64::MAX, i64::MIN, i64::MAX / 1000, i64::MIN / 1000 - 1] {
             assert_eq!(
