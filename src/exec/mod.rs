@@ -38,15 +38,22 @@ use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
-    /// Takes over directives that sockets, the log or the process follow; an error rolls them back.
-    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String>;
+    /// Takes over directives that sockets, the log or the process follow.
+    ///
+    /// # Errors
+    /// The directive at fault and why; the caller rolls all of them back.
+    fn apply_config(
+        &mut self,
+        config: &Config,
+        changed: &[&'static str],
+    ) -> Result<(), (&'static str, String)>;
 }
 
 /// A host for executors without a process around them.
 pub struct NoHost;
 
 impl Host for NoHost {
-    fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), String> {
+    fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), (&'static str, String)> {
         Ok(())
     }
 }
@@ -112,7 +119,7 @@ impl Executor {
         rng: Rng,
         host: Box<dyn Host>,
     ) -> Result<Executor, RenameError> {
-        let table = Table::new(config.renamed_commands())?;
+        let table = Table::new(&renames(&config))?;
         let databases = config.int("databases") as usize;
         let mut executor = Executor {
             keys: Keyspace::new(databases, hasher),
@@ -143,7 +150,8 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        config.set_unchecked("enable-debug-command", "yes");
+        let allowed = config.assign("enable-debug-command", b"yes").is_ok();
+        debug_assert!(allowed, "a word of the directive's own choices");
         let hasher = KeyHasher::with_seed(1);
         let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))
             .expect("the default configuration renames nothing");
@@ -194,4 +202,15 @@ impl Executor {
     pub fn take_finished(&mut self) -> impl Iterator<Item = Finished> + '_ {
         self.finished.drain(..)
     }
+}
+
+/// The `rename-command` lines as (old name, new name).
+fn renames(config: &Config) -> Vec<(String, String)> {
+    let text = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
+    let pair = |words: &[Vec<u8>]| Some((text(words.first()?), text(words.get(1)?)));
+    config
+        .rename_lines()
+        .iter()
+        .filter_map(|line| pair(&line.words))
+        .collect()
 }

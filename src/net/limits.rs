@@ -29,9 +29,9 @@ impl SharedLimits {
     /// Takes the limits from the configuration.
     pub fn apply(&self, config: &Config) {
         self.bulk_len_max
-            .store(config.int("proto-max-bulk-len") as u64, Ordering::Relaxed);
+            .store(config.memory("proto-max-bulk-len"), Ordering::Relaxed);
         self.query_buffer_max
-            .store(config.int("client-query-buffer-limit") as u64, Ordering::Relaxed);
+            .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
     }
 
     /// The parser's limits as they stand now.
