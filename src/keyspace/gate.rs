@@ -338,7 +338,7 @@ impl Keyspace {
     /// Everything that follows from a key's expiry, lazy or active, once it is out of the table.
     pub(super) fn note_expired(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.changes.touch(db, entry.key());
+        self.changes.wake(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
         self.changes.propagate(db, &[verb, entry.key()]);
