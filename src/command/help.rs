@@ -34,21 +34,30 @@ fn syntax(name: &str, args: &[Arg]) -> String {
 }
 
 fn with_brackets(arg: &Arg) -> String {
-    let once = with_token(arg);
-    let all = match (arg.multiple, arg.multiple_token) {
-        (false, _) => once,
-        (true, true) => format!("{once} [{once} ...]"),
-        (true, false) => format!("{once} [{} ...]", bare(arg)),
-    };
+    let all = repeated(arg);
     if !arg.optional {
         return all;
     }
     // `[(A|B)]` says no more than `[A|B]`.
-    let inner = all
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'))
-        .filter(|rest| !rest.contains('('));
-    format!("[{}]", inner.unwrap_or(&all))
+    let inner = all.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let plain = inner.filter(|inner| !inner.contains('('));
+    format!("[{}]", plain.unwrap_or(&all))
+}
+
+fn repeated(arg: &Arg) -> String {
+    /// What is longer is not written out a second time.
+    const AGAIN_BYTES_MAX: usize = 40;
+    let once = with_token(arg);
+    let again = if arg.multiple_token {
+        once.clone()
+    } else {
+        bare(arg)
+    };
+    match arg.multiple {
+        false => once,
+        true if again.len() > AGAIN_BYTES_MAX => format!("{once} ..."),
+        true => format!("{once} [{again} ...]"),
+    }
 }
 
 fn with_token(arg: &Arg) -> String {
@@ -60,16 +69,11 @@ fn with_token(arg: &Arg) -> String {
 }
 
 fn bare(arg: &Arg) -> String {
-    let parts = |separator: &str| {
-        arg.children
-            .iter()
-            .map(with_brackets)
-            .collect::<Vec<_>>()
-            .join(separator)
-    };
+    let parts = |show: fn(&Arg) -> String| arg.children.iter().map(show).collect::<Vec<_>>();
     match arg.kind {
-        ArgKind::OneOf => format!("({})", parts("|")),
-        ArgKind::Block => parts(" "),
+        // One of several is there or not: brackets around each would say nothing.
+        ArgKind::OneOf => format!("({})", parts(repeated).join("|")),
+        ArgKind::Block => parts(with_brackets).join(" "),
         ArgKind::PureToken => arg.token.unwrap_or(arg.name).into(),
         _ => format!("<{}>", arg.name),
     }
