@@ -129,7 +129,7 @@ impl Keyspace {
 
     /// Stores `value` whatever the key held; events `set` and, with a new expiry, `expire`.
     ///
-    /// An expiry that has passed already removes the key instead (event `del`), as Redis does.
+    /// An expiry that has passed already is stored all the same: the key expires when next met.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
         self.store(key, value, expiry);
