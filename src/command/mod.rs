@@ -19,6 +19,8 @@ pub mod row;
 pub mod server;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 use args::Args;
 use cx::{Cx, Outcome};

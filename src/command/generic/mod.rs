@@ -17,3 +17,6 @@ pub mod key;
 pub mod object;
 pub mod relocate;
 pub mod ttl;
+
+#[cfg(test)]
+mod tests;
