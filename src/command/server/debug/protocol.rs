@@ -75,5 +75,7 @@ fn push(reply: &mut Reply<'_>) -> Result<(), Error> {
     }
     reply.push(2);
     reply.bulk(b"server-cpu-usage");
-    told(reply.int(42))
+    reply.int(42);
+    // A push answers nothing: the command's own reply is still due.
+    told(reply.bulk(b"Some real reply following the push reply"))
 }
