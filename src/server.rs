@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,8 +25,9 @@ use crate::exec::{Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
-use crate::process::log::{notice, warning};
+use crate::process::log::{notice, verbose, warning};
 use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
@@ -104,6 +106,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     });
     let shutdown = signals::install().map_err(|e| os_text(&e))?;
     reserve_files(&mut config)?;
+    purge_in_background(&config);
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
@@ -189,6 +192,12 @@ fn reserve_files(config: &mut Config) -> Result<(), String> {
         debug_assert!(lowered.is_ok(), "a smaller number of clients is within bounds");
     }
     Ok(())
+}
+
+fn purge_in_background(config: &Config) {
+    if let Err(error) = memory::purge_in_background(config.bool("jemalloc-bg-thread")) {
+        verbose!("jemalloc's background threads: {error}");
+    }
 }
 
 fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
@@ -299,6 +308,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
+    testify(&executor);
     notice!("Server initialized");
     notice!("Ready to accept connections tcp");
     supervised.ready();
@@ -316,6 +326,17 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     drop(mail);
     Ok(run_apart(executor, letters, &lanes))
+}
+
+/// Tells a crash report whom the executor was serving.
+fn testify(executor: &Executor) {
+    let activity = Rc::clone(&executor.activity);
+    crash::register_witness(move |scene| {
+        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
+            line: format!("id={client} cmd={command}"),
+            argv: vec![command.as_bytes().to_vec()],
+        });
+    });
 }
 
 /// Runs `work` on a thread of its own until the process ends.
@@ -472,6 +493,9 @@ impl Host for ServerHost {
         }
         if touches(&["oom-score-adj", "oom-score-adj-values"]) {
             self.apply_oom(config).map_err(|e| ("oom-score-adj", e))?;
+        }
+        if touches(&["jemalloc-bg-thread"]) {
+            purge_in_background(config);
         }
         self.shared.apply(config);
         self.hz.store(config.int("hz") as u64, Ordering::Relaxed);

@@ -14,10 +14,13 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod help;
 pub mod row;
 pub mod server;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -31,9 +34,17 @@ pub const FAMILIES: &[&[Row]] = &[
     string::count::ROWS,
     string::range::ROWS,
     string::lcs::ROWS,
-    bitmap::ROWS,
-    generic::ROWS,
-    connection::ROWS,
+    bitmap::bits::ROWS,
+    bitmap::field::ROWS,
+    generic::key::ROWS,
+    generic::relocate::ROWS,
+    generic::expire::ROWS,
+    generic::ttl::ROWS,
+    generic::iterate::ROWS,
+    generic::object::ROWS,
+    connection::handshake::ROWS,
+    connection::talk::ROWS,
+    connection::client::ROWS,
     server::ROWS,
 ];
 

@@ -20,16 +20,18 @@ pub mod monitor;
 pub mod open;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::acl::Users;
-use crate::base::clock::TickClock;
+use crate::base::clock::{Tick, TickClock};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
 use crate::command::table::{RenameError, Table};
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::process::crash::Activity;
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
@@ -90,9 +92,13 @@ pub struct Executor {
     pub acl: Users,
     /// What holds for the whole server.
     pub server: ServerState,
+    /// What it is doing just now, for a crash report.
+    pub activity: Rc<Activity>,
     table: Table,
     rng: Rng,
     ticks: TickClock,
+    /// The last reading: the end of one command is the start of the next.
+    tick: Tick,
     now_unix_us: i64,
     host: Box<dyn Host>,
     /// Outboxes by session slot.
@@ -120,6 +126,7 @@ impl Executor {
         host: Box<dyn Host>,
     ) -> Result<Executor, RenameError> {
         let table = Table::new(&renames(&config))?;
+        let ticks = TickClock::new();
         let databases = config.int("databases") as usize;
         let mut executor = Executor {
             keys: Keyspace::new(databases, hasher),
@@ -127,9 +134,11 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             server: ServerState::default(),
+            activity: Rc::default(),
             table,
             rng,
-            ticks: TickClock::new(),
+            tick: ticks.raw(),
+            ticks,
             now_unix_us: 0,
             host,
             outboxes: Vec::new(),

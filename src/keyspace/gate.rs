@@ -67,7 +67,41 @@ impl Keyspace {
             .transpose()
     }
 
-    /// The entry of a key for a command that asks about it (TTL, TYPE, OBJECT): no counters, no trace in it.
+    /// The entry of a key for a command that asks about it (TTL, TYPE, EXISTS): counts a hit or miss, but asking is no
+    /// use that would keep the key from being evicted.
+    #[inline]
+    pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.forget_if_expired(key);
+        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        match entry {
+            Some(_) => self.stats.hits += 1,
+            None => {
+                self.stats.misses += 1;
+                self.changes.event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
+            }
+        }
+        entry
+    }
+
+    /// As [`Keyspace::inspect`], but a missing key is no event (OBJECT).
+    #[inline]
+    pub fn inspect_quietly(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.forget_if_expired(key);
+        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        match entry {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        entry
+    }
+
+    /// The entry as it is stored, expired or not: for a second look at a key just inspected.
+    #[inline]
+    pub fn stored(&self, key: Key<'_>) -> Option<&Entry> {
+        self.here().dict.find(key.hash, key.bytes)
+    }
+
+    /// The entry of a key for a write that looks before it changes: no counters, no trace in it.
     #[inline]
     pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
         self.forget_if_expired(key);
@@ -95,7 +129,7 @@ impl Keyspace {
 
     /// Stores `value` whatever the key held; events `set` and, with a new expiry, `expire`.
     ///
-    /// An expiry that has passed already removes the key instead (event `del`), as Redis does.
+    /// An expiry that has passed already is stored all the same: the key expires when next met.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
         self.store(key, value, expiry);
@@ -304,7 +338,7 @@ impl Keyspace {
     /// Everything that follows from a key's expiry, lazy or active, once it is out of the table.
     pub(super) fn note_expired(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.changes.touch(db, entry.key());
+        self.changes.wake(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
         self.changes.propagate(db, &[verb, entry.key()]);
