@@ -1,4 +1,4 @@
-//! Whole databases: FLUSHDB, FLUSHALL, SWAPDB, DBSIZE.
+//! Whole databases: FLUSHDB, FLUSHALL, SWAPDB. (DBSIZE counts keys and stands with those who iterate them.)
 
 use crate::base::number;
 use crate::command::args::Args;
@@ -15,27 +15,11 @@ const FLUSH_HISTORY: &[(&str, &str)] = &[
 
 const FLUSH_TYPE: Arg = Arg::one_of(
     "flush-type",
-    &[Arg::flag("async", "ASYNC").since("4.0.0"), Arg::flag("sync", "SYNC").since("6.2.0")],
+    &[
+        Arg::flag("async", "ASYNC").since("4.0.0"),
+        Arg::flag("sync", "SYNC").since("6.2.0"),
+    ],
 );
-
-pub(super) const DBSIZE: Row = Row {
-    name: "dbsize",
-    summary: "Counts the keys of the selected database.",
-    since: "1.0.0",
-    group: Group::Server,
-    arity: Arity::Exactly(1),
-    flags: Flags::READONLY.with(Flags::FAST),
-    categories: Categories::KEYSPACE,
-    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
-    run: dbsize,
-    ..Row::BASE
-};
-
-fn dbsize(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
-    let count = cx.keys.here().len();
-    cx.reply.int(count as i64);
-    Ok(DONE)
-}
 
 pub(super) const FLUSHDB: Row = Row {
     name: "flushdb",
@@ -122,7 +106,12 @@ pub(super) const SWAPDB: Row = Row {
 fn swapdb(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let first = db_number(args.get(1)).ok_or(Error::fixed("ERR invalid first DB index"))?;
     let second = db_number(args.get(2)).ok_or(Error::fixed("ERR invalid second DB index"))?;
-    let index = |n: i32| usize::try_from(n).ok().filter(|&n| n < cx.keys.db_count()).ok_or(Error::DbIndex);
+    let index = |n: i32| {
+        usize::try_from(n)
+            .ok()
+            .filter(|&n| n < cx.keys.db_count())
+            .ok_or(Error::DbIndex)
+    };
     let (first, second) = (index(first)?, index(second)?);
     cx.keys.swap(first, second);
     cx.reply.ok();

@@ -7,7 +7,7 @@
 //! | `info` | INFO |
 //! | `memory`, `footprint` | MEMORY; where the memory went |
 //! | `slowlog`, `latency` | SLOWLOG, LATENCY |
-//! | `database` | FLUSHDB FLUSHALL SWAPDB DBSIZE |
+//! | `database` | FLUSHDB FLUSHALL SWAPDB |
 //! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
 //! | `debug` | DEBUG |
 //!
@@ -35,7 +35,6 @@ use crate::session::SessionFlags;
 pub const ROWS: &[Row] = &[
     command::COMMAND,
     config::CONFIG,
-    database::DBSIZE,
     database::FLUSHALL,
     database::FLUSHDB,
     database::SWAPDB,
@@ -70,7 +69,9 @@ fn opens_to(choice: &str, cx: &mut Cx<'_>) -> bool {
 
 fn is_local(cx: &mut Cx<'_>) -> bool {
     let session = cx.session();
-    session.flags.intersects(SessionFlags::UNIX_SOCKET.union(SessionFlags::INTERNAL))
+    session
+        .flags
+        .intersects(SessionFlags::UNIX_SOCKET.union(SessionFlags::INTERNAL))
         || session.addr.starts_with("127.")
         || session.addr.starts_with("[::1]:")
         || session.addr.starts_with("::1:")
