@@ -98,7 +98,8 @@ pub(super) const SHUTDOWN: Row = Row {
     name: "shutdown",
     summary: "Saves the data if need be and ends the server.",
     since: "1.0.0",
-    complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+    complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, \
+        otherwise O(1)",
     group: Group::Server,
     arity: Arity::AtLeast(1),
     flags: Flags::ADMIN

@@ -58,7 +58,8 @@ fn wrong_subcommand(container: &str, word: &[u8]) -> Error {
     ))
 }
 
-/// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this machine.
+/// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this
+/// machine.
 fn opens_to(choice: &str, cx: &mut Cx<'_>) -> bool {
     match choice {
         "yes" => true,
