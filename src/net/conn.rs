@@ -85,6 +85,14 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     }
 }
 
+/// What comes while the rest of a command is waited for.
+enum Input {
+    /// Bytes; whether they filled all the room.
+    Read { more: bool },
+    /// Bytes nobody asked for.
+    Pushes(Vec<u8>),
+}
+
 struct Conn {
     stream: Stream,
     parser: Parser,
@@ -158,6 +166,15 @@ impl Conn {
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
+        loop {
+            match self.read_or_push(batch).await? {
+                Input::Read { more } => return Ok(more),
+                Input::Pushes(bytes) => self.write_pushes(&bytes).await?,
+            }
+        }
+    }
+
+    async fn read_or_push(&mut self, batch: &mut Batch) -> Result<Input, End> {
         let target = self.parser.read_target(batch);
         if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
             target.buf.reserve(target.limit.min(READ_BYTES));
@@ -167,14 +184,18 @@ impl Conn {
         let read = tokio::select! {
             biased;
             read = stream.read(target.buf, room) => read?,
-            () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
+            delivery = poll_fn(|cx| outbox.poll(cx)) => match delivery {
+                Delivery::Pushes(bytes) => return Ok(Input::Pushes(bytes)),
+                Delivery::Batch(_) => unreachable!("a connection that reads has no batch under way"),
+                Delivery::Close => return Err(End::Closed),
+            },
         };
         if read == 0 {
             return Err(End::Closed);
         }
         batch.bytes_read += read;
         batch.reads += 1;
-        Ok(read == room)
+        Ok(Input::Read { more: read == room })
     }
 
     /// Has the batch executed, all of it, and its replies written.
