@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,37 +25,33 @@ use crate::exec::{Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
-use crate::process::log::{notice, warning};
+use crate::process::log::{notice, verbose, warning};
 use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let program = args
         .first()
         .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
-    let words: Vec<Vec<u8>> = args
-        .iter()
-        .skip(1)
-        .map(|a| a.as_encoded_bytes().to_vec())
-        .collect();
-    let line = match CommandLine::parse(&words) {
+    let line = match CommandLine::parse(args.into_iter().skip(1)) {
         Ok(line) => line,
         Err(error) => {
-            eprintln!("{error}");
+            eprint!("{error}");
             return ExitCode::FAILURE;
         }
     };
     match line.wants {
         Wants::Version => println!("{}", version::version_line()),
-        Wants::Help => eprintln!("{}", version::usage(&program)),
+        Wants::Help => {
+            eprint!("{}", version::usage(&program));
+            return ExitCode::FAILURE;
+        }
+        Wants::CheckSystem => println!("[ok] nothing that Russet depends on needs to be tuned"),
         Wants::TestMemory(megabytes) => return test_memory(megabytes),
         Wants::Run => return run(&program, &line),
     }
-    if line.wants == Wants::Help {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    ExitCode::SUCCESS
 }
 
 fn test_memory(megabytes: u64) -> ExitCode {
@@ -68,7 +65,7 @@ fn run(program: &str, line: &CommandLine) -> ExitCode {
     let config = match line.load() {
         Ok(config) => config,
         Err(error) => {
-            eprint!("{error}");
+            eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     };
@@ -88,7 +85,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
         supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
     );
     let background = config.bool("daemonize") && !supervised.is_active();
-    let config_file = line.config_file.as_deref().map(absolute);
+    let config_file = config.file().map(absolute);
     if background {
         daemon::detach().map_err(|e| os_text(&e))?;
     }
@@ -96,9 +93,9 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     let _ = title::claim();
     greet(line, &config);
     enter_folder(&config)?;
-    let pidfile_setting = config.text("pidfile").to_string();
+    let configured = config.path("pidfile");
     let pidfile = daemon::pidfile_path(
-        (!pidfile_setting.is_empty()).then(|| Path::new(&pidfile_setting)),
+        (!configured.as_os_str().is_empty()).then_some(configured),
         background,
     );
     crash::install(&crash::CrashOptions {
@@ -109,12 +106,13 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     });
     let shutdown = signals::install().map_err(|e| os_text(&e))?;
     reserve_files(&mut config)?;
+    purge_in_background(&config);
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
 
     let pidfile = pidfile.map(daemon::PidFile::write);
-    let unix_path = config.text("unixsocket").to_string();
+    let unix_path = config.path("unixsocket").to_owned();
     let code = serve(Start {
         program,
         config,
@@ -123,7 +121,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
         supervised: &supervised,
         shutdown,
     });
-    if !unix_path.is_empty() {
+    if !unix_path.as_os_str().is_empty() {
         notice!("Removing the unix socket file.");
         let _ = std::fs::remove_file(&unix_path);
     }
@@ -147,15 +145,15 @@ struct Start<'a> {
 }
 
 fn start_log(config: &Config) -> Result<(), String> {
-    let file = config.text("logfile").to_string();
+    let file = config.path("logfile");
     let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
-        ident: config.text("syslog-ident").to_string(),
+        ident: lossy(config.text("syslog-ident")),
         facility: log::Facility::parse(config.choice("syslog-facility"))
             .expect("the directive's own choices"),
     });
     let options = log::LogOptions {
         level: log::Level::parse(config.choice("loglevel")).unwrap_or_default(),
-        file: (!file.is_empty()).then(|| absolute(Path::new(&file))),
+        file: (!file.as_os_str().is_empty()).then(|| absolute(file)),
         syslog,
     };
     log::init(&options).map_err(|e| e.to_string())
@@ -170,7 +168,7 @@ fn greet(line: &CommandLine, config: &Config) {
         version::GIT_SHA1
     );
     notice!("Russet version={}", version::RUSSET_VERSION);
-    if line.is_bare() {
+    if config.file().is_none() && line.overrides.is_empty() && !line.stdin {
         warning!(
             "Warning: no config file specified, using the default config. In order to specify a config file use russet-server /path/to/redis.conf"
         );
@@ -182,28 +180,32 @@ fn greet(line: &CommandLine, config: &Config) {
 }
 
 fn enter_folder(config: &Config) -> Result<(), String> {
-    let dir = config.text("dir").to_string();
-    if dir.is_empty() || dir == "." {
-        return Ok(());
-    }
-    std::env::set_current_dir(&dir).map_err(|e| format!("Can't chdir to '{dir}': {}", os_text(&e)))
+    let dir = config.path("dir");
+    std::env::set_current_dir(dir).map_err(|e| format!("Can't chdir to '{}': {}", dir.display(), os_text(&e)))
 }
 
 fn reserve_files(config: &mut Config) -> Result<(), String> {
     let wanted = config.int("maxclients") as u32;
     let granted = limits::reserve_files(wanted).map_err(|e| e.to_string())?;
     if granted != wanted {
-        config.set_unchecked("maxclients", &granted.to_string());
+        let lowered = config.assign("maxclients", granted.to_string().as_bytes());
+        debug_assert!(lowered.is_ok(), "a smaller number of clients is within bounds");
     }
     Ok(())
 }
 
+fn purge_in_background(config: &Config) {
+    if let Err(error) = memory::purge_in_background(config.bool("jemalloc-bg-thread")) {
+        verbose!("jemalloc's background threads: {error}");
+    }
+}
+
 fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
-    let bind = config.list("bind");
-    let unixsocket = config.text("unixsocket").to_string();
+    let bind = config.list("bind").first().map(|host| lossy(host));
+    let unixsocket = lossy(config.text("unixsocket"));
     let file = config_file.map(|p| p.to_string_lossy().into_owned());
     let facts = title::TitleFacts {
-        bind: bind.first().map(|s| s.as_str()),
+        bind: bind.as_deref(),
         port: config.int("port") as u16,
         tls_port: config.int("tls-port") as u16,
         unixsocket: &unixsocket,
@@ -211,34 +213,33 @@ fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
         sentinel: false,
         config_file: file.as_deref(),
     };
-    if let Ok(text) = title::expand(&config.text("proc-title-template"), program, &facts) {
+    if let Ok(text) = title::expand(&lossy(config.text("proc-title-template")), program, &facts) {
         title::set(&text);
     }
 }
 
 fn apply_oom(oom: &mut oom::OomScore, config: &Config) {
     let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
-    let values = config.oom_score_values();
+    let values = config.oom_scores();
     if let Err(error) = oom.apply(mode, values, oom::ProcessClass::Master) {
         warning!("Unable to write oom_score_adj: {}", os_text(&error));
     }
 }
 
 fn addresses(config: &Config) -> Addresses {
-    let bind = config.list("bind");
     Addresses {
-        bind: if bind.is_empty() {
-            vec!["*".into(), "-::*".into()]
-        } else {
-            bind.to_vec()
-        },
+        bind: config.list("bind").iter().map(|host| lossy(host)).collect(),
         port: config.int("port") as u16,
         backlog: config.int("tcp-backlog") as i32,
-        unix_path: config.text("unixsocket").to_string(),
+        unix_path: lossy(config.text("unixsocket")),
         unix_mode: config.int("unixsocketperm") as u32,
         keepalive_s: config.int("tcp-keepalive") as u64,
         accepts_per_turn: config.int("max-new-connections-per-cycle") as usize,
     }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -307,6 +308,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
+    testify(&executor);
     notice!("Server initialized");
     notice!("Ready to accept connections tcp");
     supervised.ready();
@@ -324,6 +326,17 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     drop(mail);
     Ok(run_apart(executor, letters, &lanes))
+}
+
+/// Tells a crash report whom the executor was serving.
+fn testify(executor: &Executor) {
+    let activity = Rc::clone(&executor.activity);
+    crash::register_witness(move |scene| {
+        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
+            line: format!("id={client} cmd={command}"),
+            argv: vec![command.as_bytes().to_vec()],
+        });
+    });
 }
 
 /// Runs `work` on a thread of its own until the process ends.
@@ -456,10 +469,14 @@ struct ServerHost {
 }
 
 impl Host for ServerHost {
-    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String> {
+    fn apply_config(
+        &mut self,
+        config: &Config,
+        changed: &[&'static str],
+    ) -> Result<(), (&'static str, String)> {
         let touches = |names: &[&str]| changed.iter().any(|c| names.contains(c));
         if touches(&["maxclients"]) {
-            self.reserve_files(config)?;
+            Self::reserve_files(config).map_err(|e| ("maxclients", e))?;
         }
         if touches(&[
             "port",
@@ -468,13 +485,17 @@ impl Host for ServerHost {
             "tcp-backlog",
             "max-new-connections-per-cycle",
         ]) {
-            self.listen_again(config)?;
+            let culprit = if touches(&["bind"]) { "bind" } else { "port" };
+            self.listen_again(config).map_err(|e| (culprit, e))?;
         }
         if touches(&["dir"]) {
-            enter_folder(config)?;
+            enter_folder(config).map_err(|e| ("dir", e))?;
         }
         if touches(&["oom-score-adj", "oom-score-adj-values"]) {
-            self.apply_oom(config)?;
+            self.apply_oom(config).map_err(|e| ("oom-score-adj", e))?;
+        }
+        if touches(&["jemalloc-bg-thread"]) {
+            purge_in_background(config);
         }
         self.shared.apply(config);
         self.hz.store(config.int("hz") as u64, Ordering::Relaxed);
@@ -489,7 +510,7 @@ impl Host for ServerHost {
 }
 
 impl ServerHost {
-    fn reserve_files(&self, config: &Config) -> Result<(), String> {
+    fn reserve_files(config: &Config) -> Result<(), String> {
         let wanted = config.int("maxclients") as u32;
         match limits::reserve_files(wanted) {
             Ok(granted) if granted >= wanted => Ok(()),
@@ -500,7 +521,7 @@ impl ServerHost {
     fn apply_oom(&mut self, config: &Config) -> Result<(), String> {
         let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
         self.oom
-            .apply(mode, config.oom_score_values(), oom::ProcessClass::Master)
+            .apply(mode, config.oom_scores(), oom::ProcessClass::Master)
             .map_err(|_| "Failed to apply new oom_score_adj configuration, check server logs.".to_owned())
     }
 

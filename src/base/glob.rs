@@ -6,14 +6,16 @@
 //!   \x     the byte x itself, also inside a class     a lone \ at the end stands for itself
 //! ```
 //!
-//! Compat: a class that is never closed ends with the pattern (`[a` is `[a]`, `[^` matches any byte); a `-` before the
-//! closing bracket still makes a range (`[a-]` is the range `]`..`a`); and an empty text matches only an empty pattern,
-//! so `*` does not match it: `KEYS *` is answered without asking this function.
+//! Compat: a class that is never closed ends with the pattern (`[a` is `[a]`, `[^` matches any byte); a `-`
+//! before the closing bracket still makes a range (`[a-]` is the range `]`..`a`); and an empty text matches
+//! only an empty pattern, so `*` does not match it: `KEYS *` is answered without asking this function.
 //!
-//! Cost: O(pattern * text) at worst, constant space, no recursion. A star that was once passed by a later star never has
-//! to be tried again: what follows the later one can start anywhere, so a longer match of the earlier one gains nothing.
+//! Cost: O(pattern * text) at worst, constant space, no recursion. A star that was once passed by a later
+//! star never has to be tried again: what follows the later one can start anywhere, so a longer match of the
+//! earlier one gains nothing.
 //!
-//! Not here: path globbing (a `/` is an ordinary byte), character sets beyond bytes. Ranges compare unsigned bytes.
+//! Not here: path globbing (a `/` is an ordinary byte), character sets beyond bytes. Ranges compare unsigned
+//! bytes.
 
 /// Whether the whole of `text` matches `pattern`; `nocase` folds ASCII letters.
 ///
@@ -28,7 +30,8 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
         return pattern.is_empty();
     }
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the branch fails: the pattern after the newest star, and the text it was last tried at.
+    // Where to go on when the branch fails: the pattern after the newest star, and the text it was last tried
+    // at.
     let mut retry: Option<(usize, usize)> = None;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {

@@ -1,11 +1,13 @@
-//! Quoted words: inline commands, configuration lines and ACL files are split, and byte strings are shown, this way.
+//! Quoted words: inline commands, configuration lines and ACL files are split, and byte strings are shown,
+//! this way.
 //!
 //! ```text
 //!   set "a b\n\x00" 'it\'s' plain      ->  [set] [a b<LF><NUL>] [it's] [plain]
 //! ```
 //!
-//! In double quotes `\n \r \t \b \a \xHH` are bytes and any other `\c` is `c`; in single quotes only `\'` is special.
-//! A closing quote must be followed by white space or the end. What [`repr`] writes, [`split_args`] reads back.
+//! In double quotes `\n \r \t \b \a \xHH` are bytes and any other `\c` is `c`; in single quotes only `\'` is
+//! special. A closing quote must be followed by white space or the end. What [`repr`] writes, [`split_args`]
+//! reads back.
 //!
 //! Compat: a NUL byte ends the line, as in a C string; it can be written `"\x00"`.
 //! Cost: one pass each. Not here: RESP, anything that knows what the words mean.

@@ -4,8 +4,8 @@
 //!   1k = 1000   1kb = 1024   1m 1mb 1g 1gb alike   1b = 1 = one byte        case does not matter
 //! ```
 //!
-//! [`parse_memory`] reads configuration values, [`memory_text`] writes them back exactly, [`human_bytes`] is for the eye
-//! (`INFO`'s `*_human` fields). Not here: anything smaller than a byte or larger than 64 bits.
+//! [`parse_memory`] reads configuration values, [`memory_text`] writes them back exactly, [`human_bytes`] is
+//! for the eye (`INFO`'s `*_human` fields). Not here: anything smaller than a byte or larger than 64 bits.
 
 const KB: u64 = 1 << 10;
 const MB: u64 = 1 << 20;
@@ -20,7 +20,8 @@ pub enum Size {
     Percent(u64),
 }
 
-/// Reads an amount of memory: digits and an optional unit. `None` for anything else, and for what exceeds 64 bits.
+/// Reads an amount of memory: digits and an optional unit. `None` for anything else, and for what exceeds 64
+/// bits.
 ///
 /// Compat: no digits at all count as 0, so the empty string is a memory value.
 ///
@@ -52,13 +53,14 @@ pub fn parse_memory_or_percent(text: &[u8]) -> Option<Size> {
     std::str::from_utf8(digits).ok()?.parse().ok().map(Size::Percent)
 }
 
-/// Writes a number of bytes with the largest unit that divides it, so that [`parse_memory`] reads the same number.
+/// Writes a number of bytes with the largest unit that divides it, so that [`parse_memory`] reads the same
+/// number.
 pub fn memory_text(bytes: u64) -> String {
     match bytes {
         0 => "0".to_owned(),
-        _ if bytes % GB == 0 => format!("{}gb", bytes / GB),
-        _ if bytes % MB == 0 => format!("{}mb", bytes / MB),
-        _ if bytes % KB == 0 => format!("{}kb", bytes / KB),
+        _ if bytes.is_multiple_of(GB) => format!("{}gb", bytes / GB),
+        _ if bytes.is_multiple_of(MB) => format!("{}mb", bytes / MB),
+        _ if bytes.is_multiple_of(KB) => format!("{}kb", bytes / KB),
         _ => bytes.to_string(),
     }
 }
@@ -70,7 +72,7 @@ pub fn memory_text(bytes: u64) -> String {
 /// ```
 pub fn human_bytes(bytes: u64) -> String {
     const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
-    if bytes < KB || bytes >= 1 << 60 {
+    if !(KB..1 << 60).contains(&bytes) {
         return format!("{bytes}B");
     }
     let power = bytes.ilog2() / 10;

@@ -2,7 +2,7 @@
 
 use crate::acl::Users;
 use crate::base::rng::Rng;
-use crate::config::Config;
+use crate::config::{Changed, Config};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
@@ -30,12 +30,12 @@ pub enum Next {
 pub const DONE: Next = Next::Done;
 
 /// Acts only the executor can carry out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Control {
     /// End the server. The executor replies only when it cannot.
     Shutdown(ShutdownOptions),
-    /// These directives have changed: let every room take its slice. The executor replies OK, or rolls back.
-    ApplyConfig(Vec<&'static str>),
+    /// The configuration has changed: let every room take its slice. The executor replies OK, or rolls back.
+    ApplyConfig(Changed),
     /// Write the configuration file. The executor replies.
     RewriteConfig,
     /// Clients are to be held back until `until_ms`; the reply is written.

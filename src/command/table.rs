@@ -212,7 +212,7 @@ fn legacy_range(specs: &[KeySpec]) -> (i32, i32, i32) {
         let last = if last >= 0 { first + last } else { last };
         range = Some(match range {
             None => (first, last, step),
-            Some((f, l, s)) if l >= 0 && last >= 0 && first == l + 1 => (f, last, s),
+            Some((f, l, s)) if l >= 0 && first == l + 1 => (f, last, s),
             Some(known) => known,
         });
     }

@@ -2,6 +2,7 @@
 
 use crate::command::cx::{Control, DebugAct};
 use crate::command::error::Error;
+use crate::config::{Changed, Scope, SetError};
 use crate::keyspace::LazyPolicy;
 use crate::keyspace::changes::Classes;
 use crate::resp::Reply;
@@ -25,7 +26,7 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
-        self.keys.changes.wanted = Classes::parse(&config.text("notify-keyspace-events")).unwrap_or_default();
+        self.keys.changes.wanted = Classes::parse(config.event_classes()).unwrap_or_default();
         let limit = |us: i64| if us < 0 { u64::MAX } else { us as u64 * 1000 };
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
@@ -42,14 +43,15 @@ impl Executor {
             latency_ms,
             config.bool("latency-tracking"),
         );
-        self.acl.set_default_password(&config.text("requirepass"));
+        self.acl
+            .set_default_password(&String::from_utf8_lossy(config.text("requirepass")));
     }
 
     /// Carries out what a handler could not.
     pub(super) fn carry_out(&mut self, client: SessionId, control: Control, reply: &mut Vec<u8>) {
         match control {
             Control::Shutdown(options) => self.shutdown(client, options, reply),
-            Control::ApplyConfig(changed) => self.apply_config(client, &changed, reply),
+            Control::ApplyConfig(changed) => self.apply_config(client, changed, reply),
             Control::RewriteConfig => self.rewrite_config(client, reply),
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
@@ -71,44 +73,44 @@ impl Executor {
         self.exit = Some(0);
     }
 
-    fn apply_config(&mut self, client: SessionId, changed: &[&'static str], reply: &mut Vec<u8>) {
-        match self.host.apply_config(&self.config, changed) {
-            Ok(()) => {
-                self.config.commit();
-                self.take_slices();
-                let resp3 = self.sessions[client].resp == 3;
-                Reply::new(reply, resp3).ok();
+    fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
+        if let Err((directive, reason)) = self.host.apply_config(&self.config, changed.names()) {
+            let names = changed.names().to_vec();
+            self.config.undo(changed);
+            // The host tries the old values again, so that sockets and settings agree.
+            let _ = self.host.apply_config(&self.config, &names);
+            let text = SetError::effect(directive, reason).wire();
+            let error = Error::Text(String::from_utf8_lossy(&text).into_owned().into());
+            return self.write_error(client, &error, reply);
+        }
+        self.take_slices();
+        self.write_ok(client, reply);
+    }
+
+    fn rewrite_config(&mut self, client: SessionId, reply: &mut Vec<u8>) {
+        match self.config.rewrite_file(&[], Scope::Changed) {
+            Ok(true) => {
+                tracing::info!("CONFIG REWRITE executed with success.");
+                self.write_ok(client, reply);
             }
-            Err(reason) => {
-                self.config.roll_back();
-                // The host tries the old values again, so that sockets and settings agree.
-                let _ = self.host.apply_config(&self.config, changed);
-                let error = Error::err(format_args!("CONFIG SET failed - {reason}"));
+            Ok(false) => {
+                let error = Error::fixed("ERR The server is running without a config file");
                 self.write_error(client, &error, reply);
+            }
+            Err(error) => {
+                let reason = crate::process::os_text(&error);
+                tracing::warn!("CONFIG REWRITE failed: {reason}");
+                self.write_error(
+                    client,
+                    &Error::err(format_args!("Rewriting config file: {reason}")),
+                    reply,
+                );
             }
         }
     }
 
-    fn rewrite_config(&mut self, client: SessionId, reply: &mut Vec<u8>) {
-        let path = self.server.facts.config_file.clone();
-        let outcome = if path.is_empty() {
-            Err("The server is running without a config file".to_owned())
-        } else {
-            self.config
-                .rewrite_file(std::path::Path::new(&path))
-                .map_err(|e| format!("Rewriting config file: {e}"))
-        };
-        match outcome {
-            Ok(()) => {
-                tracing::info!("CONFIG REWRITE executed with success.");
-                let resp3 = self.sessions[client].resp == 3;
-                Reply::new(reply, resp3).ok();
-            }
-            Err(reason) => {
-                tracing::warn!("CONFIG REWRITE failed: {reason}");
-                self.write_error(client, &Error::err(reason), reply);
-            }
-        }
+    fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
+        Reply::new(reply, self.sessions[client].resp == 3).ok();
     }
 
     /// Closes a client from outside any command.

@@ -107,8 +107,14 @@ impl Executor {
         let session = &mut self.sessions[client];
         batch.close |= closing;
         batch.authenticated = session.authenticated;
+        session.input_total += batch.bytes_read as u64;
         session.output_total += batch.reply.len() as u64;
         session.reply_bytes = batch.reply.capacity();
+        let counters = &mut self.stats.counters;
+        counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
+        counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));
+        counters.net_output_bytes += batch.reply.len() as u64;
+        counters.total_writes_processed += 1;
         if let Some(outbox) = self.outboxes[client.slot as usize].as_ref().map(Arc::clone) {
             self.finished.push(Finished { outbox, batch });
         }

@@ -186,6 +186,7 @@ impl Executor {
                 }
             }
             plan.group.prefetch(&self.keys);
+            self.tick = self.ticks.raw();
             self.run_group(&mut plan);
         }
         for (session, batch) in plan.batches.drain(..) {
@@ -241,10 +242,10 @@ impl Executor {
         }
     }
 
-    /// Takes the large argument that a row would rather keep than copy.
+    /// Takes the large argument that a row would rather keep than copy, unless others must see the words, too.
     #[inline]
     fn adoptable(&self, batch: &mut Batch, index: usize, command: Resolved) -> Option<(usize, Vec<u8>)> {
-        if !batch.has_large() {
+        if !batch.has_large() || self.keys.changes.followed || self.server.monitors > 0 {
             return None;
         }
         let Resolved::Command(id) = command else {
@@ -261,6 +262,7 @@ impl Executor {
     /// Runs one command that came from no batch (tests, replay, EXEC, scripts).
     pub fn execute(&mut self, client: SessionId, words: resp::Args<'_>, reply: &mut Vec<u8>) {
         let command = resolve(&self.table, words);
+        self.tick = self.ticks.raw();
         self.run_planned(client, words, command, &[], reply, None);
     }
 
@@ -302,13 +304,13 @@ impl Executor {
         reply: &mut Vec<u8>,
         large: Option<&mut (usize, Vec<u8>)>,
     ) {
-        let started = self.ticks.raw();
         let replied = reply.len();
         let command = self.table.command(crate::command::table::CommandId(id));
         let row = command.row;
         if self.server.monitors > 0 {
             monitor::feed(&self.sessions, client, words, row, self.now_unix_us);
         }
+        self.activity.begin(client.client, row.name);
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
         session.commands += 1;
@@ -339,6 +341,7 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
+        self.activity.end();
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
@@ -351,7 +354,9 @@ impl Executor {
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, db, words, row, dirty);
         }
-        let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
+        let (started, ended) = (self.tick, self.ticks.raw());
+        self.tick = ended;
+        let spent_ns = self.ticks.nanos_between(started, ended);
         self.stats.commands.record(id, spent_ns);
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, id, spent_ns);

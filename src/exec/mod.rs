@@ -20,16 +20,18 @@ pub mod monitor;
 pub mod open;
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::acl::Users;
-use crate::base::clock::TickClock;
+use crate::base::clock::{Tick, TickClock};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
 use crate::command::table::{RenameError, Table};
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::process::crash::Activity;
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
@@ -38,15 +40,22 @@ use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
-    /// Takes over directives that sockets, the log or the process follow; an error rolls them back.
-    fn apply_config(&mut self, config: &Config, changed: &[&'static str]) -> Result<(), String>;
+    /// Takes over directives that sockets, the log or the process follow.
+    ///
+    /// # Errors
+    /// The directive at fault and why; the caller rolls all of them back.
+    fn apply_config(
+        &mut self,
+        config: &Config,
+        changed: &[&'static str],
+    ) -> Result<(), (&'static str, String)>;
 }
 
 /// A host for executors without a process around them.
 pub struct NoHost;
 
 impl Host for NoHost {
-    fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), String> {
+    fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), (&'static str, String)> {
         Ok(())
     }
 }
@@ -83,9 +92,13 @@ pub struct Executor {
     pub acl: Users,
     /// What holds for the whole server.
     pub server: ServerState,
+    /// What it is doing just now, for a crash report.
+    pub activity: Rc<Activity>,
     table: Table,
     rng: Rng,
     ticks: TickClock,
+    /// The last reading: the end of one command is the start of the next.
+    tick: Tick,
     now_unix_us: i64,
     host: Box<dyn Host>,
     /// Outboxes by session slot.
@@ -112,7 +125,8 @@ impl Executor {
         rng: Rng,
         host: Box<dyn Host>,
     ) -> Result<Executor, RenameError> {
-        let table = Table::new(config.renamed_commands())?;
+        let table = Table::new(&renames(&config))?;
+        let ticks = TickClock::new();
         let databases = config.int("databases") as usize;
         let mut executor = Executor {
             keys: Keyspace::new(databases, hasher),
@@ -120,9 +134,11 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             server: ServerState::default(),
+            activity: Rc::default(),
             table,
             rng,
-            ticks: TickClock::new(),
+            tick: ticks.raw(),
+            ticks,
             now_unix_us: 0,
             host,
             outboxes: Vec::new(),
@@ -143,7 +159,8 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        config.set_unchecked("enable-debug-command", "yes");
+        let allowed = config.assign("enable-debug-command", b"yes").is_ok();
+        debug_assert!(allowed, "a word of the directive's own choices");
         let hasher = KeyHasher::with_seed(1);
         let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))
             .expect("the default configuration renames nothing");
@@ -194,4 +211,15 @@ impl Executor {
     pub fn take_finished(&mut self) -> impl Iterator<Item = Finished> + '_ {
         self.finished.drain(..)
     }
+}
+
+/// The `rename-command` lines as (old name, new name).
+fn renames(config: &Config) -> Vec<(String, String)> {
+    let text = |word: &Vec<u8>| String::from_utf8_lossy(word).into_owned();
+    let pair = |words: &[Vec<u8>]| Some((text(words.first()?), text(words.get(1)?)));
+    config
+        .rename_lines()
+        .iter()
+        .filter_map(|line| pair(&line.words))
+        .collect()
 }

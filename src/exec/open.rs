@@ -47,7 +47,9 @@ impl Executor {
 
     /// A signal asks the server to end.
     fn stop(&mut self, _interrupt: bool) {
-        tracing::warn!("User requested shutdown...");
-        self.exit = Some(0);
+        if self.exit.is_none() {
+            tracing::warn!("User requested shutdown...");
+            self.exit = Some(0);
+        }
     }
 }

@@ -139,6 +139,12 @@ impl Changes {
     #[inline]
     pub fn touch(&mut self, db: usize, key: &[u8]) {
         self.dirty += 1;
+        self.wake(db, key);
+    }
+
+    /// A key has changed by no command (it expired): wakes its watchers, counts nothing.
+    #[inline]
+    pub fn wake(&mut self, db: usize, key: &[u8]) {
         if self.watching {
             self.touched.push((db, key.into()));
         }

@@ -95,7 +95,7 @@ impl Keyspace {
 
     /// Stores `value` whatever the key held; events `set` and, with a new expiry, `expire`.
     ///
-    /// An expiry that has passed already removes the key instead (event `del`), as Redis does.
+    /// An expiry that has passed already is stored all the same: the key expires when next met.
     #[inline]
     pub fn set(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
         self.store(key, value, expiry);
@@ -304,7 +304,7 @@ impl Keyspace {
     /// Everything that follows from a key's expiry, lazy or active, once it is out of the table.
     pub(super) fn note_expired(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.changes.touch(db, entry.key());
+        self.changes.wake(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
         self.changes.propagate(db, &[verb, entry.key()]);

@@ -172,8 +172,8 @@ impl Conn {
         if read == 0 {
             return Err(End::Closed);
         }
-        self.limits.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
-        self.limits.reads.fetch_add(1, Ordering::Relaxed);
+        batch.bytes_read += read;
+        batch.reads += 1;
         Ok(read == room)
     }
 
@@ -231,11 +231,7 @@ impl Conn {
 
     #[inline]
     async fn write(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        self.limits
-            .bytes_out
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         loop {
-            self.limits.writes.fetch_add(1, Ordering::Relaxed);
             match self.stream.try_write(bytes) {
                 Ok(written) if written == bytes.len() => return Ok(()),
                 Ok(written) => bytes = &bytes[written..],

@@ -13,14 +13,7 @@ const COMMANDS_MAX: usize = 1024;
 pub struct SharedLimits {
     bulk_len_max: AtomicU64,
     query_buffer_max: AtomicU64,
-    /// Bytes read from and written to sockets, for INFO: added to once per batch.
-    pub bytes_in: AtomicU64,
-    /// See `bytes_in`.
-    pub bytes_out: AtomicU64,
-    /// Reads and writes done.
-    pub reads: AtomicU64,
-    /// See `reads`.
-    pub writes: AtomicU64,
+
     /// Connections cut off by `client-query-buffer-limit`.
     pub query_overflows: AtomicUsize,
 }
@@ -29,9 +22,9 @@ impl SharedLimits {
     /// Takes the limits from the configuration.
     pub fn apply(&self, config: &Config) {
         self.bulk_len_max
-            .store(config.int("proto-max-bulk-len") as u64, Ordering::Relaxed);
+            .store(config.memory("proto-max-bulk-len"), Ordering::Relaxed);
         self.query_buffer_max
-            .store(config.int("client-query-buffer-limit") as u64, Ordering::Relaxed);
+            .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
     }
 
     /// The parser's limits as they stand now.

@@ -271,6 +271,10 @@ pub struct Batch {
     pub close: bool,
     /// Set by the executor: whether the client is authenticated, which decides the parser's limits.
     pub authenticated: bool,
+    /// Bytes and reads it took to fill, counted by the connection and taken over by the executor.
+    pub bytes_read: usize,
+    /// See `bytes_read`.
+    pub reads: u32,
 }
 
 impl Batch {
@@ -342,6 +346,8 @@ impl Batch {
         self.session = 0;
         self.close = false;
         self.authenticated = false;
+        self.bytes_read = 0;
+        self.reads = 0;
     }
 
     /// Heap bytes held, used or not.

@@ -3,7 +3,8 @@
 //! [`Value`]'s `Display` is the transcript notation, a line per value, elements indented under their container:
 //!
 //! ```text
-//! +OK    -ERR no    :3    $bytes (escaped)    (nil)  *-1 is (nil array)    _    ,1.5    #t    (123    =txt:hi    !blob error
+//! +OK    -ERR no    :3    $bytes    $nil    *nil    _    ,1.5    #t    (123    =txt:hi    !blob error
+//! $"a\x00b"    quoted when empty, when it is `nil`, and when it has blanks at its ends or unprintable bytes
 //! *2            %1               attributes:  |1
 //!   :1            $key                          $ttl
 //!   $b            :1                            :3
@@ -19,6 +20,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::base::number::parse_i64;
+use crate::base::quote;
 
 /// Containers inside containers that are followed.
 pub const DEPTH_MAX: usize = 32;
@@ -240,12 +242,12 @@ impl Value {
     fn show(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {
         write!(f, "{:1$}", "", depth * 2)?;
         match self {
-            Self::Simple(text) => write!(f, "+{}", text.escape_ascii()),
-            Self::Error(text) => write!(f, "-{}", text.escape_ascii()),
+            Self::Simple(text) => write!(f, "+{}", line_text(text)),
+            Self::Error(text) => write!(f, "-{}", line_text(text)),
             Self::Int(value) => write!(f, ":{value}"),
-            Self::Bulk(text) => write!(f, "${}", text.escape_ascii()),
-            Self::NullBulk => f.write_str("(nil)"),
-            Self::NullArray => f.write_str("(nil array)"),
+            Self::Bulk(text) => write!(f, "${}", bulk_text(text)),
+            Self::NullBulk => f.write_str("$nil"),
+            Self::NullArray => f.write_str("*nil"),
             Self::Null => f.write_str("_"),
             Self::Array(values) => show_all(f, '*', values, depth),
             Self::Set(values) => show_all(f, '~', values, depth),
@@ -260,9 +262,31 @@ impl Value {
             Self::Bool(value) => f.write_str(if *value { "#t" } else { "#f" }),
             Self::Verbatim(format, text) => write!(f, "={}:{}", format.escape_ascii(), text.escape_ascii()),
             Self::BigNumber(digits) => write!(f, "({}", digits.escape_ascii()),
-            Self::BlobError(text) => write!(f, "!{}", text.escape_ascii()),
+            Self::BlobError(text) => write!(f, "!{}", line_text(text)),
         }
     }
+}
+
+/// Quotes and backslashes stay as they are: the line's end ends the text.
+fn line_text(text: &[u8]) -> String {
+    let shown = text.iter().map(|&byte| match byte {
+        b' '..=b'~' => char::from(byte).to_string(),
+        _ => byte.escape_ascii().to_string(),
+    });
+    shown.collect()
+}
+
+/// The text as it is where that is plain to see, else in quotes.
+fn bulk_text(text: &[u8]) -> String {
+    let is_printable = text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    let is_plain = is_printable && !text.starts_with(b"\"") && text.trim_ascii() == text;
+    let mut shown = Vec::new();
+    match text {
+        b"" | b"nil" => quote::repr(text, &mut shown),
+        text if !is_plain => quote::repr(text, &mut shown),
+        text => shown.extend_from_slice(text),
+    }
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 fn double_text(value: f64) -> String {
@@ -313,10 +337,13 @@ mod tests {
     fn every_type_reads_back_in_the_transcript_notation() {
         check(b"+OK\r\n", "+OK");
         check(b"-ERR no\r\n", "-ERR no");
+        check(b"-ERR 'x'\tno\r\n", "-ERR 'x'\\tno");
         check(b":-3\r\n", ":-3");
-        check(b"$3\r\na\r\n\r\n", "$a\\r\\n");
-        check(b"$-1\r\n", "(nil)");
-        check(b"*-1\r\n", "(nil array)");
+        check(b"$3\r\na\r\n\r\n", r#"$"a\r\n""#);
+        check(b"$-1\r\n", "$nil");
+        check(b"$3\r\nnil\r\n", r#"$"nil""#);
+        check(b"$3\r\na b\r\n", "$a b");
+        check(b"*-1\r\n", "*nil");
         check(b"_\r\n", "_");
         check(b"*2\r\n:1\r\n*1\r\n$1\r\nb\r\n", "*2\n  :1\n  *1\n    $b");
         check(b"%1\r\n+k\r\n:1\r\n", "%1\n  +k\n  :1");

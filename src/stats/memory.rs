@@ -185,6 +185,12 @@ pub fn malloc_stats() -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
+/// Lets jemalloc give pages back on threads of its own (`jemalloc-bg-thread`) instead of on the thread that happens to
+/// free or allocate. Starts threads: call it after going into the background.
+pub fn purge_in_background(on: bool) -> io::Result<()> {
+    tikv_jemalloc_ctl::background_thread::write(on).map_err(io::Error::other)
+}
+
 /// MEMORY PURGE: hands unused pages of all arenas back to the system.
 pub fn purge() -> io::Result<()> {
     jemalloc::purge_all_arenas()

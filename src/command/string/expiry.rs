@@ -51,11 +51,6 @@ impl Term {
         (self.unit, self.from) == (other.unit, other.from)
     }
 
-    /// Whether it is the option that replicas and files get, so that it need not be rewritten for them.
-    pub fn is_pxat(self) -> bool {
-        self.unit == Unit::Milliseconds && self.from == From::Epoch
-    }
-
     /// When the term ends, in Unix milliseconds.
     ///
     /// # Errors

@@ -27,3 +27,6 @@ fn reply_text(reply: &mut Reply<'_>, text: Option<StringRef<'_>>) {
         None => reply.null(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -180,19 +180,14 @@ impl SetOptions {
         Ok(1)
     }
 
-    /// A relative expiry propagates as the absolute one it meant, GET not at all: nobody reads that reply.
+    /// An expiry propagates as the point in time it meant, GET not at all: nobody reads that reply.
     fn propagate(self, cx: &mut Cx<'_>, args: Args<'_>, expiry: SetExpiry) {
-        match (self.lifetime, expiry) {
-            (Lifetime::Until(term), SetExpiry::At(at_ms)) if !term.is_pxat() => {
-                propagate_pxat(cx, args, 2, at_ms)
-            }
-            (Lifetime::Until(_), _) => {}
-            _ if self.get && cx.keys.changes.followed => {
-                let kept = |&at: &usize| at < 3 || !args.is(at, "get");
-                let words: Vec<&[u8]> = (0..args.len()).filter(kept).map(|at| args.get(at)).collect();
-                cx.keys.changes.instead(cx.keys.selected(), &words);
-            }
-            _ => {}
+        if let SetExpiry::At(at_ms) = expiry {
+            propagate_pxat(cx, args, 2, at_ms);
+        } else if self.get && cx.keys.changes.followed {
+            let kept = |&at: &usize| at < 3 || !args.is(at, "get");
+            let words: Vec<&[u8]> = (0..args.len()).filter(kept).map(|at| args.get(at)).collect();
+            cx.keys.changes.instead(cx.keys.selected(), &words);
         }
     }
 }
