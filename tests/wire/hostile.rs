@@ -177,7 +177,7 @@ fn announced_lengths_reserve_nothing() {
 
 #[test]
 fn floods_of_garbage_come_and_go() {
-    let server = Server::start(&["--loglevel", "warning"]);
+    let server = Server::start(&[]);
     let witness = Witness::watch(&server);
     let before = server.resident_bytes();
     let address = server.address();
