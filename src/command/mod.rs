@@ -14,10 +14,13 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod help;
 pub mod row;
 pub mod server;
 pub mod string;
 pub mod table;
+#[cfg(test)]
+mod testing;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -33,8 +36,15 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
-    generic::ROWS,
-    connection::ROWS,
+    generic::key::ROWS,
+    generic::relocate::ROWS,
+    generic::expire::ROWS,
+    generic::ttl::ROWS,
+    generic::iterate::ROWS,
+    generic::object::ROWS,
+    connection::handshake::ROWS,
+    connection::talk::ROWS,
+    connection::client::ROWS,
     server::ROWS,
 ];
 

@@ -75,7 +75,10 @@ impl Executor {
         let Some(session) = self.sessions.remove(client) else {
             return;
         };
-        self.outboxes[client.slot as usize] = None;
+        // Sessions without a connection never had one.
+        if let Some(outbox) = self.outboxes.get_mut(client.slot as usize) {
+            *outbox = None;
+        }
         self.held.retain(|(held, _)| *held != client);
         if session.flags.contains(SessionFlags::MONITOR) {
             self.server.monitors -= 1;

@@ -67,7 +67,41 @@ impl Keyspace {
             .transpose()
     }
 
-    /// The entry of a key for a command that asks about it (TTL, TYPE, OBJECT): no counters, no trace in it.
+    /// The entry of a key for a command that asks about it (TTL, TYPE, EXISTS): counts a hit or miss, but asking is no
+    /// use that would keep the key from being evicted.
+    #[inline]
+    pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.forget_if_expired(key);
+        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        match entry {
+            Some(_) => self.stats.hits += 1,
+            None => {
+                self.stats.misses += 1;
+                self.changes.event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
+            }
+        }
+        entry
+    }
+
+    /// As [`Keyspace::inspect`], but a missing key is no event (OBJECT).
+    #[inline]
+    pub fn inspect_quietly(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.forget_if_expired(key);
+        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        match entry {
+            Some(_) => self.stats.hits += 1,
+            None => self.stats.misses += 1,
+        }
+        entry
+    }
+
+    /// The entry as it is stored, expired or not: for a second look at a key just inspected.
+    #[inline]
+    pub fn stored(&self, key: Key<'_>) -> Option<&Entry> {
+        self.here().dict.find(key.hash, key.bytes)
+    }
+
+    /// The entry of a key for a write that looks before it changes: no counters, no trace in it.
     #[inline]
     pub fn peek(&mut self, key: Key<'_>) -> Option<&Entry> {
         self.forget_if_expired(key);

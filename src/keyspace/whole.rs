@@ -109,16 +109,23 @@ impl Keyspace {
         self.changes.dirty += 1;
     }
 
-    /// Visits the entries of one step of an iteration; the next cursor, 0 at the end. Expired keys are left out.
+    /// Visits the entries of one step of an iteration; the next cursor, 0 at the end. Expired keys met on the way are
+    /// removed, not visited.
     ///
     /// Guarantee: an entry that is there from the first call to the last is visited, whatever comes and goes meanwhile.
-    pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
-        let now_ms = self.now_ms;
-        self.here().dict.scan(cursor, &mut |entry| {
-            if self.is_visible(entry, now_ms) {
+    pub fn scan(&mut self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
+        let mut expired: Vec<Box<[u8]>> = Vec::new();
+        let next = self.here().dict.scan(cursor, &mut |entry| {
+            if self.is_visible(entry, self.now_ms) {
                 visit(entry);
+            } else {
+                expired.push(entry.key().into());
             }
-        })
+        });
+        for name in expired {
+            self.forget_if_expired(self.key(&name));
+        }
+        next
     }
 
     /// Every visible entry of the selected database.

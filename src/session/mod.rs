@@ -51,6 +51,19 @@ bitflags! {
     }
 }
 
+/// Classes of clients, as CLIENT LIST TYPE names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientClass {
+    /// None of the others.
+    Normal,
+    /// A replica's link.
+    Replica,
+    /// Subscribed to something.
+    Pubsub,
+    /// The link to the own master.
+    Master,
+}
+
 /// The way to a client's connection.
 pub trait Outlet: Send + Sync {
     /// Queues bytes that no request asked for (pushes). Never blocks.
@@ -107,6 +120,14 @@ pub struct Session {
     pub argv_bytes: usize,
     /// Commands queued by MULTI, -1 outside.
     pub multi: i64,
+    /// Keys it watches.
+    pub watched: usize,
+    /// Channels it is subscribed to.
+    pub channels: usize,
+    /// Patterns it is subscribed to.
+    pub patterns: usize,
+    /// Shard channels it is subscribed to.
+    pub shard_channels: usize,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
@@ -138,8 +159,23 @@ impl Session {
             reply_bytes: 0,
             argv_bytes: 0,
             multi: -1,
+            watched: 0,
+            channels: 0,
+            patterns: 0,
+            shard_channels: 0,
             outlet: None,
             soft_limit_since: 0,
+        }
+    }
+
+    /// The class it is counted in. One that watches with MONITOR is a normal client.
+    pub fn class(&self) -> ClientClass {
+        if self.flags.contains(SessionFlags::REPLICA) {
+            ClientClass::Replica
+        } else if self.flags.contains(SessionFlags::PUBSUB) {
+            ClientClass::Pubsub
+        } else {
+            ClientClass::Normal
         }
     }
 

@@ -1,2 +1,0 @@
-//! (in the making)
-pub const ROWS: &[super::row::Row] = &[];

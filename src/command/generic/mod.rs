@@ -1,0 +1,22 @@
+//! Commands on keys of any type, one file per topic.
+//!
+//! | file | commands |
+//! | --- | --- |
+//! | `key` | DEL UNLINK EXISTS TYPE TOUCH |
+//! | `relocate` | RENAME RENAMENX COPY MOVE |
+//! | `expire` | EXPIRE PEXPIRE EXPIREAT PEXPIREAT PERSIST |
+//! | `ttl` | TTL PTTL EXPIRETIME PEXPIRETIME |
+//! | `iterate` | KEYS SCAN RANDOMKEY DBSIZE |
+//! | `object` | OBJECT |
+//!
+//! Not here: DUMP, RESTORE, MIGRATE, SORT, WAIT.
+
+pub mod expire;
+pub mod iterate;
+pub mod key;
+pub mod object;
+pub mod relocate;
+pub mod ttl;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! DEBUG tools that do something.
+
+use std::time::Duration;
+
+use crate::base::{float, glob, number};
+use crate::command::args::Args;
+use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome};
+use crate::command::error::Error;
+use crate::keyspace::entry::{Entry, NewValue};
+
+pub(super) fn panic(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::Debug(DebugAct::Panic)))
+}
+
+pub(super) fn assert(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::Debug(DebugAct::Assert)))
+}
+
+pub(super) fn segfault(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::Debug(DebugAct::Segfault)))
+}
+
+/// Sleeps on the executor's thread: that everybody waits is the point.
+pub(super) fn sleep(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number is no time.
+    let seconds = float::parse(args.get(2)).unwrap_or(0.0);
+    if let Ok(time) = Duration::try_from_secs_f64(seconds) {
+        std::thread::sleep(time);
+    }
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    cx.server.active_expire_off = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+pub(super) fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.get(2)));
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+/// An answer that happens to be an error: the statistics know nothing of it.
+pub(super) fn error(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    cx.reply.error(args.get(2));
+    Ok(DONE)
+}
+
+pub(super) fn stringmatch_len(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let len = args.int_in(2, 0..=cx.config.int("proto-max-bulk-len"))?;
+    let text = vec![b'a'; len as usize];
+    cx.reply.int(i64::from(glob::matches(args.get(3), &text, false)));
+    Ok(DONE)
+}
+
+/// Creates `prefix:0`, `prefix:1` and so on with the values `value:0`, `value:1`, cut or filled with zeros to a size.
+/// Nobody is told: the keys are this server's alone.
+pub(super) fn populate(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let count = positive(args, 2)?;
+    let prefix = args.try_get(3).unwrap_or(b"key");
+    let size = if args.len() == 5 { Some(positive(args, 4)?) } else { None };
+    if size.is_some_and(|size| size > cx.config.int("proto-max-bulk-len")) {
+        return Err(Error::StringTooLong);
+    }
+    let db = cx.keys.selected();
+    for index in 0..count {
+        let name = [prefix, format!(":{index}").as_bytes()].concat();
+        if cx.keys.exists(cx.keys.key(&name)) {
+            continue;
+        }
+        let mut value = format!("value:{index}").into_bytes();
+        if let Some(size) = size {
+            value.resize(size as usize, 0);
+        }
+        let entry = Entry::new(&name, NewValue::Bytes(&value), None, cx.keys.access.fresh());
+        cx.keys.insert(db, entry);
+    }
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+fn positive(args: Args<'_>, index: usize) -> Result<i64, Error> {
+    args.int_in(index, 0..=i64::MAX).map_err(|_| Error::NotPositive)
+}

@@ -1,0 +1,115 @@
+//! DEBUG DIGEST and DIGEST-VALUE: signatures that are equal exactly when the data is.
+//!
+//! ```text
+//! xor(d, x) = d ^ SHA1(x)               order does not matter
+//! mix(d, x) = SHA1(d ^ SHA1(x))         order matters
+//!
+//! value   = mix(type, bytes), and xor("!!expire!!") if the key expires
+//! all     = per database: mix(number), then for each key: xor(mix(key) continued with value)
+//! ```
+//!
+//! Compat: the same data gives the same signature as Redis; encodings and the time of expiry play no part.
+//! Limits: numbers are mixed in as 32 bits, most significant byte first.
+
+use sha1::{Digest as _, Sha1};
+
+use crate::command::args::Args;
+use crate::command::cx::{Cx, DONE, Outcome};
+use crate::keyspace::entry::{Entry, View};
+use crate::value::Value;
+use crate::value::string::{IntText, StringRef};
+
+/// A signature in the making.
+#[derive(Default, PartialEq, Eq, Debug)]
+struct Signature([u8; 20]);
+
+impl Signature {
+    fn xor(&mut self, bytes: &[u8]) {
+        let hash = Sha1::digest(bytes);
+        self.0.iter_mut().zip(hash).for_each(|(own, byte)| *own ^= byte);
+    }
+
+    fn mix(&mut self, bytes: &[u8]) {
+        self.xor(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    fn text(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn mix_value(&mut self, entry: &Entry) {
+        match entry.view() {
+            View::Int(n) => self.mix_string(StringRef::Int(n).text(&mut IntText::default())),
+            View::Inline(bytes) => self.mix_string(bytes),
+            View::Boxed(Value::String(bytes)) => self.mix_string(bytes),
+        }
+        if entry.expire_at().is_some() {
+            self.xor(b"!!expire!!");
+        }
+    }
+
+    fn mix_string(&mut self, bytes: &[u8]) {
+        const STRING: u32 = 0;
+        self.mix(&STRING.to_be_bytes());
+        self.mix(bytes);
+    }
+}
+
+pub(super) fn digest(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    let mut all = Signature::default();
+    for index in 0..cx.keys.db_count() {
+        let db = cx.keys.db(index);
+        if db.is_empty() {
+            continue;
+        }
+        all.mix(&(index as u32).to_be_bytes());
+        for entry in db.dict().iter() {
+            let mut one = Signature::default();
+            one.mix(entry.key());
+            one.mix_value(entry);
+            all.xor(&one.0);
+        }
+    }
+    cx.reply.simple(&all.text());
+    Ok(DONE)
+}
+
+pub(super) fn digest_value(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    cx.reply.array(args.len() - 2);
+    for index in 2..args.len() {
+        let mut one = Signature::default();
+        if let Some(entry) = cx.keys.peek(args.key(index)) {
+            one.mix_value(entry);
+        }
+        cx.reply.simple(&one.text());
+    }
+    Ok(DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::entry::NewValue;
+
+    fn value(new: NewValue<'_>, expire_at: Option<i64>) -> String {
+        let mut signature = Signature::default();
+        signature.mix_value(&Entry::new(b"k", new, expire_at, 0));
+        signature.text()
+    }
+
+    #[test]
+    fn signatures_are_those_of_the_reference() {
+        assert_eq!(value(NewValue::Int(1), None), "b4fc66738120fba0b5aa500ab5c2bf89cea1c5da");
+        assert_eq!(value(NewValue::Bytes(b"hello"), None), "36b23a1456b2dce2c3ed252c456761301dba8060");
+        assert_eq!(Signature::default().text(), "0".repeat(40));
+    }
+
+    #[test]
+    fn encodings_and_times_play_no_part_but_expiry_does() {
+        let boxed = || NewValue::Boxed(Box::new(Value::String(b"12".to_vec())));
+        assert_eq!(value(NewValue::Int(12), None), value(boxed(), None));
+        assert_eq!(value(NewValue::Int(12), Some(5)), value(boxed(), Some(9)));
+        assert_ne!(value(NewValue::Int(12), Some(5)), value(boxed(), None));
+    }
+}

@@ -1,0 +1,157 @@
+//! DEBUG tools that show how something is stored.
+
+use std::fmt::Write as _;
+
+use crate::command::args::Args;
+use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::error::Error;
+use crate::ds::dict;
+use crate::keyspace::entry::{Entry, View, rounded};
+use crate::value::Value;
+use crate::value::string::StringRef;
+
+/// The entry of word 2.
+fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
+    cx.keys.peek(args.key(2)).ok_or(Error::NoSuchKey)
+}
+
+pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let policy = cx.keys.access;
+    let entry = entry(cx, args)?;
+    // An address would tell an attacker where things are, and nobody else anything.
+    let line = format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        entry.encoding(),
+        serialized_bytes(entry),
+        entry.access(),
+        policy.idle_seconds(entry),
+    );
+    cx.reply.simple(&line);
+    Ok(DONE)
+}
+
+/// Bytes the value takes in an RDB file, uncompressed.
+fn serialized_bytes(entry: &Entry) -> usize {
+    match entry.view() {
+        View::Int(n) => serialized_integer_bytes(n),
+        View::Inline(bytes) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+    }
+}
+
+/// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
+fn serialized_integer_bytes(n: i64) -> usize {
+    if i8::try_from(n).is_ok() {
+        2
+    } else if i16::try_from(n).is_ok() {
+        3
+    } else if i32::try_from(n).is_ok() {
+        5
+    } else {
+        serialized_string_bytes(StringRef::Int(n).len())
+    }
+}
+
+/// A length of 6, 14, 32 or 64 bits, then the bytes.
+fn serialized_string_bytes(len: usize) -> usize {
+    len + match len {
+        0..64 => 1,
+        64..16_384 => 2,
+        _ if u32::try_from(len).is_ok() => 5,
+        _ => 9,
+    }
+}
+
+pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let entry = entry(cx, args)?;
+    let (len, free) = match entry.view() {
+        View::Int(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
+        View::Inline(bytes) => (bytes.len(), 0),
+        View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
+    };
+    let key_len = entry.key().len();
+    let line = format!(
+        "key_sds_len:{key_len}, key_sds_avail:0, key_zmalloc: {}, val_sds_len:{len}, val_sds_avail:{free}, val_zmalloc: {}",
+        rounded(key_len),
+        rounded(len + free),
+    );
+    cx.reply.simple(&line);
+    Ok(DONE)
+}
+
+pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    entry(cx, args)?;
+    Err(Error::fixed("ERR Not a listpack encoded object."))
+}
+
+pub(super) fn quicklist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    entry(cx, args)?;
+    Err(Error::fixed("ERR Not a quicklist encoded object."))
+}
+
+pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let index = usize::try_from(args.int(2)?).unwrap_or(usize::MAX);
+    if index >= cx.keys.db_count() {
+        return Err(Error::fixed("ERR Out of range database"));
+    }
+    let full = args.len() == 4 && args.is(3, "full");
+    let db = cx.keys.db(index);
+    let keys = shape(&db.dict().stats(), full);
+    // Expiries stand in the entries: there is no second table.
+    let text = format!("[Dictionary HT]\n{keys}[Expires HT]\n{EMPTY}");
+    cx.reply.verbatim("txt", text.as_bytes());
+    Ok(DONE)
+}
+
+pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    entry(cx, args)?;
+    Err(Error::fixed("ERR The value stored at the specified key is not represented using an hash table"))
+}
+
+const EMPTY: &str = "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n";
+
+/// The lines on one table.
+fn shape(stats: &dict::Stats, full: bool) -> String {
+    if stats.elements == 0 {
+        return EMPTY.to_owned();
+    }
+    let slots_per_bucket = stats.buckets_by_fill.len() - 1;
+    let mut text = String::from("Hash table 0 stats (main hash table):\n");
+    let mut line = |name: &str, value: usize| {
+        let _ = writeln!(text, " {name}: {value}");
+    };
+    line("table size", stats.buckets * slots_per_bucket);
+    line("number of elements", stats.elements);
+    if full {
+        line("segments", stats.segments);
+        line("directory slots", stats.directory_slots);
+        line("buckets", stats.buckets);
+        line("elements away from home", stats.displaced);
+        line("longest probe", stats.longest_probe);
+        text += " Buckets by number of elements:\n";
+        for (fill, count) in stats.buckets_by_fill.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let percent = *count as f64 * 100.0 / stats.buckets as f64;
+            let _ = writeln!(text, "   {fill}: {count} ({percent:.2}%)");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_take_as_few_bytes_as_the_format_allows() {
+        let sizes = [12, -128, 128, 32_768, i64::from(i32::MAX) + 1].map(serialized_integer_bytes);
+        assert_eq!(sizes, [2, 2, 3, 5, 11]);
+    }
+
+    #[test]
+    fn a_shape_adds_up() {
+        let stats = dict::Stats { elements: 3, buckets: 2, buckets_by_fill: [0, 1, 1, 0, 0, 0, 0, 0], ..Default::default() };
+        let text = shape(&stats, true);
+        assert!(text.contains(" table size: 14\n number of elements: 3\n"), "{text}");
+        assert!(text.ends_with("   1: 1 (50.00%)\n   2: 1 (50.00%)\n"), "{text}");
+    }
+}

@@ -1,0 +1,314 @@
+//! INFO: the state of the server as text. This file only gathers what the other rooms tell.
+//!
+//! Monitoring asks every second, so nothing here costs more than O(databases + clients + commands).
+
+use crate::base::units::human_bytes;
+use crate::command::args::Args;
+use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
+use crate::process::version;
+use crate::session::SessionFlags;
+use crate::stats::counters::{Counters, Gauges};
+use crate::stats::cpu::write_cpu;
+use crate::stats::info::{InfoWriter, Sections};
+use crate::stats::memory::system_memory_bytes;
+
+use super::footprint::{Footprint, Ratio, clients};
+
+pub(super) const INFO: Row = Row {
+    name: "info",
+    summary: "Tells the state of the server, all of it or some sections.",
+    since: "1.0.0",
+    group: Group::Server,
+    arity: Arity::AtLeast(1),
+    flags: Flags::LOADING.with(Flags::STALE),
+    categories: Categories::DANGEROUS,
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    history: &[("7.0.0", "Added support for taking multiple section arguments.")],
+    args: &[Arg::string("section").multiple().optional()],
+    run: info,
+    ..Row::BASE
+};
+
+fn info(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let wanted = Sections::parse(args.iter_from(1));
+    let mut info = InfoWriter::new();
+    for (section, write) in WRITERS {
+        if wanted.contains(*section) {
+            write(&mut info, cx);
+        }
+    }
+    let text = info.finish();
+    cx.reply.verbatim("txt", &text);
+    Ok(DONE)
+}
+
+/// Writes one section, title included.
+type Writer = fn(&mut InfoWriter, &Cx<'_>);
+
+/// All sections in the order they are printed.
+const WRITERS: &[(Sections, Writer)] = &[
+    (Sections::SERVER, server),
+    (Sections::CLIENTS, client_counts),
+    (Sections::MEMORY, memory),
+    (Sections::PERSISTENCE, persistence),
+    (Sections::STATS, stats),
+    (Sections::REPLICATION, replication),
+    (Sections::CPU, |info, _| write_cpu(info)),
+    (Sections::MODULES, modules),
+    (Sections::COMMANDSTATS, commandstats),
+    (Sections::ERRORSTATS, errorstats),
+    (Sections::LATENCYSTATS, latencystats),
+    (Sections::CLUSTER, cluster),
+    (Sections::KEYSPACE, keyspace),
+    (Sections::DEBUG, |info, cx| cx.stats.counters.event_loop.write_debug(info)),
+];
+
+fn server(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Server")
+        .field("redis_version", version::REDIS_VERSION)
+        .field("redis_git_sha1", version::GIT_SHA1)
+        .field("redis_git_dirty", version::GIT_DIRTY)
+        .field("redis_build_id", version::build_id_text())
+        .field("redis_mode", "standalone")
+        .field("os", system())
+        .field("arch_bits", usize::BITS)
+        .field("monotonic_clock", "POSIX clock_gettime")
+        .field("multiplexing_api", "epoll")
+        .field("atomicvar_api", "c11-builtin")
+        // Compat: what Redis prints when another compiler built it.
+        .field("gcc_version", "0.0.0");
+    process(info, cx);
+    listeners(info, cx);
+    info.field("russet_version", version::RUSSET_VERSION);
+}
+
+fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let facts = &cx.server.facts;
+    let uptime_s = (cx.now_unix_us - facts.started_unix_us).max(0) / 1_000_000;
+    let hz = cx.config.int("hz");
+    let config_file = cx.config.file().map(|path| path.to_string_lossy()).unwrap_or_default();
+    info.field("process_id", facts.pid)
+        .field("process_supervised", &facts.supervised)
+        .field("run_id", &facts.run_id)
+        .field("tcp_port", facts.port)
+        .field("server_time_usec", cx.now_unix_us)
+        .field("uptime_in_seconds", uptime_s)
+        .field("uptime_in_days", uptime_s / (24 * 60 * 60))
+        .field("hz", hz)
+        .field("configured_hz", hz)
+        .field("lru_clock", cx.now_unix_us / 1_000_000 & 0x00ff_ffff)
+        .field("executable", &facts.executable)
+        .field("config_file", config_file)
+        .field("io_threads_active", u8::from(facts.io_threads > 1));
+}
+
+/// `Linux 6.1.0 x86_64`.
+fn system() -> String {
+    let name = rustix::system::uname();
+    [name.sysname(), name.release(), name.machine()].map(|part| part.to_string_lossy()).join(" ")
+}
+
+fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let mut count = 0;
+    let mut listener = |text: String| {
+        info.field(&format!("listener{count}"), text);
+        count += 1;
+    };
+    if cx.server.facts.port != 0 {
+        let binds: String = cx.config.list("bind").iter().map(|a| format!(",bind={}", String::from_utf8_lossy(a))).collect();
+        listener(format!("name=tcp{binds},port={}", cx.server.facts.port));
+    }
+    let path = cx.config.path("unixsocket");
+    if !path.as_os_str().is_empty() {
+        listener(format!("name=unix,bind={}", path.display()));
+    }
+}
+
+fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let buffers = |of: fn((usize, usize), usize) -> usize| {
+        let inputs = clients(cx).filter_map(|session| session.outlet.as_ref());
+        inputs.map(|outlet| of(outlet.input_bytes(), outlet.queued_bytes())).max().unwrap_or(0)
+    };
+    info.section("Clients")
+        .field("connected_clients", clients(cx).count())
+        .field("cluster_connections", 0)
+        .field("maxclients", cx.config.int("maxclients"))
+        .field("client_recent_max_input_buffer", buffers(|(used, free), _| used + free))
+        .field("client_recent_max_output_buffer", buffers(|_, queued| queued))
+        .field("blocked_clients", 0)
+        .field("tracking_clients", 0)
+        .field("pubsub_clients", clients(cx).filter(|s| s.flags.contains(SessionFlags::PUBSUB)).count());
+    let nobody = ["watching_clients", "clients_in_timeout_table", "total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"];
+    zeros(info, &nobody);
+}
+
+/// Fields of what cannot happen yet.
+fn zeros(info: &mut InfoWriter, names: &[&str]) {
+    for name in names {
+        info.field(name, 0);
+    }
+}
+
+/// Bytes, plain and for the eye.
+fn bytes(info: &mut InfoWriter, name: &str, bytes: u64) {
+    info.field(name, bytes).field(&format!("{name}_human"), human_bytes(bytes));
+}
+
+fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let footprint = Footprint::of(cx);
+    info.section("Memory");
+    used_memory(info, &footprint);
+    bytes(info, "total_system_memory", system_memory_bytes());
+    script_memory(info);
+    bytes(info, "maxmemory", cx.config.memory("maxmemory"));
+    info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
+    overheads(info, &footprint);
+    let (pending, freed) = cx.keys.lazyfree_counts();
+    info.field("lazyfree_pending_objects", pending)
+        .field("lazyfreed_objects", freed + cx.stats.counters.lazyfreed_objects);
+}
+
+fn used_memory(info: &mut InfoWriter, footprint: &Footprint) {
+    bytes(info, "used_memory", footprint.used);
+    bytes(info, "used_memory_rss", footprint.resident_set);
+    bytes(info, "used_memory_peak", footprint.peak);
+    info.field("used_memory_peak_perc", format_args!("{:.2}%", footprint.peak_percent()))
+        .field("used_memory_overhead", footprint.overhead())
+        .field("used_memory_startup", footprint.startup)
+        .field("used_memory_dataset", footprint.dataset())
+        .field("used_memory_dataset_perc", format_args!("{:.2}%", footprint.dataset_percent()))
+        .field("allocator_allocated", footprint.allocated)
+        .field("allocator_active", footprint.active)
+        .field("allocator_resident", footprint.resident)
+        .field("allocator_muzzy", 0);
+}
+
+fn script_memory(info: &mut InfoWriter) {
+    zeros(info, &["used_memory_lua", "used_memory_vm_eval"]);
+    info.field("used_memory_lua_human", human_bytes(0));
+    zeros(info, &["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries"]);
+    info.field("used_memory_vm_functions", 0);
+    bytes(info, "used_memory_vm_total", 0);
+    info.field("used_memory_functions", 0);
+    bytes(info, "used_memory_scripts", 0);
+}
+
+fn overheads(info: &mut InfoWriter, footprint: &Footprint) {
+    ratio(info, "allocator_frag_ratio", "allocator_frag_bytes", &footprint.fragmentation());
+    ratio(info, "allocator_rss_ratio", "allocator_rss_bytes", &footprint.allocator_excess());
+    ratio(info, "rss_overhead_ratio", "rss_overhead_bytes", &footprint.process_excess());
+    ratio(info, "mem_fragmentation_ratio", "mem_fragmentation_bytes", &footprint.total_excess());
+    zeros(
+        info,
+        &["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"],
+    );
+    info.field("mem_clients_normal", footprint.clients);
+    zeros(info, &["mem_cluster_links", "mem_aof_buffer"]);
+    info.field("mem_allocator", version::ALLOCATOR);
+    zeros(info, &["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+}
+
+fn ratio(info: &mut InfoWriter, share_name: &str, excess_name: &str, ratio: &Ratio) {
+    info.field(share_name, format_args!("{:.2}", ratio.share)).field(excess_name, ratio.excess);
+}
+
+fn persistence(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Persistence");
+    zeros(info, &["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    info.field("current_fork_perc", "0.00");
+    zeros(info, &["current_save_keys_processed", "current_save_keys_total"]);
+    info.field("rdb_changes_since_last_save", cx.keys.changes.dirty)
+        .field("rdb_bgsave_in_progress", 0)
+        .field("rdb_last_save_time", cx.server.facts.started_unix_us / 1_000_000)
+        .field("rdb_last_bgsave_status", "ok")
+        .field("rdb_last_bgsave_time_sec", -1)
+        .field("rdb_current_bgsave_time_sec", -1)
+        .field("rdb_saves", cx.stats.counters.rdb_saves);
+    zeros(info, &["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    aof(info, &cx.stats.counters);
+    zeros(info, &["module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn aof(info: &mut InfoWriter, counters: &Counters) {
+    zeros(info, &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    info.field("aof_last_rewrite_time_sec", -1)
+        .field("aof_current_rewrite_time_sec", -1)
+        .field("aof_last_bgrewrite_status", "ok")
+        .field("aof_rewrites", counters.aof_rewrites)
+        .field("aof_rewrites_consecutive_failures", counters.aof_rewrites_consecutive_failures)
+        .field("aof_last_write_status", "ok")
+        .field("aof_last_cow_size", 0);
+}
+
+/// The keyspace counts for itself; its counts join the others here.
+fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let keys = &cx.keys.stats;
+    let counters = Counters {
+        expired_keys: keys.expired,
+        expired_stale_share: keys.expired_stale_percent / 100.0,
+        expired_time_cap_reached_count: keys.expire_time_cap_reached,
+        expire_cycle_us: keys.expire_cycle_us,
+        keyspace_hits: keys.hits,
+        keyspace_misses: keys.misses,
+        ..cx.stats.counters.clone()
+    };
+    counters.write_stats(info, &cx.stats.rates, &Gauges::default());
+}
+
+fn replication(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Replication")
+        .field("role", "master")
+        .field("connected_slaves", 0)
+        .field("master_failover_state", "no-failover")
+        .field("master_replid", &cx.server.facts.run_id)
+        .field("master_replid2", "0".repeat(40))
+        .field("master_repl_offset", 0)
+        .field("second_repl_offset", -1)
+        .field("repl_backlog_active", 0)
+        .field("repl_backlog_size", cx.config.int("repl-backlog-size"))
+        .field("repl_backlog_first_byte_offset", 0)
+        .field("repl_backlog_histlen", 0);
+}
+
+/// Only the title: no module is ever loaded.
+fn modules(info: &mut InfoWriter, _: &Cx<'_>) {
+    info.section("Modules");
+}
+
+/// Every command with its number in the statistics.
+fn numbered<'t>(cx: &Cx<'t>) -> impl Iterator<Item = (u16, &'t str)> + use<'t> {
+    cx.table.all().iter().map(|command| (command.id.0, command.full_name.as_str()))
+}
+
+fn commandstats(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Commandstats");
+    cx.stats.commands.write_commandstats(info, numbered(cx));
+}
+
+fn errorstats(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Errorstats");
+    cx.stats.errors.write_info(info);
+}
+
+fn latencystats(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Latencystats");
+    cx.stats.commands.write_latencystats(info, numbered(cx), cx.config.percentiles());
+}
+
+fn cluster(info: &mut InfoWriter, _: &Cx<'_>) {
+    info.section("Cluster").field("cluster_enabled", 0);
+}
+
+fn keyspace(info: &mut InfoWriter, cx: &Cx<'_>) {
+    info.section("Keyspace");
+    let now_ms = cx.now_ms();
+    for index in 0..cx.keys.db_count() {
+        let db = cx.keys.db(index);
+        if !db.is_empty() {
+            let (keys, expires, ttl) = (db.len(), db.volatile(), db.average_ttl_ms(now_ms));
+            let line = format_args!("keys={keys},expires={expires},avg_ttl={ttl},subexpiry=0");
+            info.field(&format!("db{index}"), line);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Commands about the server itself, one file per topic.
+//!
+//! | file | commands |
+//! | --- | --- |
+//! | `command`, `describe` | COMMAND and its subcommands; how a row reads as INFO and DOCS |
+//! | `config` | CONFIG |
+//! | `info` | INFO |
+//! | `memory`, `footprint` | MEMORY; where the memory went |
+//! | `slowlog`, `latency` | SLOWLOG, LATENCY |
+//! | `database` | FLUSHDB FLUSHALL SWAPDB DBSIZE |
+//! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
+//! | `debug` | DEBUG |
+//!
+//! Not here: saving and replicating (SAVE, LASTSAVE, ROLE, REPLICAOF): their rooms are to come.
+
+mod command;
+mod config;
+mod database;
+mod debug;
+mod describe;
+mod footprint;
+mod info;
+mod latency;
+mod memory;
+mod misc;
+mod monitor;
+mod slowlog;
+
+use super::cx::Cx;
+use super::error::Error;
+use super::row::Row;
+use crate::session::SessionFlags;
+
+/// All commands of the family.
+pub const ROWS: &[Row] = &[
+    command::COMMAND,
+    config::CONFIG,
+    database::DBSIZE,
+    database::FLUSHALL,
+    database::FLUSHDB,
+    database::SWAPDB,
+    debug::DEBUG,
+    info::INFO,
+    latency::LATENCY,
+    memory::MEMORY,
+    misc::LOLWUT,
+    misc::SHUTDOWN,
+    misc::TIME,
+    monitor::MONITOR,
+    slowlog::SLOWLOG,
+];
+
+/// The answer to a subcommand that does not exist with this many words.
+fn wrong_subcommand(container: &str, word: &[u8]) -> Error {
+    const SHOWN_BYTES: usize = 128;
+    let shown = String::from_utf8_lossy(&word[..word.len().min(SHOWN_BYTES)]);
+    Error::err(format_args!(
+        "unknown subcommand or wrong number of arguments for '{shown}'. Try {container} HELP."
+    ))
+}
+
+/// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this machine.
+fn opens_to(choice: &str, cx: &mut Cx<'_>) -> bool {
+    match choice {
+        "yes" => true,
+        "local" => is_local(cx),
+        _ => false,
+    }
+}
+
+fn is_local(cx: &mut Cx<'_>) -> bool {
+    let session = cx.session();
+    session.flags.intersects(SessionFlags::UNIX_SOCKET.union(SessionFlags::INTERNAL))
+        || session.addr.starts_with("127.")
+        || session.addr.starts_with("[::1]:")
+        || session.addr.starts_with("::1:")
+}

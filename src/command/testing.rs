@@ -1,0 +1,88 @@
+//! For tests of handlers: what a command leaves behind besides its reply.
+
+use crate::acl::Users;
+use crate::base::hash::KeyHasher;
+use crate::base::quote::split_args;
+use crate::base::rng::Rng;
+use crate::command::args::Args;
+use crate::command::cx::{Cx, ServerState};
+use crate::command::table::Table;
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::keyspace::changes::Classes;
+use crate::resp::{ArgBuf, Reply};
+use crate::session::{Session, Sessions};
+use crate::stats::Stats;
+
+const NOW_MS: i64 = 1_000_000;
+
+/// Effects of the last of `commands`: propagated words (`verbatim` for the command itself), events, dirty count.
+pub fn effects(commands: &str) -> (Vec<String>, Vec<&'static str>, u64) {
+    let mut keys = Keyspace::new(2, KeyHasher::with_seed(1));
+    keys.now_ms = NOW_MS;
+    keys.changes.followed = true;
+    keys.changes.wanted = Classes::ALL;
+    let mut before = 0;
+    for command in commands.split(" ; ") {
+        before = keys.changes.dirty;
+        keys.changes.events.clear();
+        keys.changes.propagated.clear();
+        keys.changes.overridden = false;
+        run(&mut keys, command);
+    }
+    let changes = &keys.changes;
+    let words = |words: &[Box<[u8]>]| {
+        words
+            .iter()
+            .map(|word| word.escape_ascii().to_string())
+            .collect::<Vec<_>>()
+    };
+    let mut propagated: Vec<String> = changes
+        .propagated
+        .iter()
+        .map(|p| words(&p.words).join(" "))
+        .collect();
+    if changes.dirty != before && !changes.overridden {
+        propagated.push("verbatim".into());
+    }
+    (
+        propagated,
+        changes.events.iter().map(|event| event.name).collect(),
+        changes.dirty - before,
+    )
+}
+
+/// Runs one command as a client would; errors are replies and change nothing.
+fn run(keys: &mut Keyspace, command: &str) {
+    let words = split_args(command.as_bytes()).expect("balanced quotes");
+    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+    let buffer = ArgBuf::from_slices(&words);
+    let args = Args::new(buffer.args(), keys.hasher());
+    let table = Table::new(&[]).expect("nothing is renamed");
+    let mut sessions = Sessions::default();
+    let client = sessions.add(Session::internal());
+    let mut reply = Vec::new();
+    let mut cx = Cx {
+        keys,
+        sessions: &mut sessions,
+        client,
+        reply: Reply::new(&mut reply, false),
+        config: &mut Config::default(),
+        stats: &mut Stats::new(table.all().len()),
+        acl: &mut Users::default(),
+        table: &table,
+        server: &mut ServerState::default(),
+        rng: &mut Rng::seeded(1),
+        now_unix_us: NOW_MS * 1000,
+        large: None,
+    };
+    let row = table.find(words[0]).expect("a known command").row;
+    assert!(row.arity.admits(words.len()), "{command}");
+    let _ = (row.run)(&mut cx, args);
+}
+
+/// Checks what the last of `commands` propagates.
+#[track_caller]
+pub fn propagates(commands: &str, expected: &[&str]) {
+    assert_eq!(effects(commands).0, expected, "{commands}");
+}
