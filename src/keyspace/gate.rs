@@ -77,7 +77,8 @@ impl Keyspace {
             Some(_) => self.stats.hits += 1,
             None => {
                 self.stats.misses += 1;
-                self.changes.event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
+                self.changes
+                    .event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
             }
         }
         entry

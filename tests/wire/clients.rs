@@ -17,7 +17,9 @@ fn client(server: &Server, options: &str) -> redis::Client {
 }
 
 fn connection(server: &Server, options: &str) -> Connection {
-    client(server, options).get_connection().expect("the server greets the client")
+    client(server, options)
+        .get_connection()
+        .expect("the server greets the client")
 }
 
 /// The same conversation in either protocol.
@@ -32,7 +34,9 @@ fn talk(mut connection: Connection) -> RedisResult<()> {
     );
     assert!(connection.expire::<_, bool>("text", 100)?);
     assert!((1..=100).contains(&connection.ttl::<_, i64>("text")?));
-    let error = connection.incr::<_, _, i64>("text", 1).expect_err("text is no number");
+    let error = connection
+        .incr::<_, _, i64>("text", 1)
+        .expect_err("text is no number");
     assert!(error.to_string().contains("not an integer"), "{error}");
     let (first, second): (String, i64) = redis::pipe()
         .cmd("SET")
@@ -64,9 +68,18 @@ fn the_redis_crate_logs_in_and_chooses_a_database() {
         .and_then(|client| client.get_connection())
         .expect("the password is right");
     there.set::<_, _, ()>("k", 1).expect("it may write");
-    assert_eq!(redis::cmd("DBSIZE").query::<i64>(&mut there).expect("a number"), 1);
-    redis::cmd("SELECT").arg(0).exec(&mut there).expect("database 0 exists");
-    assert_eq!(redis::cmd("DBSIZE").query::<i64>(&mut there).expect("a number"), 0);
+    assert_eq!(
+        redis::cmd("DBSIZE").query::<i64>(&mut there).expect("a number"),
+        1
+    );
+    redis::cmd("SELECT")
+        .arg(0)
+        .exec(&mut there)
+        .expect("database 0 exists");
+    assert_eq!(
+        redis::cmd("DBSIZE").query::<i64>(&mut there).expect("a number"),
+        0
+    );
     assert!(
         redis::Client::open(url(":wrong@"))
             .and_then(|client| client.get_connection())
@@ -97,7 +110,10 @@ fn the_redis_crate_scans_everything_once() {
 /// Runs `work` as tokio programs do.
 fn in_runtime<T>(work: impl Future<Output = RedisResult<T>>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.expect("a runtime").block_on(work).expect("the server answers")
+    runtime
+        .expect("a runtime")
+        .block_on(work)
+        .expect("the server answers")
 }
 
 #[test]
@@ -105,8 +121,12 @@ fn the_redis_crate_shares_one_connection_among_tasks() {
     let server = Server::start(&[]);
     for options in ["", "?protocol=resp3"] {
         let total = in_runtime(async {
-            let shared = client(&server, options).get_multiplexed_async_connection().await?;
-            let tasks: Vec<_> = (0..50).map(|task| tokio::spawn(count(shared.clone(), task))).collect();
+            let shared = client(&server, options)
+                .get_multiplexed_async_connection()
+                .await?;
+            let tasks: Vec<_> = (0..50)
+                .map(|task| tokio::spawn(count(shared.clone(), task)))
+                .collect();
             for task in tasks {
                 task.await.expect("tasks end")?;
             }
@@ -131,7 +151,9 @@ async fn count(mut connection: redis::aio::MultiplexedConnection, task: usize) -
 fn the_redis_crate_pipelines_and_scans_without_blocking() {
     let server = Server::start(&["--io-threads", "2"]);
     let found = in_runtime(async {
-        let mut connection = client(&server, "?protocol=resp3").get_multiplexed_async_connection().await?;
+        let mut connection = client(&server, "?protocol=resp3")
+            .get_multiplexed_async_connection()
+            .await?;
         let mut pipe = redis::pipe();
         (0..1000).for_each(|n| {
             pipe.set(format!("k{n}"), n).ignore();
@@ -167,18 +189,29 @@ fn cli(server: &Server, args: &[&str]) -> Option<String> {
 #[track_caller]
 fn cli_with_input(server: &Server, args: &[&str], input: &[u8]) -> Option<String> {
     let printed = run("redis-cli", server, args, input, TOOL_LIMIT)?;
-    assert_eq!(printed.success, Some(true), "{args:?}: {}{}", printed.out, printed.err);
+    assert_eq!(
+        printed.success,
+        Some(true),
+        "{args:?}: {}{}",
+        printed.out,
+        printed.err
+    );
     Some(printed.out)
 }
 
 #[test]
 fn redis_cli_runs_commands_in_both_protocols() {
     let server = Server::start(&[]);
-    let Some(out) = cli(&server, &["SET", "k", "v"]) else { return };
+    let Some(out) = cli(&server, &["SET", "k", "v"]) else {
+        return;
+    };
     assert_eq!(out, "OK\n");
     assert_eq!(cli(&server, &["GET", "k"]).as_deref(), Some("v\n"));
     assert_eq!(cli(&server, &["-3", "GET", "none"]).as_deref(), Some("\n"));
-    assert_eq!(cli(&server, &["-3", "--json", "MGET", "k", "none"]).as_deref(), Some("[\"v\",null]\n"));
+    assert_eq!(
+        cli(&server, &["-3", "--json", "MGET", "k", "none"]).as_deref(),
+        Some("[\"v\",null]\n")
+    );
     let input = b"SET a 1\nINCR a\nGET a\n";
     assert_eq!(cli_with_input(&server, &[], input).as_deref(), Some("OK\n2\n2\n"));
 }
@@ -186,8 +219,13 @@ fn redis_cli_runs_commands_in_both_protocols() {
 #[test]
 fn redis_cli_reads_the_command_documentation() {
     let server = Server::start(&[]);
-    let Some(out) = cli(&server, &["--json", "COMMAND", "DOCS", "set"]) else { return };
-    assert!(out.contains("\"summary\"") && out.contains("\"arguments\""), "{out}");
+    let Some(out) = cli(&server, &["--json", "COMMAND", "DOCS", "set"]) else {
+        return;
+    };
+    assert!(
+        out.contains("\"summary\"") && out.contains("\"arguments\""),
+        "{out}"
+    );
     let out = cli(&server, &["COMMAND", "COUNT"]).expect("it is installed");
     assert!(out.trim().parse::<u32>().is_ok_and(|count| count > 50), "{out}");
 }
@@ -195,7 +233,9 @@ fn redis_cli_reads_the_command_documentation() {
 #[test]
 fn redis_cli_scans() {
     let server = filled();
-    let Some(out) = cli(&server, &["--scan", "--pattern", "key:0*"]) else { return };
+    let Some(out) = cli(&server, &["--scan", "--pattern", "key:0*"]) else {
+        return;
+    };
     let mut keys: Vec<&str> = out.lines().collect();
     keys.sort_unstable();
     keys.dedup();
@@ -209,7 +249,9 @@ fn redis_cli_loads_through_a_pipe() {
     let input: Vec<u8> = (0..20_000u32)
         .flat_map(|n| command(&[b"SET", format!("k{n}").as_bytes(), b"value"]))
         .collect();
-    let Some(out) = cli_with_input(&server, &["--pipe"], &input) else { return };
+    let Some(out) = cli_with_input(&server, &["--pipe"], &input) else {
+        return;
+    };
     assert!(out.contains("errors: 0, replies: 20000"), "{out}");
     assert_eq!(cli(&server, &["DBSIZE"]).as_deref(), Some("20000\n"));
 }
@@ -217,8 +259,13 @@ fn redis_cli_loads_through_a_pipe() {
 #[test]
 fn redis_cli_finds_the_biggest_keys() {
     let server = filled();
-    let Some(out) = cli(&server, &["--bigkeys"]) else { return };
-    assert!(out.contains("Biggest string found '\"key:499\"' has 499 bytes"), "{out}");
+    let Some(out) = cli(&server, &["--bigkeys"]) else {
+        return;
+    };
+    assert!(
+        out.contains("Biggest string found '\"key:499\"' has 499 bytes"),
+        "{out}"
+    );
     assert!(out.contains("500 strings with 124750 bytes"), "{out}");
     let out = cli(&server, &["--memkeys"]).expect("it is installed");
     assert!(out.contains("Biggest string found '\"key:4"), "{out}");
@@ -229,13 +276,19 @@ fn redis_cli_shows_statistics_and_latency_for_as_long_as_it_runs() {
     let server = filled();
     let short = Duration::from_millis(2500);
     // Into a file it prints 4 KiB at a time: often enough to see some before it is stopped.
-    let Some(stat) = run("redis-cli", &server, &["--stat", "-i", "0.01"], b"", short) else { return };
+    let Some(stat) = run("redis-cli", &server, &["--stat", "-i", "0.01"], b"", short) else {
+        return;
+    };
     assert_eq!(stat.success, None, "it goes on until it is stopped: {}", stat.err);
     let second = stat.out.lines().nth(2).unwrap_or_default();
     assert!(second.starts_with("500 "), "{}", stat.out);
     let args = ["--latency", "-i", "1", "--raw"];
     let latency = run("redis-cli", &server, &args, b"", TOOL_LIMIT).expect("it is installed");
-    let numbers: Vec<f64> = latency.out.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let numbers: Vec<f64> = latency
+        .out
+        .split_whitespace()
+        .map_while(|word| word.parse().ok())
+        .collect();
     assert!(numbers.len() == 4 && numbers[3] > 0.0, "{}", latency.out);
 }
 
@@ -244,8 +297,16 @@ fn redis_cli_shows_statistics_and_latency_for_as_long_as_it_runs() {
 fn benchmark(server: &Server, args: &[&str], tests: &[&str]) {
     let tests_text = tests.join(",");
     let args: Vec<&str> = ["-q", "-t", &tests_text].iter().chain(args).copied().collect();
-    let Some(printed) = run("redis-benchmark", server, &args, b"", TOOL_LIMIT) else { return };
-    assert_eq!(printed.success, Some(true), "{args:?}: {}{}", printed.out, printed.err);
+    let Some(printed) = run("redis-benchmark", server, &args, b"", TOOL_LIMIT) else {
+        return;
+    };
+    assert_eq!(
+        printed.success,
+        Some(true),
+        "{args:?}: {}{}",
+        printed.out,
+        printed.err
+    );
     let all = printed.out + &printed.err;
     assert!(!all.contains("Error") && !all.contains("WARN"), "{all}");
     for test in tests {
@@ -263,7 +324,11 @@ fn redis_benchmark_runs_plain_pipelined_and_threaded() {
     let tests = ["ping", "set", "get", "incr", "mset"];
     benchmark(&server, &["-n", "2000"], &tests);
     benchmark(&server, &["-n", "2000", "-P", "16"], &tests);
-    benchmark(&server, &["-n", "2000", "-P", "16", "--threads", "2"], &["set", "get"]);
+    benchmark(
+        &server,
+        &["-n", "2000", "-P", "16", "--threads", "2"],
+        &["set", "get"],
+    );
     benchmark(&server, &["-n", "2000", "-r", "1000", "-3"], &["set", "get"]);
 }
 

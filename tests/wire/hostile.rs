@@ -41,7 +41,11 @@ impl Witness {
             }
             slowest
         });
-        Witness { stop, answers, thread }
+        Witness {
+            stop,
+            answers,
+            thread,
+        }
     }
 
     /// Waits until it has been answered `count` times from now on.
@@ -49,7 +53,10 @@ impl Witness {
     fn sees_answers(&self, count: u64) {
         let goal = self.answers.load(Ordering::Relaxed) + count;
         eventually("the well-behaved client is answered", || {
-            assert!(!self.thread.is_finished(), "the well-behaved client got a wrong answer");
+            assert!(
+                !self.thread.is_finished(),
+                "the well-behaved client got a wrong answer"
+            );
             self.answers.load(Ordering::Relaxed) >= goal
         });
     }
@@ -65,7 +72,9 @@ impl Witness {
 
 /// Writes `bytes` over and over until the server takes no more for a while; how many bytes it took.
 fn stuff(stream: &mut TcpStream, bytes: &[u8], most: usize) -> usize {
-    stream.set_write_timeout(Some(Duration::from_millis(300))).expect("a connected socket");
+    stream
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .expect("a connected socket");
     let mut taken = 0;
     while taken < most {
         match stream.write(&bytes[taken % bytes.len()..]) {
@@ -99,7 +108,9 @@ fn readers_that_never_read_cost_a_few_replies_each() {
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.address()).expect("it listens");
         // 2,000 replies of 1 MB are asked for.
-        stream.write_all(&command(&[b"GET", b"big"]).repeat(2000)).expect("requests fit the socket");
+        stream
+            .write_all(&command(&[b"GET", b"big"]).repeat(2000))
+            .expect("requests fit the socket");
         sleepers.push(stream);
     }
     witness.sees_answers(50);
@@ -110,7 +121,9 @@ fn readers_that_never_read_cost_a_few_replies_each() {
         assert_eq!(&start, b"$1048576\r\n");
     }
     drop(sleepers);
-    eventually("the readers are gone", || info_number(&mut wire, "clients", "connected_clients") == 2);
+    eventually("the readers are gone", || {
+        info_number(&mut wire, "clients", "connected_clients") == 2
+    });
     witness.ends_content();
 }
 
@@ -123,7 +136,11 @@ fn a_client_that_only_writes_is_no_longer_read_from() {
     let mut stream = TcpStream::connect(server.address()).expect("it listens");
     // What sockets hold on both sides is the system's; hundreds of megabytes would be the server's.
     let taken = stuff(&mut stream, &requests, 400 * MB);
-    assert!(taken < 400 * MB, "the server read {} MB it could not answer", taken / MB);
+    assert!(
+        taken < 400 * MB,
+        "the server read {} MB it could not answer",
+        taken / MB
+    );
     witness.sees_answers(50);
     check_growth(&server, before, 64 * MB);
     witness.ends_content();
@@ -171,7 +188,9 @@ fn announced_lengths_reserve_nothing() {
     let mut wire = server.connect();
     assert_eq!(info_number(&mut wire, "clients", "connected_clients"), 302);
     drop(half);
-    eventually("they are gone", || info_number(&mut wire, "clients", "connected_clients") == 2);
+    eventually("they are gone", || {
+        info_number(&mut wire, "clients", "connected_clients") == 2
+    });
     witness.ends_content();
 }
 
@@ -181,7 +200,9 @@ fn floods_of_garbage_come_and_go() {
     let witness = Witness::watch(&server);
     let before = server.resident_bytes();
     let address = server.address();
-    let flooders: Vec<_> = (0..4u64).map(|seed| std::thread::spawn(move || flood(address, seed))).collect();
+    let flooders: Vec<_> = (0..4u64)
+        .map(|seed| std::thread::spawn(move || flood(address, seed)))
+        .collect();
     for flooder in flooders {
         flooder.join().expect("a flooder ends by itself");
     }
@@ -215,10 +236,14 @@ fn thousands_of_short_connections_leave_nothing_behind() {
     short_connections(&server, 500);
     let before = server.resident_bytes();
     short_connections(&server, 4000);
-    eventually("all are gone", || info_number(&mut wire, "clients", "connected_clients") == 2);
+    eventually("all are gone", || {
+        info_number(&mut wire, "clients", "connected_clients") == 2
+    });
     check_growth(&server, before, 16 * MB);
     assert!(info_number(&mut wire, "stats", "total_connections_received") >= 4500);
-    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("a running process").count();
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
+        .expect("a running process")
+        .count();
     assert!(open < 64, "{open} descriptors are open");
     witness.ends_content();
 }
@@ -241,14 +266,18 @@ fn short_connections(server: &Server, count: usize) {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("connections succeed"));
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().expect("connections succeed"));
 }
 
 #[test]
 fn a_monitor_that_never_reads_is_dropped_at_its_output_limit() {
     let server = Server::start(&["--client-output-buffer-limit", "normal 1mb 0 0"]);
     let mut monitor = TcpStream::connect(server.address()).expect("it listens");
-    monitor.write_all(b"MONITOR\r\n").expect("a fresh socket takes it");
+    monitor
+        .write_all(b"MONITOR\r\n")
+        .expect("a fresh socket takes it");
     let mut ok = [0; 5];
     monitor.read_exact(&mut ok).expect("an answer");
     let mut wire = server.connect();

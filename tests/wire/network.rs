@@ -69,14 +69,21 @@ fn an_optional_address_may_be_missing_and_another_may_not() {
     server.connect().ask(PING, PONG);
     let refused = super::process::run_to_end(&["--bind", &format!("127.0.0.1 {ABSENT}")]);
     assert_eq!(refused.code, Some(1));
-    assert!(refused.printed.contains("Failed listening on port"), "{}", refused.printed);
+    assert!(
+        refused.printed.contains("Failed listening on port"),
+        "{}",
+        refused.printed
+    );
 }
 
 #[test]
 fn the_unix_socket_has_its_permissions_and_goes_with_the_server() {
     let mut server = Server::start(&["--unixsocket", "./russet.sock", "--unixsocketperm", "700"]);
     let path = server.folder().join("russet.sock");
-    let mode = std::fs::metadata(&path).expect("the socket is there").permissions().mode();
+    let mode = std::fs::metadata(&path)
+        .expect("the socket is there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o700);
     let mut wire = Wire::unix(&path);
     wire.ask(PING, PONG);
@@ -100,15 +107,21 @@ fn a_client_too_many_is_told_so() {
     let (mut first, mut second) = (server.connect(), server.connect());
     first.ask(PING, PONG);
     second.ask(PING, PONG);
-    server.connect().expect_end(b"-ERR max number of clients reached\r\n");
+    server
+        .connect()
+        .expect_end(b"-ERR max number of clients reached\r\n");
     assert_eq!(info_number(&mut first, "stats", "rejected_connections"), 1);
     drop(second);
-    eventually("there is room again", || info_number(&mut first, "clients", "connected_clients") == 1);
+    eventually("there is room again", || {
+        info_number(&mut first, "clients", "connected_clients") == 1
+    });
     server.connect().ask(PING, PONG);
     first.ok(&["CONFIG", "SET", "maxclients", "3"]);
     let mut others = [server.connect(), server.connect()];
     others.iter_mut().for_each(|wire| wire.ask(PING, PONG));
-    server.connect().expect_end(b"-ERR max number of clients reached\r\n");
+    server
+        .connect()
+        .expect_end(b"-ERR max number of clients reached\r\n");
 }
 
 #[test]
@@ -149,7 +162,10 @@ fn protected_mode_refuses_other_addresses_until_there_is_a_password() {
     let address = SocketAddr::new(outer, server.port());
     let refusal = String::from_utf8(Wire::tcp(address).rest()).expect("text");
     assert!(refusal.starts_with("-DENIED "), "{refusal}");
-    assert!(refusal.ends_with("\r\n") && refusal.matches('\n').count() == 1, "{refusal:?}");
+    assert!(
+        refusal.ends_with("\r\n") && refusal.matches('\n').count() == 1,
+        "{refusal:?}"
+    );
     let mut local = server.connect();
     local.ask(PING, PONG);
     local.ok(&["CONFIG", "SET", "protected-mode", "no"]);
@@ -168,7 +184,9 @@ fn the_port_may_change_and_open_connections_stay() {
     }
     Wire::tcp((Ipv4Addr::LOCALHOST, new).into()).ask(PING, PONG);
     wire.ask(PING, PONG);
-    eventually("the old port is free", || TcpStream::connect(server.address()).is_err());
+    eventually("the old port is free", || {
+        TcpStream::connect(server.address()).is_err()
+    });
     wire.ok(&["CONFIG", "SET", "port", &server.port().to_string()]);
     server.connect().ask(PING, PONG);
 }
@@ -181,7 +199,9 @@ fn a_taken_port_is_refused_and_the_old_one_stays() {
     let mut wire = server.connect();
     let error = wire.error(&["CONFIG", "SET", "port", &port.to_string()]);
     assert!(
-        error.starts_with("ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port"),
+        error.starts_with(
+            "ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port"
+        ),
         "{error}"
     );
     wire.ask(
@@ -229,7 +249,9 @@ fn keep_alive_follows_its_directive() {
         Wire::over(stream.try_clone().expect("a socket")).ask(PING, PONG);
         // The retransmission timer of the reply may be shown for a moment.
         if expected {
-            eventually("the keep-alive timer runs", || kernel_keeps_alive(server.port(), client));
+            eventually("the keep-alive timer runs", || {
+                kernel_keeps_alive(server.port(), client)
+            });
         } else {
             assert!(!kernel_keeps_alive(server.port(), client));
         }
@@ -247,18 +269,25 @@ fn check_mixed_workload(args: &[&str]) {
             std::thread::spawn(move || (0..ROUNDS).for_each(|round| play_round(&mut wire, client, round)))
         })
         .collect();
-    clients.into_iter().for_each(|client| client.join().expect("every answer was right"));
+    clients
+        .into_iter()
+        .for_each(|client| client.join().expect("every answer was right"));
     let mut wire = server.connect();
     let total = (CLIENTS * ROUNDS * 10).to_string();
     assert_eq!(wire.run(&["GET", "shared"]), Value::Bulk(total.into_bytes()));
     assert_eq!(wire.run(&["DBSIZE"]), Value::Int((CLIENTS * 20 + 1) as i64));
-    eventually("the clients are gone", || info_number(&mut wire, "clients", "connected_clients") == 1);
+    eventually("the clients are gone", || {
+        info_number(&mut wire, "clients", "connected_clients") == 1
+    });
 }
 
 fn play_round(wire: &mut Wire, client: usize, round: usize) {
     let (mut requests, mut replies) = (Vec::new(), Vec::new());
     for index in 0..20 {
-        let (key, value) = (format!("k:{client}:{index}"), format!("v:{client}:{round:05}").repeat(1 + index));
+        let (key, value) = (
+            format!("k:{client}:{index}"),
+            format!("v:{client}:{round:05}").repeat(1 + index),
+        );
         requests.extend(command(&[b"SET", key.as_bytes(), value.as_bytes()]));
         requests.extend(command(&[b"GET", key.as_bytes()]));
         replies.extend(format!("+OK\r\n${}\r\n{value}\r\n", value.len()).into_bytes());
@@ -292,7 +321,10 @@ fn rebinding_and_leaving_work_with_io_threads_too() {
     wires.iter_mut().for_each(|wire| wire.ask(PING, PONG));
     Wire::tcp(([127, 0, 0, 2], server.port()).into()).ask(PING, PONG);
     if !is_reference() {
-        assert_eq!(wires[0].run(&["CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal"]), Value::Int(9));
+        assert_eq!(
+            wires[0].run(&["CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal"]),
+            Value::Int(9)
+        );
     }
     server.signal("TERM");
     assert!(server.wait().success());

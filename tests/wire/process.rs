@@ -91,11 +91,17 @@ fn a_taken_port_ends_it_with_1() {
     let ended = run_to_end(&["--port", &port.to_string()]);
     assert_eq!(ended.code, Some(1));
     assert!(
-        ended.printed.contains(&format!("Failed listening on port {port}")),
+        ended
+            .printed
+            .contains(&format!("Failed listening on port {port}")),
         "{}",
         ended.printed
     );
-    assert!(ended.printed.contains("Address already in use"), "{}", ended.printed);
+    assert!(
+        ended.printed.contains("Address already in use"),
+        "{}",
+        ended.printed
+    );
 }
 
 #[test]
@@ -132,7 +138,10 @@ struct KilledLater(u32);
 
 impl Drop for KilledLater {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-9", &self.0.to_string()]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-9", &self.0.to_string()])
+            .stderr(Stdio::null())
+            .status();
     }
 }
 
@@ -152,7 +161,9 @@ fn in_the_background_it_leaves_a_pid_file_and_takes_it_along() {
     std::fs::write(place("redis.conf"), text).expect("the folder is writable");
     let ended = run_to_end(&[place("redis.conf").to_str().expect("text")]);
     assert_eq!(ended.code, Some(0), "{}", ended.printed);
-    eventually("the pid file is written", || read_text(&place("russet.pid")).ends_with('\n'));
+    eventually("the pid file is written", || {
+        read_text(&place("russet.pid")).ends_with('\n')
+    });
     let pid: u32 = read_text(&place("russet.pid")).trim().parse().expect("a number");
     let _guard = KilledLater(pid);
     eventually("it is ready", || read_text(&place("russet.log")).contains(READY));
@@ -193,14 +204,24 @@ fn the_log_goes_to_its_file_and_nowhere_else() {
     assert!(wait(&mut child).success());
     let output = child.wait_with_output().expect("it has ended");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    let first = read_text(&log).lines().next().map(str::to_owned).expect("it logs");
+    let first = read_text(&log)
+        .lines()
+        .next()
+        .map(str::to_owned)
+        .expect("it logs");
     // pid:role day month year time level words
     assert_eq!(first.split(' ').count().min(7), 7, "{first}");
-    assert!(first.starts_with(&format!("{}:C ", child_pid_of(&first))), "{first}");
+    assert!(
+        first.starts_with(&format!("{}:C ", child_pid_of(&first))),
+        "{first}"
+    );
 }
 
 fn child_pid_of(line: &str) -> u32 {
-    line.split(':').next().and_then(|pid| pid.parse().ok()).expect("a log line starts with its pid")
+    line.split(':')
+        .next()
+        .and_then(|pid| pid.parse().ok())
+        .expect("a log line starts with its pid")
 }
 
 #[test]
@@ -209,7 +230,11 @@ fn a_line_that_makes_no_sense_is_shown_with_file_and_number() {
     let (file, inner) = (folder.path().join("redis.conf"), folder.path().join("inner.conf"));
     let cases = [
         ("port 0\n\nbogus-directive yes\n", 3, "bogus-directive yes"),
-        ("port 0\nmaxmemory-policy sometimes\n", 2, "maxmemory-policy sometimes"),
+        (
+            "port 0\nmaxmemory-policy sometimes\n",
+            2,
+            "maxmemory-policy sometimes",
+        ),
         ("port many\n", 1, "port many"),
         ("port 0\nbind \"127.0.0.1\n", 2, "bind \"127.0.0.1"),
     ];
@@ -217,7 +242,10 @@ fn a_line_that_makes_no_sense_is_shown_with_file_and_number() {
         std::fs::write(&file, text).expect("the folder is writable");
         let ended = run_to_end(&[file.to_str().expect("text")]);
         assert_eq!(ended.code, Some(1), "{text:?}");
-        for words in ["FATAL CONFIG FILE ERROR", &format!("at line {number}\n>>> '{line}'\n")] {
+        for words in [
+            "FATAL CONFIG FILE ERROR",
+            &format!("at line {number}\n>>> '{line}'\n"),
+        ] {
             assert!(ended.err.contains(words), "no {words:?} in {}", ended.err);
         }
         assert_eq!(ended.out, "");
@@ -236,8 +264,16 @@ fn a_line_that_makes_no_sense_is_shown_with_file_and_number() {
 fn a_missing_file_is_named() {
     let ended = run_to_end(&["./none.conf"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.printed.contains("can't open config file"), "{}", ended.printed);
-    assert!(ended.printed.contains("none.conf': No such file or directory"), "{}", ended.printed);
+    assert!(
+        ended.printed.contains("can't open config file"),
+        "{}",
+        ended.printed
+    );
+    assert!(
+        ended.printed.contains("none.conf': No such file or directory"),
+        "{}",
+        ended.printed
+    );
 }
 
 #[track_caller]
@@ -257,7 +293,10 @@ fn included_files_are_read_in_place_and_the_command_line_wins() {
         path.to_str().expect("text").to_owned()
     };
     let inner = write("inner.conf", "timeout 7\nhz 50\ntcp-keepalive 11\n");
-    let outer = write("outer.conf", &format!("timeout 5\nhz 20\ninclude {inner}\nhz 30\n"));
+    let outer = write(
+        "outer.conf",
+        &format!("timeout 5\nhz 20\ninclude {inner}\nhz 30\n"),
+    );
     let server = Server::start(&["--include", &outer, "--tcp-keepalive", "12"]);
     let mut wire = server.connect();
     assert_eq!(directive(&mut wire, "timeout"), "7");
@@ -272,7 +311,16 @@ fn a_configuration_may_come_through_standard_input() {
     std::fs::write(&path, "timeout 9\nhz 40\n").expect("the folder is writable");
     let (port, log) = (free_port(), folder.path().join("log"));
     let mut child = Command::new(program())
-        .args(["-", "--port", &port.to_string(), "--hz", "60", "--save", "", "--logfile"])
+        .args([
+            "-",
+            "--port",
+            &port.to_string(),
+            "--hz",
+            "60",
+            "--save",
+            "",
+            "--logfile",
+        ])
         .arg(&log)
         .current_dir(folder.path())
         .stdin(std::fs::File::open(&path).expect("just written"))
@@ -317,9 +365,16 @@ fn a_crash_leaves_a_report() {
         wire.send(format!("DEBUG {how}\r\n").as_bytes());
         wire.expect_end(b"");
         let status = server.wait();
-        assert!(status.signal().is_some() || status.code() == Some(1), "{how}: {status}");
+        assert!(
+            status.signal().is_some() || status.code() == Some(1),
+            "{how}: {status}"
+        );
         let log = server.log();
-        for words in ["=== REDIS BUG REPORT START", "STACK TRACE", "=== REDIS BUG REPORT END"] {
+        for words in [
+            "=== REDIS BUG REPORT START",
+            "STACK TRACE",
+            "=== REDIS BUG REPORT END",
+        ] {
             assert!(log.contains(words), "{how}: no {words:?} in {log}");
         }
     }
@@ -330,7 +385,9 @@ fn systemd_is_told_when_it_is_ready() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).expect("a socket can be made");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a socket");
     let mut server = Server::start_with(&["--supervised", "systemd", "--daemonize", "yes"], |command| {
         command.env("NOTIFY_SOCKET", &path);
     });
@@ -340,7 +397,10 @@ fn systemd_is_told_when_it_is_ready() {
     }
     assert!(server.is_running(), "a supervised server stays in the foreground");
     server.connect().ask(PING, PONG);
-    assert!(messages.contains("STATUS=Ready to accept connections"), "{messages}");
+    assert!(
+        messages.contains("STATUS=Ready to accept connections"),
+        "{messages}"
+    );
     server.signal("TERM");
     assert!(server.wait().success());
     if !super::server::is_reference() {
@@ -350,6 +410,8 @@ fn systemd_is_told_when_it_is_ready() {
 
 fn receive(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 512];
-    let count = socket.recv(&mut buffer).expect("the server speaks to its supervisor");
+    let count = socket
+        .recv(&mut buffer)
+        .expect("the server speaks to its supervisor");
     String::from_utf8_lossy(&buffer[..count]).into_owned()
 }

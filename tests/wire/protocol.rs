@@ -45,7 +45,12 @@ fn a_pipeline_may_be_cut_anywhere() {
     let server = Server::start(&[]);
     let mut wire = server.connect();
     let value = vec![b'v'; 40_000];
-    let requests = [command(&[b"SET", b"k", &value]), command(&[b"STRLEN", b"k"]), PING.to_vec()].concat();
+    let requests = [
+        command(&[b"SET", b"k", &value]),
+        command(&[b"STRLEN", b"k"]),
+        PING.to_vec(),
+    ]
+    .concat();
     for piece in [61, 1000, 16 * 1024, 39_999] {
         for part in requests.chunks(piece) {
             wire.send(part);
@@ -77,7 +82,10 @@ fn big_argument(length: usize) {
     assert!(wire.bulk(length) == value, "the value came back changed");
     wire.ask(PING, PONG);
     let resident = server.resident_bytes();
-    assert!(resident < 2 * length + (64 << 20), "{resident} bytes for {length}");
+    assert!(
+        resident < 2 * length + (64 << 20),
+        "{resident} bytes for {length}"
+    );
 }
 
 #[test]
@@ -138,14 +146,33 @@ fn check_malformed(server: &Server, input: &[u8], detail: &str) {
 #[test]
 fn malformed_lengths_are_named_and_end_the_connection() {
     let server = Server::start(&[]);
-    for count in ["x", "1x", "2147483648", "99999999999999999999", " 1", "1 ", "", "+1", "1.5"] {
+    for count in [
+        "x",
+        "1x",
+        "2147483648",
+        "99999999999999999999",
+        " 1",
+        "1 ",
+        "",
+        "+1",
+        "1.5",
+    ] {
         check_malformed(
             &server,
             format!("*{count}\r\n").as_bytes(),
             "invalid multibulk length",
         );
     }
-    for length in ["-1", "x", "", "536870913", "99999999999999999999", "1 ", "+1", "-0"] {
+    for length in [
+        "-1",
+        "x",
+        "",
+        "536870913",
+        "99999999999999999999",
+        "1 ",
+        "+1",
+        "-0",
+    ] {
         check_malformed(
             &server,
             format!("*1\r\n${length}\r\n").as_bytes(),
@@ -187,7 +214,14 @@ fn unbalanced_quotes_are_named() {
 fn commands_before_a_malformed_one_are_answered_first_and_those_after_never() {
     let server = Server::start(&[]);
     let mut wire = server.connect();
-    wire.send(&[&command(&[b"SET", b"before", b"1"]), b"*x\r\n".as_slice(), &command(&[b"SET", b"after", b"1"])].concat());
+    wire.send(
+        &[
+            &command(&[b"SET", b"before", b"1"]),
+            b"*x\r\n".as_slice(),
+            &command(&[b"SET", b"after", b"1"]),
+        ]
+        .concat(),
+    );
     wire.expect_end(b"+OK\r\n-ERR Protocol error: invalid multibulk length\r\n");
     let mut other = server.connect();
     other.ask(b"GET before\r\nGET after\r\n", b"$1\r\n1\r\n$-1\r\n");
@@ -249,14 +283,20 @@ fn a_client_that_leaves_amid_a_command_changes_nothing() {
     }
     let mut wire = server.connect();
     wire.ask(b"GET k\r\n", b"$-1\r\n");
-    eventually("the others are gone", || info_number(&mut wire, "clients", "connected_clients") == 1);
+    eventually("the others are gone", || {
+        info_number(&mut wire, "clients", "connected_clients") == 1
+    });
 }
 
 #[test]
 fn a_client_that_has_not_authenticated_may_announce_little() {
     let server = Server::start(&["--requirepass", "secret"]);
     check_malformed(&server, b"*11\r\n", "unauthenticated multibulk length");
-    check_malformed(&server, b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", "unauthenticated bulk length");
+    check_malformed(
+        &server,
+        b"*2\r\n$4\r\nAUTH\r\n$16385\r\n",
+        "unauthenticated bulk length",
+    );
     let mut wire = server.connect();
     wire.ask(b"GET k\r\n", b"-NOAUTH Authentication required.\r\n");
     wire.ask(
@@ -264,7 +304,10 @@ fn a_client_that_has_not_authenticated_may_announce_little() {
         b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
     );
     wire.ask(b"AUTH secret\r\n", b"+OK\r\n");
-    let eleven: Vec<&[u8]> = [b"DEL".as_slice()].into_iter().chain([b"k".as_slice(); 10]).collect();
+    let eleven: Vec<&[u8]> = [b"DEL".as_slice()]
+        .into_iter()
+        .chain([b"k".as_slice(); 10])
+        .collect();
     wire.ask(&command(&eleven), b":0\r\n");
     wire.ask(&command(&[b"SET", b"k", &[b'v'; 20_000]]), b"+OK\r\n");
 }
@@ -299,7 +342,9 @@ fn resp3_changes_the_words_of_one_connection_only() {
     let Value::Map(pairs) = new.run(&["HELLO", "3"]) else {
         panic!("HELLO 3 answers a map");
     };
-    let proto = pairs.iter().find(|(name, _)| *name == Value::Bulk(b"proto".to_vec()));
+    let proto = pairs
+        .iter()
+        .find(|(name, _)| *name == Value::Bulk(b"proto".to_vec()));
     assert_eq!(proto.map(|(_, value)| value), Some(&Value::Int(3)));
     new.ask(b"GET none\r\n", b"_\r\n");
     old.ask(b"GET none\r\n", b"$-1\r\n");

@@ -197,7 +197,9 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Sends a signal to a process.
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status();
     assert!(status.expect("kill is there").success());
 }
 
@@ -211,5 +213,7 @@ pub fn resident_bytes(pid: u32) -> usize {
 
 /// A file as text, empty when there is none.
 pub fn read_text(path: &Path) -> String {
-    std::fs::read(path).map_or(String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    std::fs::read(path).map_or(String::new(), |bytes| {
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }

@@ -29,8 +29,12 @@ impl Wire {
     /// Speaks over a socket that is already connected.
     pub fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).expect("a connected socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a connected socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a connected socket");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a connected socket");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("a connected socket");
         Wire {
             transport: Box::new(stream),
             received: Vec::new(),
@@ -40,7 +44,9 @@ impl Wire {
     /// Connects to a unix socket.
     pub fn unix(path: &Path) -> Wire {
         let stream = UnixStream::connect(path).expect("the unix socket accepts");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a connected socket");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a connected socket");
         Wire {
             transport: Box::new(stream),
             received: Vec::new(),
@@ -183,7 +189,9 @@ pub fn text(value: Value) -> String {
 #[track_caller]
 pub fn info_number(wire: &mut Wire, section: &str, field: &str) -> u64 {
     let info = text(wire.run(&["INFO", section]));
-    let line = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {field} in {info}"))
         .parse()
         .expect("a number")

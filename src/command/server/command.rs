@@ -69,7 +69,10 @@ const INFO: Row = Row {
     complexity: "O(N) where N is the number of commands to look up",
     arity: Arity::AtLeast(2),
     tips: UNORDERED,
-    history: &[("7.0.0", "Allowed to be called with no argument to get info on all commands.")],
+    history: &[(
+        "7.0.0",
+        "Allowed to be called with no argument to get info on all commands.",
+    )],
     args: BY_NAMES,
     run: info,
     ..BASE
@@ -108,13 +111,17 @@ fn docs(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         _ => args.iter_from(2).filter_map(|name| find(table, name)).collect(),
     };
     cx.reply.map(commands.len());
-    commands.iter().for_each(|command| write_docs(&mut cx.reply, table, command));
+    commands
+        .iter()
+        .for_each(|command| write_docs(&mut cx.reply, table, command));
     Ok(DONE)
 }
 
 /// A command by its full name: `get`, `client|list`, in any case.
 fn find<'t>(table: &'t Table, name: &[u8]) -> Option<&'t Command> {
-    let Some(bar) = name.iter().position(|&byte| byte == b'|') else { return table.find(name) };
+    let Some(bar) = name.iter().position(|&byte| byte == b'|') else {
+        return table.find(name);
+    };
     let (container, child) = (&name[..bar], &name[bar + 1..]);
     let container = table.find(container)?;
     let mut children = container.children.iter().map(|&id| table.command(id));
@@ -174,7 +181,9 @@ impl<'a> Filter<'a> {
         match args.len() {
             2 => Ok(Filter::All),
             5 if args.is(2, "filterby") && args.is(3, "module") => Ok(Filter::Module),
-            5 if args.is(2, "filterby") && args.is(3, "aclcat") => Ok(Filter::Category(category(args.get(4)))),
+            5 if args.is(2, "filterby") && args.is(3, "aclcat") => {
+                Ok(Filter::Category(category(args.get(4))))
+            }
             5 if args.is(2, "filterby") && args.is(3, "pattern") => Ok(Filter::Pattern(args.get(4))),
             _ => Err(Error::Syntax),
         }
@@ -191,7 +200,9 @@ impl<'a> Filter<'a> {
 }
 
 fn category(name: &[u8]) -> Option<Categories> {
-    let known = CATEGORY_NAMES.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes()));
+    let known = CATEGORY_NAMES
+        .iter()
+        .find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes()));
     known.map(|(category, _)| *category)
 }
 
@@ -255,9 +266,15 @@ fn keys_of<'a>(table: &Table, args: Args<'a>) -> Result<Vec<(&'a [u8], Access)>,
     let found = key_positions(command, words.len(), |at| words.get(at).to_vec()).ok_or(BAD_WORDS)?;
     let is_key = |(_, spec): &(usize, KeySpec)| !spec.access.contains(Access::NOT_KEY);
     let keys = found.into_iter().filter(is_key);
-    let keys: Vec<_> = keys.map(|(at, spec)| (words.get(at), access(command, &spec, words))).collect();
+    let keys: Vec<_> = keys
+        .map(|(at, spec)| (words.get(at), access(command, &spec, words)))
+        .collect();
     // Scripts alone may come without any key.
-    if keys.is_empty() && command.row.group != Group::Scripting { Err(BAD_WORDS) } else { Ok(keys) }
+    if keys.is_empty() && command.row.group != Group::Scripting {
+        Err(BAD_WORDS)
+    } else {
+        Ok(keys)
+    }
 }
 
 /// What these words make of a key whose spec says that it depends.
@@ -276,7 +293,10 @@ fn access(command: &Command, spec: &KeySpec, words: resp::Args<'_>) -> Access {
 }
 
 fn has_word(words: resp::Args<'_>, from: usize, wanted: &str) -> bool {
-    words.iter().skip(from).any(|word| word.eq_ignore_ascii_case(wanted.as_bytes()))
+    words
+        .iter()
+        .skip(from)
+        .any(|word| word.eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 const HELP: Row = Row {

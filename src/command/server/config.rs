@@ -31,7 +31,10 @@ const GET: Row = Row {
     group: Group::Server,
     arity: Arity::AtLeast(3),
     flags: ADMIN,
-    history: &[("7.0.0", "Added the ability to pass multiple pattern parameters in one call")],
+    history: &[(
+        "7.0.0",
+        "Added the ability to pass multiple pattern parameters in one call",
+    )],
     args: &[Arg::string("parameter").multiple()],
     run: get,
     ..Row::BASE
@@ -57,7 +60,10 @@ const SET: Row = Row {
     arity: Arity::AtLeast(4),
     flags: ADMIN,
     tips: EVERYWHERE,
-    history: &[("7.0.0", "Added the ability to set multiple parameters in one call.")],
+    history: &[(
+        "7.0.0",
+        "Added the ability to set multiple parameters in one call.",
+    )],
     args: &[Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()],
     run: set,
     ..Row::BASE
@@ -67,10 +73,19 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if args.len() % 2 != 0 {
         return Err(Error::Syntax);
     }
-    let pairs: Vec<(&[u8], &[u8])> = (2..args.len()).step_by(2).map(|at| (args.get(at), args.get(at + 1))).collect();
+    let pairs: Vec<(&[u8], &[u8])> = (2..args.len())
+        .step_by(2)
+        .map(|at| (args.get(at), args.get(at + 1)))
+        .collect();
     let protected = super::opens_to(cx.config.choice("enable-protected-configs"), cx);
-    let permissions = Permissions { protected, loading: false };
-    let changed = cx.config.set(&pairs, permissions).map_err(|error| Error::Text(error.to_string().into()))?;
+    let permissions = Permissions {
+        protected,
+        loading: false,
+    };
+    let changed = cx
+        .config
+        .set(&pairs, permissions)
+        .map_err(|error| Error::Text(error.to_string().into()))?;
     Ok(Next::Control(Control::ApplyConfig(changed)))
 }
 

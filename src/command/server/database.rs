@@ -15,7 +15,10 @@ const FLUSH_HISTORY: &[(&str, &str)] = &[
 
 const FLUSH_TYPE: Arg = Arg::one_of(
     "flush-type",
-    &[Arg::flag("async", "ASYNC").since("4.0.0"), Arg::flag("sync", "SYNC").since("6.2.0")],
+    &[
+        Arg::flag("async", "ASYNC").since("4.0.0"),
+        Arg::flag("sync", "SYNC").since("6.2.0"),
+    ],
 );
 
 pub(super) const DBSIZE: Row = Row {
@@ -122,7 +125,12 @@ pub(super) const SWAPDB: Row = Row {
 fn swapdb(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let first = db_number(args.get(1)).ok_or(Error::fixed("ERR invalid first DB index"))?;
     let second = db_number(args.get(2)).ok_or(Error::fixed("ERR invalid second DB index"))?;
-    let index = |n: i32| usize::try_from(n).ok().filter(|&n| n < cx.keys.db_count()).ok_or(Error::DbIndex);
+    let index = |n: i32| {
+        usize::try_from(n)
+            .ok()
+            .filter(|&n| n < cx.keys.db_count())
+            .ok_or(Error::DbIndex)
+    };
     let (first, second) = (index(first)?, index(second)?);
     cx.keys.swap(first, second);
     cx.reply.ok();

@@ -27,7 +27,10 @@ pub(super) fn write_info(reply: &mut Reply<'_>, table: &Table, command: &Command
     reply.set(row.keys.len());
     row.keys.iter().for_each(|spec| write_key_spec(reply, spec));
     reply.set(command.children.len());
-    command.children.iter().for_each(|&id| write_info(reply, table, table.command(id)));
+    command
+        .children
+        .iter()
+        .for_each(|&id| write_info(reply, table, table.command(id)));
 }
 
 /// A set of names as status lines: flags of all kinds.
@@ -38,8 +41,11 @@ pub(super) fn write_names(reply: &mut Reply<'_>, names: &[&str]) {
 
 fn write_categories(reply: &mut Reply<'_>, row: &Row) {
     let all = row.all_categories();
-    let names: Vec<String> =
-        CATEGORY_NAMES.iter().filter(|(c, _)| all.contains(*c)).map(|(_, name)| format!("@{name}")).collect();
+    let names: Vec<String> = CATEGORY_NAMES
+        .iter()
+        .filter(|(c, _)| all.contains(*c))
+        .map(|(_, name)| format!("@{name}"))
+        .collect();
     reply.set(names.len());
     names.iter().for_each(|name| reply.simple(name));
 }
@@ -136,7 +142,10 @@ pub(super) fn write_docs(reply: &mut Reply<'_>, table: &Table, command: &Command
     if !command.children.is_empty() {
         let reply = map.name("subcommands");
         reply.map(command.children.len());
-        command.children.iter().for_each(|&id| write_docs(reply, table, table.command(id)));
+        command
+            .children
+            .iter()
+            .for_each(|&id| write_docs(reply, table, table.command(id)));
     }
     map.close();
 }
@@ -172,7 +181,11 @@ fn write_arg(reply: &mut Reply<'_>, arg: &Arg) {
     if let ArgKind::Key(spec) = arg.kind {
         map.name("key_spec_index").int(i64::from(spec));
     }
-    let texts = [("token", arg.token), ("since", arg.since), ("deprecated_since", arg.deprecated_since)];
+    let texts = [
+        ("token", arg.token),
+        ("since", arg.since),
+        ("deprecated_since", arg.deprecated_since),
+    ];
     for (name, text) in texts {
         if let Some(text) = text {
             map.text(name, text);
@@ -189,10 +202,14 @@ fn write_arg(reply: &mut Reply<'_>, arg: &Arg) {
 }
 
 fn arg_flags(arg: &Arg) -> Vec<&'static str> {
-    [(arg.optional, "optional"), (arg.multiple, "multiple"), (arg.multiple_token, "multiple_token")]
-        .into_iter()
-        .filter_map(|(set, name)| set.then_some(name))
-        .collect()
+    [
+        (arg.optional, "optional"),
+        (arg.multiple, "multiple"),
+        (arg.multiple_token, "multiple_token"),
+    ]
+    .into_iter()
+    .filter_map(|(set, name)| set.then_some(name))
+    .collect()
 }
 
 /// A map whose pairs are counted as they are written.
@@ -205,7 +222,11 @@ struct Map<'m, 'r> {
 impl<'m, 'r> Map<'m, 'r> {
     fn open(reply: &'m mut Reply<'r>) -> Self {
         let opened = reply.defer_map();
-        Map { reply, opened, pairs: 0 }
+        Map {
+            reply,
+            opened,
+            pairs: 0,
+        }
     }
 
     /// Writes a name; its value is to follow.

@@ -81,7 +81,10 @@ impl Footprint {
     }
 
     pub(super) fn bytes_per_key(&self) -> u64 {
-        self.used.saturating_sub(self.startup).checked_div(self.keys).unwrap_or(0)
+        self.used
+            .saturating_sub(self.startup)
+            .checked_div(self.keys)
+            .unwrap_or(0)
     }
 
     /// Gaps inside the allocator's pages.
@@ -107,7 +110,10 @@ impl Footprint {
 
 /// Clients with a connection.
 pub(super) fn clients<'c>(cx: &'c Cx<'_>) -> impl Iterator<Item = &'c Session> {
-    cx.sessions.iter().map(|(_, session)| session).filter(|s| !s.flags.contains(SessionFlags::INTERNAL))
+    cx.sessions
+        .iter()
+        .map(|(_, session)| session)
+        .filter(|s| !s.flags.contains(SessionFlags::INTERNAL))
 }
 
 fn client_bytes(session: &Session) -> u64 {
@@ -119,7 +125,10 @@ fn client_bytes(session: &Session) -> u64 {
 }
 
 fn ratio(whole: u64, part: u64) -> Ratio {
-    Ratio { share: whole as f64 / part.max(1) as f64, excess: whole.cast_signed().saturating_sub(part.cast_signed()) }
+    Ratio {
+        share: whole as f64 / part.max(1) as f64,
+        excess: whole.cast_signed().saturating_sub(part.cast_signed()),
+    }
 }
 
 fn percent(part: u64, whole: u64) -> f64 {
@@ -149,13 +158,23 @@ mod tests {
     fn data_is_what_nothing_else_accounts_for() {
         let footprint = example();
         assert_eq!((footprint.overhead(), footprint.dataset()), (4_000, 6_000));
-        assert_eq!((footprint.dataset_percent(), footprint.peak_percent()), (75.0, 50.0));
+        assert_eq!(
+            (footprint.dataset_percent(), footprint.peak_percent()),
+            (75.0, 50.0)
+        );
         assert_eq!(footprint.bytes_per_key(), 80);
     }
 
     #[test]
     fn ratios_survive_what_was_never_measured() {
-        let footprint = Footprint { used: 0, allocated: 0, resident_set: 0, peak: 0, keys: 0, ..example() };
+        let footprint = Footprint {
+            used: 0,
+            allocated: 0,
+            resident_set: 0,
+            peak: 0,
+            keys: 0,
+            ..example()
+        };
         assert_eq!(footprint.dataset(), 0);
         assert_eq!(footprint.bytes_per_key(), 0);
         assert!(footprint.fragmentation().share.is_finite() && footprint.peak_percent() == 0.0);

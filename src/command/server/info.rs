@@ -23,7 +23,11 @@ pub(super) const INFO: Row = Row {
     arity: Arity::AtLeast(1),
     flags: Flags::LOADING.with(Flags::STALE),
     categories: Categories::DANGEROUS,
-    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    tips: &[
+        "nondeterministic_output",
+        "request_policy:all_shards",
+        "response_policy:special",
+    ],
     history: &[("7.0.0", "Added support for taking multiple section arguments.")],
     args: &[Arg::string("section").multiple().optional()],
     run: info,
@@ -61,7 +65,9 @@ const WRITERS: &[(Sections, Writer)] = &[
     (Sections::LATENCYSTATS, latencystats),
     (Sections::CLUSTER, cluster),
     (Sections::KEYSPACE, keyspace),
-    (Sections::DEBUG, |info, cx| cx.stats.counters.event_loop.write_debug(info)),
+    (Sections::DEBUG, |info, cx| {
+        cx.stats.counters.event_loop.write_debug(info)
+    }),
 ];
 
 fn server(info: &mut InfoWriter, cx: &Cx<'_>) {
@@ -87,7 +93,11 @@ fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
     let facts = &cx.server.facts;
     let uptime_s = (cx.now_unix_us - facts.started_unix_us).max(0) / 1_000_000;
     let hz = cx.config.int("hz");
-    let config_file = cx.config.file().map(|path| path.to_string_lossy()).unwrap_or_default();
+    let config_file = cx
+        .config
+        .file()
+        .map(|path| path.to_string_lossy())
+        .unwrap_or_default();
     info.field("process_id", facts.pid)
         .field("process_supervised", &facts.supervised)
         .field("run_id", &facts.run_id)
@@ -106,7 +116,9 @@ fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
 /// `Linux 6.1.0 x86_64`.
 fn system() -> String {
     let name = rustix::system::uname();
-    [name.sysname(), name.release(), name.machine()].map(|part| part.to_string_lossy()).join(" ")
+    [name.sysname(), name.release(), name.machine()]
+        .map(|part| part.to_string_lossy())
+        .join(" ")
 }
 
 fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
@@ -116,7 +128,12 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
         count += 1;
     };
     if cx.server.facts.port != 0 {
-        let binds: String = cx.config.list("bind").iter().map(|a| format!(",bind={}", String::from_utf8_lossy(a))).collect();
+        let binds: String = cx
+            .config
+            .list("bind")
+            .iter()
+            .map(|a| format!(",bind={}", String::from_utf8_lossy(a)))
+            .collect();
         listener(format!("name=tcp{binds},port={}", cx.server.facts.port));
     }
     let path = cx.config.path("unixsocket");
@@ -128,18 +145,35 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
 fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
     let buffers = |of: fn((usize, usize), usize) -> usize| {
         let inputs = clients(cx).filter_map(|session| session.outlet.as_ref());
-        inputs.map(|outlet| of(outlet.input_bytes(), outlet.queued_bytes())).max().unwrap_or(0)
+        inputs
+            .map(|outlet| of(outlet.input_bytes(), outlet.queued_bytes()))
+            .max()
+            .unwrap_or(0)
     };
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
         .field("maxclients", cx.config.int("maxclients"))
-        .field("client_recent_max_input_buffer", buffers(|(used, free), _| used + free))
+        .field(
+            "client_recent_max_input_buffer",
+            buffers(|(used, free), _| used + free),
+        )
         .field("client_recent_max_output_buffer", buffers(|_, queued| queued))
         .field("blocked_clients", 0)
         .field("tracking_clients", 0)
-        .field("pubsub_clients", clients(cx).filter(|s| s.flags.contains(SessionFlags::PUBSUB)).count());
-    let nobody = ["watching_clients", "clients_in_timeout_table", "total_watched_keys", "total_blocking_keys", "total_blocking_keys_on_nokey"];
+        .field(
+            "pubsub_clients",
+            clients(cx)
+                .filter(|s| s.flags.contains(SessionFlags::PUBSUB))
+                .count(),
+        );
+    let nobody = [
+        "watching_clients",
+        "clients_in_timeout_table",
+        "total_watched_keys",
+        "total_blocking_keys",
+        "total_blocking_keys_on_nokey",
+    ];
     zeros(info, &nobody);
 }
 
@@ -152,7 +186,8 @@ fn zeros(info: &mut InfoWriter, names: &[&str]) {
 
 /// Bytes, plain and for the eye.
 fn bytes(info: &mut InfoWriter, name: &str, bytes: u64) {
-    info.field(name, bytes).field(&format!("{name}_human"), human_bytes(bytes));
+    info.field(name, bytes)
+        .field(&format!("{name}_human"), human_bytes(bytes));
 }
 
 fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
@@ -173,21 +208,35 @@ fn used_memory(info: &mut InfoWriter, footprint: &Footprint) {
     bytes(info, "used_memory", footprint.used);
     bytes(info, "used_memory_rss", footprint.resident_set);
     bytes(info, "used_memory_peak", footprint.peak);
-    info.field("used_memory_peak_perc", format_args!("{:.2}%", footprint.peak_percent()))
-        .field("used_memory_overhead", footprint.overhead())
-        .field("used_memory_startup", footprint.startup)
-        .field("used_memory_dataset", footprint.dataset())
-        .field("used_memory_dataset_perc", format_args!("{:.2}%", footprint.dataset_percent()))
-        .field("allocator_allocated", footprint.allocated)
-        .field("allocator_active", footprint.active)
-        .field("allocator_resident", footprint.resident)
-        .field("allocator_muzzy", 0);
+    info.field(
+        "used_memory_peak_perc",
+        format_args!("{:.2}%", footprint.peak_percent()),
+    )
+    .field("used_memory_overhead", footprint.overhead())
+    .field("used_memory_startup", footprint.startup)
+    .field("used_memory_dataset", footprint.dataset())
+    .field(
+        "used_memory_dataset_perc",
+        format_args!("{:.2}%", footprint.dataset_percent()),
+    )
+    .field("allocator_allocated", footprint.allocated)
+    .field("allocator_active", footprint.active)
+    .field("allocator_resident", footprint.resident)
+    .field("allocator_muzzy", 0);
 }
 
 fn script_memory(info: &mut InfoWriter) {
     zeros(info, &["used_memory_lua", "used_memory_vm_eval"]);
     info.field("used_memory_lua_human", human_bytes(0));
-    zeros(info, &["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries"]);
+    zeros(
+        info,
+        &[
+            "used_memory_scripts_eval",
+            "number_of_cached_scripts",
+            "number_of_functions",
+            "number_of_libraries",
+        ],
+    );
     info.field("used_memory_vm_functions", 0);
     bytes(info, "used_memory_vm_total", 0);
     info.field("used_memory_functions", 0);
@@ -195,27 +244,65 @@ fn script_memory(info: &mut InfoWriter) {
 }
 
 fn overheads(info: &mut InfoWriter, footprint: &Footprint) {
-    ratio(info, "allocator_frag_ratio", "allocator_frag_bytes", &footprint.fragmentation());
-    ratio(info, "allocator_rss_ratio", "allocator_rss_bytes", &footprint.allocator_excess());
-    ratio(info, "rss_overhead_ratio", "rss_overhead_bytes", &footprint.process_excess());
-    ratio(info, "mem_fragmentation_ratio", "mem_fragmentation_bytes", &footprint.total_excess());
+    ratio(
+        info,
+        "allocator_frag_ratio",
+        "allocator_frag_bytes",
+        &footprint.fragmentation(),
+    );
+    ratio(
+        info,
+        "allocator_rss_ratio",
+        "allocator_rss_bytes",
+        &footprint.allocator_excess(),
+    );
+    ratio(
+        info,
+        "rss_overhead_ratio",
+        "rss_overhead_bytes",
+        &footprint.process_excess(),
+    );
+    ratio(
+        info,
+        "mem_fragmentation_ratio",
+        "mem_fragmentation_bytes",
+        &footprint.total_excess(),
+    );
     zeros(
         info,
-        &["mem_not_counted_for_evict", "mem_replication_backlog", "mem_total_replication_buffers", "mem_clients_slaves"],
+        &[
+            "mem_not_counted_for_evict",
+            "mem_replication_backlog",
+            "mem_total_replication_buffers",
+            "mem_clients_slaves",
+        ],
     );
     info.field("mem_clients_normal", footprint.clients);
     zeros(info, &["mem_cluster_links", "mem_aof_buffer"]);
     info.field("mem_allocator", version::ALLOCATOR);
-    zeros(info, &["mem_overhead_db_hashtable_rehashing", "active_defrag_running"]);
+    zeros(
+        info,
+        &["mem_overhead_db_hashtable_rehashing", "active_defrag_running"],
+    );
 }
 
 fn ratio(info: &mut InfoWriter, share_name: &str, excess_name: &str, ratio: &Ratio) {
-    info.field(share_name, format_args!("{:.2}", ratio.share)).field(excess_name, ratio.excess);
+    info.field(share_name, format_args!("{:.2}", ratio.share))
+        .field(excess_name, ratio.excess);
 }
 
 fn persistence(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.section("Persistence");
-    zeros(info, &["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    zeros(
+        info,
+        &[
+            "loading",
+            "async_loading",
+            "current_cow_peak",
+            "current_cow_size",
+            "current_cow_size_age",
+        ],
+    );
     info.field("current_fork_perc", "0.00");
     zeros(info, &["current_save_keys_processed", "current_save_keys_total"]);
     info.field("rdb_changes_since_last_save", cx.keys.changes.dirty)
@@ -225,18 +312,31 @@ fn persistence(info: &mut InfoWriter, cx: &Cx<'_>) {
         .field("rdb_last_bgsave_time_sec", -1)
         .field("rdb_current_bgsave_time_sec", -1)
         .field("rdb_saves", cx.stats.counters.rdb_saves);
-    zeros(info, &["rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    zeros(
+        info,
+        &[
+            "rdb_last_cow_size",
+            "rdb_last_load_keys_expired",
+            "rdb_last_load_keys_loaded",
+        ],
+    );
     aof(info, &cx.stats.counters);
     zeros(info, &["module_fork_in_progress", "module_fork_last_cow_size"]);
 }
 
 fn aof(info: &mut InfoWriter, counters: &Counters) {
-    zeros(info, &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    zeros(
+        info,
+        &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"],
+    );
     info.field("aof_last_rewrite_time_sec", -1)
         .field("aof_current_rewrite_time_sec", -1)
         .field("aof_last_bgrewrite_status", "ok")
         .field("aof_rewrites", counters.aof_rewrites)
-        .field("aof_rewrites_consecutive_failures", counters.aof_rewrites_consecutive_failures)
+        .field(
+            "aof_rewrites_consecutive_failures",
+            counters.aof_rewrites_consecutive_failures,
+        )
         .field("aof_last_write_status", "ok")
         .field("aof_last_cow_size", 0);
 }
@@ -278,7 +378,10 @@ fn modules(info: &mut InfoWriter, _: &Cx<'_>) {
 
 /// Every command with its number in the statistics.
 fn numbered<'t>(cx: &Cx<'t>) -> impl Iterator<Item = (u16, &'t str)> + use<'t> {
-    cx.table.all().iter().map(|command| (command.id.0, command.full_name.as_str()))
+    cx.table
+        .all()
+        .iter()
+        .map(|command| (command.id.0, command.full_name.as_str()))
 }
 
 fn commandstats(info: &mut InfoWriter, cx: &Cx<'_>) {
@@ -293,7 +396,9 @@ fn errorstats(info: &mut InfoWriter, cx: &Cx<'_>) {
 
 fn latencystats(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.section("Latencystats");
-    cx.stats.commands.write_latencystats(info, numbered(cx), cx.config.percentiles());
+    cx.stats
+        .commands
+        .write_latencystats(info, numbered(cx), cx.config.percentiles());
 }
 
 fn cluster(info: &mut InfoWriter, _: &Cx<'_>) {

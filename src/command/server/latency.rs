@@ -11,7 +11,11 @@ use crate::stats::memory;
 
 const SERVED: Flags = Flags::LOADING.with(Flags::STALE);
 const ADMIN: Flags = SERVED.with(Flags::ADMIN).with(Flags::NOSCRIPT);
-const TIPS: &[&str] = &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+const TIPS: &[&str] = &[
+    "nondeterministic_output",
+    "request_policy:all_nodes",
+    "response_policy:special",
+];
 
 pub(super) const LATENCY: Row = Row {
     name: "latency",
@@ -86,7 +90,10 @@ fn graph(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let event = args.get(2);
     let drawn = cx.stats.latency.graph(event, cx.now_unix_us / 1_000_000);
     let graph = drawn.ok_or_else(|| {
-        Error::err(format_args!("No samples available for event '{}'", String::from_utf8_lossy(event)))
+        Error::err(format_args!(
+            "No samples available for event '{}'",
+            String::from_utf8_lossy(event)
+        ))
     })?;
     cx.reply.verbatim("txt", graph.as_bytes());
     Ok(DONE)
@@ -130,7 +137,10 @@ fn reset(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let latency = &mut cx.stats.latency;
     let count = match args.len() {
         2 => latency.reset(),
-        _ => args.iter_from(2).filter(|event| latency.reset_event(event)).count(),
+        _ => args
+            .iter_from(2)
+            .filter(|event| latency.reset_event(event))
+            .count(),
     };
     cx.reply.int(count as i64);
     Ok(DONE)
@@ -151,10 +161,17 @@ fn histogram(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let table = cx.table;
     let commands: Vec<&Command> = match args.len() {
         2 => table.all().iter().collect(),
-        _ => args.iter_from(2).filter_map(|name| table.find(name)).flat_map(|c| family(cx, c)).collect(),
+        _ => args
+            .iter_from(2)
+            .filter_map(|name| table.find(name))
+            .flat_map(|c| family(cx, c))
+            .collect(),
     };
     let map = cx.reply.defer_map();
-    let written = commands.into_iter().filter(|command| write_histogram(cx, command)).count();
+    let written = commands
+        .into_iter()
+        .filter(|command| write_histogram(cx, command))
+        .count();
     cx.reply.finish(map, written);
     Ok(DONE)
 }
@@ -168,7 +185,9 @@ fn family<'t>(cx: &Cx<'t>, command: &'t Command) -> impl Iterator<Item = &'t Com
 /// Writes one pair of the map; false when there is nothing to tell.
 fn write_histogram(cx: &mut Cx<'_>, command: &Command) -> bool {
     let CommandId(id) = command.id;
-    let Some((calls, buckets)) = cx.stats.commands.latency_histogram(id) else { return false };
+    let Some((calls, buckets)) = cx.stats.commands.latency_histogram(id) else {
+        return false;
+    };
     cx.reply.bulk(command.full_name.as_bytes());
     cx.reply.map(2);
     cx.reply.bulk(b"calls");
@@ -182,5 +201,11 @@ fn write_histogram(cx: &mut Cx<'_>, command: &Command) -> bool {
     true
 }
 
-const HELP: Row =
-    Row { name: "help", summary: "Explains the subcommands.", flags: SERVED, tips: &[], run: |cx, _| help(cx, &LATENCY), ..BASE };
+const HELP: Row = Row {
+    name: "help",
+    summary: "Explains the subcommands.",
+    flags: SERVED,
+    tips: &[],
+    run: |cx, _| help(cx, &LATENCY),
+    ..BASE
+};

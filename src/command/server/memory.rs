@@ -11,7 +11,11 @@ use crate::stats::memory;
 
 use super::footprint::{Footprint, Ratio, clients};
 
-const SPECIAL: &[&str] = &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+const SPECIAL: &[&str] = &[
+    "nondeterministic_output",
+    "request_policy:all_shards",
+    "response_policy:special",
+];
 
 pub(super) const MEMORY: Row = Row {
     name: "memory",
@@ -25,7 +29,12 @@ pub(super) const MEMORY: Row = Row {
 };
 
 /// What the subcommands share.
-const BASE: Row = Row { since: "4.0.0", group: Group::Server, arity: Arity::Exactly(2), ..Row::BASE };
+const BASE: Row = Row {
+    since: "4.0.0",
+    group: Group::Server,
+    arity: Arity::Exactly(2),
+    ..Row::BASE
+};
 
 const USAGE: Row = Row {
     name: "usage",
@@ -34,7 +43,10 @@ const USAGE: Row = Row {
     arity: Arity::AtLeast(3),
     flags: Flags::READONLY,
     keys: &[KeySpec::one(2, Access::RO)],
-    args: &[Arg::key("key", 0), Arg::integer("count").token("SAMPLES").optional()],
+    args: &[
+        Arg::key("key", 0),
+        Arg::integer("count").token("SAMPLES").optional(),
+    ],
     run: usage,
     ..BASE
 };
@@ -140,10 +152,30 @@ fn write_allocator(reply: &mut Reply<'_>, footprint: &Footprint) {
     ] {
         write_amount(reply, name, bytes);
     }
-    write_ratio(reply, "allocator-fragmentation.ratio", "allocator-fragmentation.bytes", footprint.fragmentation());
-    write_ratio(reply, "allocator-rss.ratio", "allocator-rss.bytes", footprint.allocator_excess());
-    write_ratio(reply, "rss-overhead.ratio", "rss-overhead.bytes", footprint.process_excess());
-    write_ratio(reply, "fragmentation", "fragmentation.bytes", footprint.total_excess());
+    write_ratio(
+        reply,
+        "allocator-fragmentation.ratio",
+        "allocator-fragmentation.bytes",
+        footprint.fragmentation(),
+    );
+    write_ratio(
+        reply,
+        "allocator-rss.ratio",
+        "allocator-rss.bytes",
+        footprint.allocator_excess(),
+    );
+    write_ratio(
+        reply,
+        "rss-overhead.ratio",
+        "rss-overhead.bytes",
+        footprint.process_excess(),
+    );
+    write_ratio(
+        reply,
+        "fragmentation",
+        "fragmentation.bytes",
+        footprint.total_excess(),
+    );
 }
 
 fn write_amount(reply: &mut Reply<'_>, name: &str, amount: u64) {
@@ -228,7 +260,11 @@ fn diagnosis(footprint: &Footprint, clients: u64) -> String {
         (large(footprint.process_excess(), 1.1), PROCESS_RSS),
         (footprint.clients / clients.max(1) > DOCTOR_CLIENT_BYTES, CLIENTS),
     ];
-    let found: String = findings.iter().filter(|(true_here, _)| *true_here).map(|(_, text)| format!(" * {text}\n\n")).collect();
+    let found: String = findings
+        .iter()
+        .filter(|(true_here, _)| *true_here)
+        .map(|(_, text)| format!(" * {text}\n\n"))
+        .collect();
     if found.is_empty() {
         return "Hi Sam, the memory of this server is in order as far as I can see.\n".to_owned();
     }
@@ -279,14 +315,33 @@ mod tests {
     #[test]
     fn a_healthy_server_gets_a_clean_bill() {
         assert!(diagnosis(&healthy(), 1).contains("in order"));
-        assert!(diagnosis(&Footprint { used: 1 << 20, ..healthy() }, 1).contains("nothing to examine"));
+        assert!(
+            diagnosis(
+                &Footprint {
+                    used: 1 << 20,
+                    ..healthy()
+                },
+                1
+            )
+            .contains("nothing to examine")
+        );
     }
 
     #[test]
     fn each_finding_is_told() {
-        let sick = Footprint { peak: 151 << 20, resident_set: 200 << 20, clients: 300 << 10, ..healthy() };
+        let sick = Footprint {
+            peak: 151 << 20,
+            resident_set: 200 << 20,
+            clients: 300 << 10,
+            ..healthy()
+        };
         let text = diagnosis(&sick, 1);
-        for finding in ["Peak memory", "High total RSS", "High process RSS", "Big client buffers"] {
+        for finding in [
+            "Peak memory",
+            "High total RSS",
+            "High process RSS",
+            "Big client buffers",
+        ] {
             assert!(text.contains(finding), "{text}");
         }
         assert!(!text.contains("allocator fragmentation"));

@@ -78,7 +78,9 @@ fn weave(rng: &mut Rng) -> String {
 fn next_row(rule: u8, row: &[bool]) -> Vec<bool> {
     let at = |column: usize| u8::from(row[column % row.len()]);
     let neighbours = |column: usize| at(column + row.len() - 1) << 2 | at(column) << 1 | at(column + 1);
-    (0..row.len()).map(|column| rule >> neighbours(column) & 1 == 1).collect()
+    (0..row.len())
+        .map(|column| rule >> neighbours(column) & 1 == 1)
+        .collect()
 }
 
 pub(super) const SHUTDOWN: Row = Row {
@@ -96,7 +98,11 @@ pub(super) const SHUTDOWN: Row = Row {
         .with(Flags::ALLOW_BUSY),
     history: &[("7.0.0", "Added the `NOW`, `FORCE` and `ABORT` modifiers.")],
     args: &[
-        Arg::one_of("save-selector", &[Arg::flag("nosave", "NOSAVE"), Arg::flag("save", "SAVE")]).optional(),
+        Arg::one_of(
+            "save-selector",
+            &[Arg::flag("nosave", "NOSAVE"), Arg::flag("save", "SAVE")],
+        )
+        .optional(),
         Arg::flag("now", "NOW").optional().since("7.0.0"),
         Arg::flag("force", "FORCE").optional().since("7.0.0"),
         Arg::flag("abort", "ABORT").optional().since("7.0.0"),
@@ -121,8 +127,15 @@ fn shutdown_options(args: Args<'_>) -> Result<ShutdownOptions, Error> {
             _ => return Err(Error::Syntax),
         }
     }
-    let alone = ShutdownOptions { abort: true, ..ShutdownOptions::default() };
-    if options.abort && options != alone { Err(Error::Syntax) } else { Ok(options) }
+    let alone = ShutdownOptions {
+        abort: true,
+        ..ShutdownOptions::default()
+    };
+    if options.abort && options != alone {
+        Err(Error::Syntax)
+    } else {
+        Ok(options)
+    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,9 @@ fn opens_to(choice: &str, cx: &mut Cx<'_>) -> bool {
 
 fn is_local(cx: &mut Cx<'_>) -> bool {
     let session = cx.session();
-    session.flags.intersects(SessionFlags::UNIX_SOCKET.union(SessionFlags::INTERNAL))
+    session
+        .flags
+        .intersects(SessionFlags::UNIX_SOCKET.union(SessionFlags::INTERNAL))
         || session.addr.starts_with("127.")
         || session.addr.starts_with("[::1]:")
         || session.addr.starts_with("::1:")

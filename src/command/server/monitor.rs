@@ -12,7 +12,10 @@ pub(super) const MONITOR: Row = Row {
     complexity: "",
     group: Group::Server,
     arity: Arity::Exactly(1),
-    flags: Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::LOADING).with(Flags::STALE),
+    flags: Flags::ADMIN
+        .with(Flags::NOSCRIPT)
+        .with(Flags::LOADING)
+        .with(Flags::STALE),
     run: monitor,
     ..Row::BASE
 };

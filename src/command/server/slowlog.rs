@@ -79,7 +79,11 @@ const LEN: Row = Row {
     group: Group::Server,
     arity: Arity::Exactly(2),
     flags: ADMIN,
-    tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
+    tips: &[
+        "request_policy:all_nodes",
+        "response_policy:agg_sum",
+        "nondeterministic_output",
+    ],
     run: len,
     ..Row::BASE
 };

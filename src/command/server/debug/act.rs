@@ -62,7 +62,11 @@ pub(super) fn stringmatch_len(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 pub(super) fn populate(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let count = positive(args, 2)?;
     let prefix = args.try_get(3).unwrap_or(b"key");
-    let size = if args.len() == 5 { Some(positive(args, 4)?) } else { None };
+    let size = if args.len() == 5 {
+        Some(positive(args, 4)?)
+    } else {
+        None
+    };
     if size.is_some_and(|size| size > cx.config.int("proto-max-bulk-len")) {
         return Err(Error::StringTooLong);
     }

@@ -100,8 +100,14 @@ mod tests {
 
     #[test]
     fn signatures_are_those_of_the_reference() {
-        assert_eq!(value(NewValue::Int(1), None), "b4fc66738120fba0b5aa500ab5c2bf89cea1c5da");
-        assert_eq!(value(NewValue::Bytes(b"hello"), None), "36b23a1456b2dce2c3ed252c456761301dba8060");
+        assert_eq!(
+            value(NewValue::Int(1), None),
+            "b4fc66738120fba0b5aa500ab5c2bf89cea1c5da"
+        );
+        assert_eq!(
+            value(NewValue::Bytes(b"hello"), None),
+            "36b23a1456b2dce2c3ed252c456761301dba8060"
+        );
         assert_eq!(Signature::default().text(), "0".repeat(40));
     }
 

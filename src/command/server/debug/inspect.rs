@@ -105,7 +105,9 @@ pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     entry(cx, args)?;
-    Err(Error::fixed("ERR The value stored at the specified key is not represented using an hash table"))
+    Err(Error::fixed(
+        "ERR The value stored at the specified key is not represented using an hash table",
+    ))
 }
 
 const EMPTY: &str = "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n";
@@ -129,7 +131,12 @@ fn shape(stats: &dict::Stats, full: bool) -> String {
         line("elements away from home", stats.displaced);
         line("longest probe", stats.longest_probe);
         text += " Buckets by number of elements:\n";
-        for (fill, count) in stats.buckets_by_fill.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (fill, count) in stats
+            .buckets_by_fill
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
+        {
             let percent = *count as f64 * 100.0 / stats.buckets as f64;
             let _ = writeln!(text, "   {fill}: {count} ({percent:.2}%)");
         }
@@ -149,9 +156,17 @@ mod tests {
 
     #[test]
     fn a_shape_adds_up() {
-        let stats = dict::Stats { elements: 3, buckets: 2, buckets_by_fill: [0, 1, 1, 0, 0, 0, 0, 0], ..Default::default() };
+        let stats = dict::Stats {
+            elements: 3,
+            buckets: 2,
+            buckets_by_fill: [0, 1, 1, 0, 0, 0, 0, 0],
+            ..Default::default()
+        };
         let text = shape(&stats, true);
-        assert!(text.contains(" table size: 14\n number of elements: 3\n"), "{text}");
+        assert!(
+            text.contains(" table size: 14\n number of elements: 3\n"),
+            "{text}"
+        );
         assert!(text.ends_with("   1: 1 (50.00%)\n   2: 1 (50.00%)\n"), "{text}");
     }
 }

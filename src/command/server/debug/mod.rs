@@ -48,10 +48,15 @@ fn debug(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         return Err(CLOSED);
     }
     let name = args.get(1);
-    if let Some((_, reason)) = ABSENT.iter().find(|(absent, _)| name.eq_ignore_ascii_case(absent.as_bytes())) {
+    if let Some((_, reason)) = ABSENT
+        .iter()
+        .find(|(absent, _)| name.eq_ignore_ascii_case(absent.as_bytes()))
+    {
         return Err(refusal(name, reason));
     }
-    let tool = TOOLS.iter().find(|tool| name.eq_ignore_ascii_case(tool.name.as_bytes()));
+    let tool = TOOLS
+        .iter()
+        .find(|tool| name.eq_ignore_ascii_case(tool.name.as_bytes()));
     match tool.filter(|tool| tool.words.contains(&args.len())) {
         Some(tool) => (tool.run)(cx, args),
         None => Err(super::wrong_subcommand("DEBUG", name)),
@@ -83,47 +88,159 @@ const fn tool(
     words: RangeInclusive<usize>,
     run: Handler,
 ) -> Tool {
-    Tool { name, syntax, does, words, run }
+    Tool {
+        name,
+        syntax,
+        does,
+        words,
+        run,
+    }
 }
 
 const ANY: usize = usize::MAX;
 
 const TOOLS: &[Tool] = &[
-    tool("ASSERT", "", "Fail an assertion, which ends the server.", 2..=2, act::assert),
-    tool("DIGEST", "", "Tell a signature of all data.", 2..=2, digest::digest),
-    tool("DIGEST-VALUE", "[<key> ...]", "Tell a signature of each value.", 2..=ANY, digest::digest_value),
-    tool("ERROR", "<text>", "Answer this text as an error.", 3..=3, act::error),
-    tool("HTSTATS", "<db> [full]", "Tell the shape of a database's table.", 3..=4, inspect::htstats),
-    tool("HTSTATS-KEY", "<key> [full]", "Tell the shape of the table a key holds.", 3..=4, inspect::htstats_key),
-    tool("LISTPACK", "<key>", "Show the listpack a key holds.", 3..=3, inspect::listpack),
+    tool(
+        "ASSERT",
+        "",
+        "Fail an assertion, which ends the server.",
+        2..=2,
+        act::assert,
+    ),
+    tool(
+        "DIGEST",
+        "",
+        "Tell a signature of all data.",
+        2..=2,
+        digest::digest,
+    ),
+    tool(
+        "DIGEST-VALUE",
+        "[<key> ...]",
+        "Tell a signature of each value.",
+        2..=ANY,
+        digest::digest_value,
+    ),
+    tool(
+        "ERROR",
+        "<text>",
+        "Answer this text as an error.",
+        3..=3,
+        act::error,
+    ),
+    tool(
+        "HTSTATS",
+        "<db> [full]",
+        "Tell the shape of a database's table.",
+        3..=4,
+        inspect::htstats,
+    ),
+    tool(
+        "HTSTATS-KEY",
+        "<key> [full]",
+        "Tell the shape of the table a key holds.",
+        3..=4,
+        inspect::htstats_key,
+    ),
+    tool(
+        "LISTPACK",
+        "<key>",
+        "Show the listpack a key holds.",
+        3..=3,
+        inspect::listpack,
+    ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
-    tool("OBJECT", "<key>", "Tell how a value is stored.", 3..=3, inspect::object),
+    tool(
+        "OBJECT",
+        "<key>",
+        "Tell how a value is stored.",
+        3..=3,
+        inspect::object,
+    ),
     tool("PANIC", "", "Panic, which ends the server.", 2..=2, act::panic),
-    tool("POPULATE", "<count> [<prefix>] [<size>]", "Create keys that are missing.", 3..=5, act::populate),
-    tool("PROTOCOL", "<type>", "Answer an example of a type of reply.", 3..=3, protocol::protocol),
-    tool("QUICKLIST", "<key> [<0|1>]", "Show the quicklist a key holds.", 3..=4, inspect::quicklist),
-    tool("SDSLEN", "<key>", "Tell the lengths of a key and its string.", 3..=3, inspect::sdslen),
-    tool("SEGFAULT", "", "Touch memory that is not there, which ends the server.", 2..=2, act::segfault),
-    tool("SET-ACTIVE-EXPIRE", "<0|1>", "Stop or resume the search for expired keys.", 3..=3, act::set_active_expire),
-    tool("SLEEP", "<seconds>", "Do nothing for a while, fractions allowed.", 3..=3, act::sleep),
-    tool("STRINGMATCH-LEN", "<length> <pattern>", "Match a pattern against that many letters 'a'.", 4..=4, act::stringmatch_len),
+    tool(
+        "POPULATE",
+        "<count> [<prefix>] [<size>]",
+        "Create keys that are missing.",
+        3..=5,
+        act::populate,
+    ),
+    tool(
+        "PROTOCOL",
+        "<type>",
+        "Answer an example of a type of reply.",
+        3..=3,
+        protocol::protocol,
+    ),
+    tool(
+        "QUICKLIST",
+        "<key> [<0|1>]",
+        "Show the quicklist a key holds.",
+        3..=4,
+        inspect::quicklist,
+    ),
+    tool(
+        "SDSLEN",
+        "<key>",
+        "Tell the lengths of a key and its string.",
+        3..=3,
+        inspect::sdslen,
+    ),
+    tool(
+        "SEGFAULT",
+        "",
+        "Touch memory that is not there, which ends the server.",
+        2..=2,
+        act::segfault,
+    ),
+    tool(
+        "SET-ACTIVE-EXPIRE",
+        "<0|1>",
+        "Stop or resume the search for expired keys.",
+        3..=3,
+        act::set_active_expire,
+    ),
+    tool(
+        "SLEEP",
+        "<seconds>",
+        "Do nothing for a while, fractions allowed.",
+        3..=3,
+        act::sleep,
+    ),
+    tool(
+        "STRINGMATCH-LEN",
+        "<length> <pattern>",
+        "Match a pattern against that many letters 'a'.",
+        4..=4,
+        act::stringmatch_len,
+    ),
     tool("HELP", "", "Print this help.", 2..=2, help),
 ];
 
 const PERSISTENCE: &str = "needs persistence, which this build does not have yet";
 const REPLICATION: &str = "needs replication, which this build does not have yet";
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
-const TABLES: &str = "does not apply: tables grow and shrink a segment at a time, and nothing can hold that back";
+const TABLES: &str =
+    "does not apply: tables grow and shrink a segment at a time, and nothing can hold that back";
 const BUFFERS: &str = "does not apply: reply buffers belong to the connections and have no peaks to reset";
 
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
     ("AOF-FLUSH-SLEEP", PERSISTENCE),
     ("CHANGE-REPL-ID", REPLICATION),
-    ("CLIENT-EVICTION", "needs eviction of clients, which this build does not have yet"),
+    (
+        "CLIENT-EVICTION",
+        "needs eviction of clients, which this build does not have yet",
+    ),
     ("CLUSTERLINK", CLUSTER),
-    ("CONFIG-REWRITE-FORCE-ALL", "is not there: CONFIG REWRITE writes what differs from the defaults"),
-    ("CRASH-AND-RECOVER", "is not there: end the server with SHUTDOWN and start it anew"),
+    (
+        "CONFIG-REWRITE-FORCE-ALL",
+        "is not there: CONFIG REWRITE writes what differs from the defaults",
+    ),
+    (
+        "CRASH-AND-RECOVER",
+        "is not there: end the server with SHUTDOWN and start it anew",
+    ),
     ("DICT-RESIZING", TABLES),
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
@@ -133,20 +250,31 @@ const ABSENT: &[(&str, &str)] = &[
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
     ("PAUSE-CRON", "is not there: recurring work cannot be paused"),
-    ("QUICKLIST-PACKED-THRESHOLD", "needs lists, which this build does not have yet"),
+    (
+        "QUICKLIST-PACKED-THRESHOLD",
+        "needs lists, which this build does not have yet",
+    ),
     ("RELOAD", PERSISTENCE),
     ("REPLICATE", REPLICATION),
     ("REPLYBUFFER", BUFFERS),
-    ("RESTART", "is not there: end the server with SHUTDOWN and start it anew"),
-    ("SET-DISABLE-DENY-SCRIPTS", "needs scripts, which this build does not have yet"),
+    (
+        "RESTART",
+        "is not there: end the server with SHUTDOWN and start it anew",
+    ),
+    (
+        "SET-DISABLE-DENY-SCRIPTS",
+        "needs scripts, which this build does not have yet",
+    ),
     ("SET-SKIP-CHECKSUM-VALIDATION", PERSISTENCE),
 ];
 
 fn help(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
     cx.reply.array(1 + 2 * TOOLS.len());
-    cx.reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    cx.reply
+        .simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
     for tool in TOOLS {
-        cx.reply.simple(format!("{} {}", tool.name, tool.syntax).trim_end());
+        cx.reply
+            .simple(format!("{} {}", tool.name, tool.syntax).trim_end());
         cx.reply.simple(&format!("    {}", tool.does));
     }
     Ok(DONE)
@@ -158,20 +286,29 @@ mod tests {
 
     #[test]
     fn no_tool_is_there_and_absent() {
-        let twice = TOOLS.iter().find(|tool| ABSENT.iter().any(|(name, _)| *name == tool.name));
+        let twice = TOOLS
+            .iter()
+            .find(|tool| ABSENT.iter().any(|(name, _)| *name == tool.name));
         assert!(twice.is_none(), "{:?}", twice.map(|tool| tool.name));
     }
 
     #[test]
     fn every_tool_is_explained_in_a_sentence() {
         for tool in TOOLS {
-            assert!(tool.does.ends_with('.') && tool.name == tool.name.to_uppercase(), "{}", tool.name);
+            assert!(
+                tool.does.ends_with('.') && tool.name == tool.name.to_uppercase(),
+                "{}",
+                tool.name
+            );
         }
     }
 
     #[test]
     fn a_refusal_names_the_tool() {
         let text = refusal(b"reload", PERSISTENCE).text().into_owned();
-        assert_eq!(text, "ERR DEBUG RELOAD needs persistence, which this build does not have yet");
+        assert_eq!(
+            text,
+            "ERR DEBUG RELOAD needs persistence, which this build does not have yet"
+        );
     }
 }

@@ -12,14 +12,18 @@ const EXAMPLES: &[(&str, Example)] = &[
     ("string", |reply| told(reply.bulk(b"Hello World"))),
     ("integer", |reply| told(reply.int(12345))),
     ("double", |reply| told(reply.double(3.141))),
-    ("bignum", |reply| told(reply.big_number("1234567999999999999999999999999999999"))),
+    ("bignum", |reply| {
+        told(reply.big_number("1234567999999999999999999999999999999"))
+    }),
     ("null", |reply| told(reply.null())),
     ("array", array),
     ("set", set),
     ("map", map),
     ("attrib", attrib),
     ("push", push),
-    ("verbatim", |reply| told(reply.verbatim("txt", b"This is a verbatim\nstring"))),
+    ("verbatim", |reply| {
+        told(reply.verbatim("txt", b"This is a verbatim\nstring"))
+    }),
     ("true", |reply| told(reply.bool(true))),
     ("false", |reply| told(reply.bool(false))),
 ];
@@ -37,7 +41,10 @@ fn told((): ()) -> Result<(), Error> {
 
 fn unknown() -> Error {
     let names: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
-    Error::err(format_args!("Wrong protocol type name. Please use one of the following: {}", names.join("|")))
+    Error::err(format_args!(
+        "Wrong protocol type name. Please use one of the following: {}",
+        names.join("|")
+    ))
 }
 
 fn array(reply: &mut Reply<'_>) -> Result<(), Error> {
