@@ -320,7 +320,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     supervised.ready();
     if io_threads <= 1 {
-        return Ok(home.block_on(run_local(executor, letters, lanes)));
+        return Ok(home.block_on(run_local(executor, letters)));
     }
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
@@ -404,7 +404,7 @@ async fn watch_signals(mut shutdown: signals::Shutdown, mail: Sender<Mail>) {
 }
 
 /// The executor on the thread that also does I/O.
-async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>, lanes: Lanes) -> i32 {
+async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
@@ -415,7 +415,7 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>, lanes: Lane
         } else {
             mail.recv_many(&mut letters, mailbox::DRAIN_MAX).await;
         }
-        if let Some(code) = drain(&mut executor, &mut letters, &clock, &lanes) {
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, None) {
             return code;
         }
     }
@@ -431,7 +431,7 @@ fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) ->
         } else {
             mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
         }
-        if let Some(code) = drain(&mut executor, &mut letters, &clock, lanes) {
+        if let Some(code) = drain(&mut executor, &mut letters, &clock, Some(lanes)) {
             return code;
         }
     }
@@ -452,13 +452,16 @@ fn drain(
     executor: &mut Executor,
     letters: &mut Vec<Mail>,
     clock: &SystemClock,
-    lanes: &Lanes,
+    lanes: Option<&Lanes>,
 ) -> Option<i32> {
     executor.open(letters, clock.now());
     if executor.is_sweeping() {
         executor.sweep_slice();
     }
-    lanes.deliver(executor.take_finished());
+    match lanes {
+        None => executor.deliver_here(),
+        Some(lanes) => lanes.deliver(executor.take_finished()),
+    }
     executor.exit_code()
 }
 

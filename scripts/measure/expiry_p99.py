@@ -46,6 +46,8 @@ def measure(program, keys, lead_seconds):
         time.sleep(moment - 1 - time.time())
         before, during, gone_after = watch(server, client, moment)
     return {
+        "median before, ms": side.percentile(before, 0.5) / 1e6,
+        "median while expiring, ms": side.percentile(during, 0.5) / 1e6,
         "p99 before, ms": side.percentile(before, 0.99) / 1e6,
         "p99 while expiring, ms": side.percentile(during, 0.99) / 1e6,
         "p99.9 while expiring, ms": side.percentile(during, 0.999) / 1e6,

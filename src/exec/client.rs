@@ -6,8 +6,8 @@ use crate::command::row::Flags;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{Outlet, Session, SessionFlags, SessionId};
 
+use super::Executor;
 use super::mailbox::{NewClient, Outbox};
-use super::{Executor, Finished};
 
 const DENIED: &str = "DENIED Russet is running in protected mode because protected mode is enabled and no password is \
     set for the default user. In this mode connections are only accepted from the loopback interface. To let other \
@@ -32,7 +32,7 @@ impl Executor {
             self.stats.counters.rejected_connections += 1;
             Reply::new(&mut batch.reply, false).error(refusal);
             batch.close = true;
-            return self.finished.push(Finished { outbox, batch });
+            return outbox.deliver(batch);
         }
         let now_ms = self.now_unix_us / 1000;
         let authenticated = self.acl.default_needs_no_password();
@@ -59,7 +59,7 @@ impl Executor {
         self.outboxes[slot] = Some(Arc::clone(&outbox));
         outbox.introduce(id);
         batch.authenticated = authenticated;
-        self.finished.push(Finished { outbox, batch });
+        outbox.deliver(batch);
     }
 
     fn refusal(&self, local: bool) -> Option<&'static str> {
@@ -118,9 +118,7 @@ impl Executor {
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));
         counters.net_output_bytes += batch.reply.len() as u64;
         counters.total_writes_processed += 1;
-        if let Some(outbox) = self.outboxes[client.slot as usize].as_ref().map(Arc::clone) {
-            self.finished.push(Finished { outbox, batch });
-        }
+        self.finished.push((client, batch));
     }
 
     /// Whether a pause holds this command back; the client is marked as held then.

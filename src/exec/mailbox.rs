@@ -105,7 +105,7 @@ impl Outbox {
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
         slot.batch = Some(batch);
-        wake(slot);
+        wake(&slot);
     }
 
     /// Tells the connection which session is its own.
@@ -174,12 +174,12 @@ impl Outbox {
     }
 }
 
+/// Wakes the connection. Its waker stays, so that the next wait need not clone it again; waking under the lock is
+/// sound, since a waker only puts its task on a queue.
 #[inline]
-fn wake(mut slot: MutexGuard<'_, Slot>) {
-    let waker = slot.waker.take();
-    drop(slot);
-    if let Some(waker) = waker {
-        waker.wake();
+fn wake(slot: &Slot) {
+    if let Some(waker) = &slot.waker {
+        waker.wake_by_ref();
     }
 }
 
@@ -188,7 +188,7 @@ impl Outlet for Outbox {
         let mut slot = self.slot();
         if !slot.close {
             slot.pushes.extend_from_slice(bytes);
-            wake(slot);
+            wake(&slot);
         }
     }
 
@@ -196,7 +196,7 @@ impl Outlet for Outbox {
         let mut slot = self.slot();
         slot.close = true;
         slot.pushes = Vec::new();
-        wake(slot);
+        wake(&slot);
     }
 
     fn queued_bytes(&self) -> usize {

@@ -105,7 +105,8 @@ pub struct Executor {
     outboxes: Vec<Option<Arc<Outbox>>>,
     /// Batches of paused clients, oldest first.
     held: VecDeque<(SessionId, Box<Batch>)>,
-    finished: Vec<Finished>,
+    /// Batches done in this drain, with whose they are.
+    finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
     gathered: Vec<(SessionId, Box<Batch>)>,
     /// Commands handed to AOF and replicas.
@@ -207,9 +208,29 @@ impl Executor {
         self.exit
     }
 
-    /// The batches finished since the last call, to be delivered.
+    /// Hands the finished batches to connections on this thread.
+    #[inline]
+    pub fn deliver_here(&mut self) {
+        for (client, batch) in self.finished.drain(..) {
+            // A client killed later in the drain may have left its slot to a new one already.
+            if self.sessions.contains(client)
+                && let Some(outbox) = &self.outboxes[client.slot as usize]
+            {
+                outbox.deliver(batch);
+            }
+        }
+    }
+
+    /// The finished batches, to be delivered by other threads.
     pub fn take_finished(&mut self) -> impl Iterator<Item = Finished> + '_ {
-        self.finished.drain(..)
+        let (outboxes, sessions) = (&self.outboxes, &self.sessions);
+        self.finished
+            .drain(..)
+            .filter(|(client, _)| sessions.contains(*client))
+            .filter_map(|(client, batch)| {
+                let outbox = outboxes[client.slot as usize].as_ref().map(Arc::clone)?;
+                Some(Finished { outbox, batch })
+            })
     }
 }
 

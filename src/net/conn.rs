@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use tokio::sync::mpsc::Sender;
 
@@ -112,13 +113,12 @@ impl Conn {
     async fn idle(&mut self) -> Result<(), End> {
         loop {
             let Conn { stream, outbox, .. } = self;
-            let delivery = tokio::select! {
-                biased;
-                delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
-                readable = stream.readable() => {
-                    readable?;
-                    return Ok(());
-                }
+            let event = poll_fn(|cx| match outbox.poll(cx) {
+                Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
+                Poll::Pending => stream.poll_readable(cx).map_ok(|()| None),
+            });
+            let Some(delivery) = event.await? else {
+                return Ok(());
             };
             match delivery {
                 Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,

@@ -89,11 +89,8 @@ impl Lanes {
         let _ = self.senders[turn].send(Errand::Adopt(Box::new(adoption)));
     }
 
-    /// Hands finished batches to their lanes: directly on the executor's own, with one message to each other.
+    /// Hands finished batches to their lanes, with one message to each.
     pub fn deliver(&self, finished: impl Iterator<Item = Finished>) {
-        if self.first == 0 {
-            return finished.for_each(Finished::deliver);
-        }
         let mut per_lane: Vec<Vec<Finished>> = self.senders.iter().map(|_| Vec::new()).collect();
         for batch in finished {
             per_lane[batch.lane() - self.first].push(batch);

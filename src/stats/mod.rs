@@ -127,7 +127,8 @@ impl Stats {
         self.memory.sample();
     }
 
-    /// Applies `slowlog-log-slower-than`, `slowlog-max-len`, `latency-monitor-threshold` and `latency-tracking`.
+    /// Applies `slowlog-log-slower-than`, `slowlog-max-len`, `latency-monitor-threshold` and
+    /// `latency-tracking`.
     pub fn apply_config(
         &mut self,
         slowlog_us: i64,
@@ -142,8 +143,8 @@ impl Stats {
         self.commands.set_latency_tracking(latency_tracking);
     }
 
-    /// Starts counting anew (CONFIG RESETSTAT). The slow log and the latency monitor have resets of their own, and
-    /// the peak of memory stays.
+    /// Starts counting anew (CONFIG RESETSTAT). The slow log and the latency monitor have resets of their
+    /// own, and the peak of memory stays.
     pub fn reset(&mut self) {
         self.counters.reset();
         self.commands.reset();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::server::{Server, eventually};
 use super::wire::{Wire, command, info_number};
+use russet::resp::Value;
 
 const MB: usize = 1 << 20;
 
@@ -127,6 +128,60 @@ fn readers_that_never_read_cost_a_few_replies_each() {
     witness.ends_content();
 }
 
+/// A client that has asked for more than its socket holds and reads nothing.
+fn stalled(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).expect("it listens");
+    stream
+        .write_all(&command(&[b"GET", b"big"]).repeat(100))
+        .expect("requests fit the socket");
+    let mut start = [0; 10];
+    stream
+        .read_exact(&mut start)
+        .expect("the first reply is on its way");
+    stream
+}
+
+/// Descriptors the server has open.
+fn open_sockets(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
+        .expect("a running process")
+        .count()
+}
+
+#[test]
+fn a_stalled_reader_can_be_killed() {
+    for threads in ["1", "3"] {
+        let server = Server::start(&["--io-threads", threads]);
+        let mut wire = server.connect();
+        wire.ask(&command(&[b"SET", b"big", &vec![b'v'; MB]]), b"+OK\r\n");
+        let sockets_before = open_sockets(&server);
+        let _sleepers = [stalled(&server), stalled(&server)];
+        assert_eq!(open_sockets(&server), sockets_before + 2);
+        assert_eq!(wire.run(&["CLIENT", "KILL", "SKIPME", "yes"]), Value::Int(2));
+        assert_eq!(info_number(&mut wire, "clients", "connected_clients"), 1);
+        // Their sockets go too, though nobody reads what is in them.
+        eventually("the sockets are closed", || {
+            open_sockets(&server) <= sockets_before
+        });
+    }
+}
+
+#[test]
+fn a_server_ends_whatever_its_clients_are_up_to() {
+    for threads in ["1", "3"] {
+        let mut server = Server::start(&["--io-threads", threads]);
+        let mut wire = server.connect();
+        wire.ask(&command(&[b"SET", b"big", &vec![b'v'; MB]]), b"+OK\r\n");
+        let _sleepers = [stalled(&server), stalled(&server)];
+        let mut half = server.connect();
+        half.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000\r\nabc");
+        wire.ok(&["CLIENT", "PAUSE", "100000"]);
+        wire.send(b"SET k v\r\n");
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
 #[test]
 fn a_client_that_only_writes_is_no_longer_read_from() {
     let server = Server::start(&[]);
@@ -241,9 +296,7 @@ fn thousands_of_short_connections_leave_nothing_behind() {
     });
     check_growth(&server, before, 16 * MB);
     assert!(info_number(&mut wire, "stats", "total_connections_received") >= 4500);
-    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid()))
-        .expect("a running process")
-        .count();
+    let open = open_sockets(&server);
     assert!(open < 64, "{open} descriptors are open");
     witness.ends_content();
 }

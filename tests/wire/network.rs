@@ -202,6 +202,16 @@ fn the_port_may_change_and_open_connections_stay() {
 }
 
 #[test]
+fn port_zero_closes_the_door_until_another_is_named() {
+    let server = Server::start(&[]);
+    let mut wire = server.connect();
+    wire.ok(&["CONFIG", "SET", "port", "0"]);
+    assert!(TcpStream::connect(server.address()).is_err());
+    wire.ok(&["CONFIG", "SET", "port", &server.port().to_string()]);
+    server.connect().ask(PING, PONG);
+}
+
+#[test]
 fn a_taken_port_is_refused_and_the_old_one_stays() {
     let server = Server::start(&["--bind", "127.0.0.1"]);
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("some port is free");

@@ -105,6 +105,22 @@ fn a_taken_port_ends_it_with_1() {
 }
 
 #[test]
+fn without_any_address_it_ends_with_1() {
+    let ended = run_to_end(&["--port", "0"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended
+            .printed
+            .contains("Configured to not listen anywhere, exiting."),
+        "{}",
+        ended.printed
+    );
+    let ended = run_to_end(&["--port", "0", "--unixsocket", "./no/such/folder/socket"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.printed.contains("Failed"), "{}", ended.printed);
+}
+
+#[test]
 fn signals_end_it_with_0_within_a_second() {
     for (name, args) in [("TERM", ["--io-threads", "1"]), ("INT", ["--io-threads", "4"])] {
         let fastest = best_of_three(|| {

@@ -70,7 +70,7 @@ const SET: Row = Row {
 };
 
 fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(Error::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = (2..args.len())

@@ -1,4 +1,4 @@
-//! Whole databases: FLUSHDB, FLUSHALL, SWAPDB, DBSIZE.
+//! Whole databases: FLUSHDB, FLUSHALL, SWAPDB. (DBSIZE counts keys and stands with those who iterate them.)
 
 use crate::base::number;
 use crate::command::args::Args;
@@ -20,25 +20,6 @@ const FLUSH_TYPE: Arg = Arg::one_of(
         Arg::flag("sync", "SYNC").since("6.2.0"),
     ],
 );
-
-pub(super) const DBSIZE: Row = Row {
-    name: "dbsize",
-    summary: "Counts the keys of the selected database.",
-    since: "1.0.0",
-    group: Group::Server,
-    arity: Arity::Exactly(1),
-    flags: Flags::READONLY.with(Flags::FAST),
-    categories: Categories::KEYSPACE,
-    tips: &["request_policy:all_shards", "response_policy:agg_sum"],
-    run: dbsize,
-    ..Row::BASE
-};
-
-fn dbsize(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
-    let count = cx.keys.here().len();
-    cx.reply.int(count as i64);
-    Ok(DONE)
-}
 
 pub(super) const FLUSHDB: Row = Row {
     name: "flushdb",

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! INFO   name arity flags first last step categories tips key-specs subcommands
-//! DOCS   name -> { summary since group complexity doc_flags deprecated_since replaced_by history arguments subcommands }
+//! DOCS   name -> { summary since group complexity doc_flags deprecated_since replaced_by history
+//!                  arguments subcommands }
 //! ```
 //!
 //! Everything is read off the row; what a row leaves empty is left out of DOCS, and an empty list in INFO.

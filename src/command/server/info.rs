@@ -107,7 +107,7 @@ fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
         .field("uptime_in_days", uptime_s / (24 * 60 * 60))
         .field("hz", hz)
         .field("configured_hz", hz)
-        .field("lru_clock", cx.now_unix_us / 1_000_000 & 0x00ff_ffff)
+        .field("lru_clock", (cx.now_unix_us / 1_000_000) & 0x00ff_ffff)
         .field("executable", &facts.executable)
         .field("config_file", config_file)
         .field("io_threads_active", u8::from(facts.io_threads > 1));

@@ -247,8 +247,8 @@ const DOCTOR_CLIENT_BYTES: u64 = 200 << 10;
 
 fn diagnosis(footprint: &Footprint, clients: u64) -> String {
     if footprint.used < DOCTOR_USED_MIN {
-        return "Hi Sam, there is next to nothing in memory here, so there is nothing to examine. Come back when \
-                there is some data.\n"
+        return "Hi Sam, there is next to nothing in memory here, so there is nothing to examine. Come back \
+                when there is some data.\n"
             .to_owned();
     }
     let large = |ratio: Ratio, limit: f64| ratio.share > limit && ratio.excess > DOCTOR_EXCESS_MIN;
@@ -271,18 +271,25 @@ fn diagnosis(footprint: &Footprint, clients: u64) -> String {
     format!("Sam, I detected a few issues in the memory of this server ({ALLOCATOR}):\n\n{found}")
 }
 
-const PEAK: &str = "Peak memory: more than one and a half times what is used now was used in the past. Allocators keep \
-    much of such a peak, so fragmentation looks high; that alone does no harm, and new data will fill the room. If the \
-    peak was an exception, MEMORY PURGE may give some of it back, and a restart all of it.";
-const TOTAL: &str = "High total RSS: the process takes over 1.4 times the memory that was asked for. The usual causes are \
+const PEAK: &str = "\
+    Peak memory: more than one and a half times what is used now was used in the past. Allocators keep \
+    much of such a peak, so fragmentation looks high; that alone does no harm, and new data will fill \
+    the room. If the peak was an exception, MEMORY PURGE may give some of it back, and a restart all of \
+    it.";
+const TOTAL: &str = "\
+    High total RSS: the process takes over 1.4 times the memory that was asked for. The usual causes are \
     a peak in the past (see whether it is listed) and a workload whose sizes of values keep changing.";
-const FRAGMENTATION: &str = "High allocator fragmentation: over a tenth of the pages in use are gaps. The usual causes are \
-    a peak in the past and values whose sizes keep changing.";
-const ALLOCATOR_RSS: &str = "High allocator RSS overhead: the allocator holds over a tenth more pages than it uses. It \
-    gives them back by and by; MEMORY PURGE makes it do so now.";
-const PROCESS_RSS: &str = "High process RSS overhead: over a tenth of the process's memory is not the allocator's. \
-    Libraries, threads and scripts take memory that is not counted here.";
-const CLIENTS: &str = "Big client buffers: clients take over 200 KiB each on average. Look for large 'qbuf', 'omem' and \
+const FRAGMENTATION: &str = "\
+    High allocator fragmentation: over a tenth of the pages in use are gaps. The usual causes are a peak \
+    in the past and values whose sizes keep changing.";
+const ALLOCATOR_RSS: &str = "\
+    High allocator RSS overhead: the allocator holds over a tenth more pages than it uses. It gives them \
+    back by and by; MEMORY PURGE makes it do so now.";
+const PROCESS_RSS: &str = "\
+    High process RSS overhead: over a tenth of the process's memory is not the allocator's. Libraries, \
+    threads and scripts take memory that is not counted here.";
+const CLIENTS: &str = "\
+    Big client buffers: clients take over 200 KiB each on average. Look for large 'qbuf', 'omem' and \
     'tot-mem' in CLIENT LIST: some clients may send huge commands or read their replies too slowly.";
 
 const HELP: Row = Row {

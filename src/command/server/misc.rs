@@ -41,12 +41,23 @@ pub(super) const LOLWUT: Row = Row {
 };
 
 fn lolwut(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    if args.len() > 2 && args.is(1, "version") {
-        args.int(2)?;
-    }
+    check_picture(args)?;
     let text = format!("{}\nRedis ver. {REDIS_VERSION}\n", weave(cx.rng));
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(DONE)
+}
+
+/// Compat: the pictures of versions 5 and 6 took numbers, which are checked although one picture serves all.
+fn check_picture(args: Args<'_>) -> Result<(), Error> {
+    if args.len() < 3 || !args.is(1, "version") {
+        return Ok(());
+    }
+    let numbers = match args.int(2)? {
+        5 => 3,
+        6 => 2,
+        _ => 0,
+    };
+    (3..args.len().min(3 + numbers)).try_for_each(|index| args.int(index).map(drop))
 }
 
 /// Columns of the picture.
@@ -87,7 +98,8 @@ pub(super) const SHUTDOWN: Row = Row {
     name: "shutdown",
     summary: "Saves the data if need be and ends the server.",
     since: "1.0.0",
-    complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+    complexity: "O(N) when saving, where N is the total number of keys in all databases when saving data, \
+        otherwise O(1)",
     group: Group::Server,
     arity: Arity::AtLeast(1),
     flags: Flags::ADMIN

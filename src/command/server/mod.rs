@@ -7,7 +7,7 @@
 //! | `info` | INFO |
 //! | `memory`, `footprint` | MEMORY; where the memory went |
 //! | `slowlog`, `latency` | SLOWLOG, LATENCY |
-//! | `database` | FLUSHDB FLUSHALL SWAPDB DBSIZE |
+//! | `database` | FLUSHDB FLUSHALL SWAPDB |
 //! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
 //! | `debug` | DEBUG |
 //!
@@ -35,7 +35,6 @@ use crate::session::SessionFlags;
 pub const ROWS: &[Row] = &[
     command::COMMAND,
     config::CONFIG,
-    database::DBSIZE,
     database::FLUSHALL,
     database::FLUSHDB,
     database::SWAPDB,
@@ -59,7 +58,8 @@ fn wrong_subcommand(container: &str, word: &[u8]) -> Error {
     ))
 }
 
-/// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this machine.
+/// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this
+/// machine.
 fn opens_to(choice: &str, cx: &mut Cx<'_>) -> bool {
     match choice {
         "yes" => true,

@@ -57,8 +57,8 @@ pub(super) fn stringmatch_len(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(DONE)
 }
 
-/// Creates `prefix:0`, `prefix:1` and so on with the values `value:0`, `value:1`, cut or filled with zeros to a size.
-/// Nobody is told: the keys are this server's alone.
+/// Creates `prefix:0`, `prefix:1` and so on with the values `value:0`, `value:1`, cut or filled with zeros
+/// to a size. Nobody is told: the keys are this server's alone.
 pub(super) fn populate(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let count = positive(args, 2)?;
     let prefix = args.try_get(3).unwrap_or(b"key");

@@ -71,7 +71,8 @@ pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     };
     let key_len = entry.key().len();
     let line = format!(
-        "key_sds_len:{key_len}, key_sds_avail:0, key_zmalloc: {}, val_sds_len:{len}, val_sds_avail:{free}, val_zmalloc: {}",
+        "key_sds_len:{key_len}, key_sds_avail:0, key_zmalloc: {}, \
+         val_sds_len:{len}, val_sds_avail:{free}, val_zmalloc: {}",
         rounded(key_len),
         rounded(len + free),
     );

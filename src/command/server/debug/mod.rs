@@ -1,7 +1,7 @@
 //! DEBUG: tools for tests and for people who look under the hood.
 //!
-//! Its subcommands are no rows: clients are told of none of them. They stand in one table, [`TOOLS`], from which
-//! HELP is made. What Redis offers and this build cannot do is listed too, with the reason, and refused.
+//! Its subcommands are no rows: clients are told of none of them. They stand in one table, [`TOOLS`], from
+//! which HELP is made. What Redis offers and this build cannot do is listed too, with the reason, and refused.
 //!
 //! | file | tools |
 //! | --- | --- |
@@ -39,8 +39,9 @@ pub(super) const DEBUG: Row = Row {
 };
 
 const CLOSED: Error = Error::fixed(
-    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
-     local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+    "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it \
+     from a local connection, otherwise you need to set this option in the configuration file, and then \
+     restart the server.",
 );
 
 fn debug(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
