@@ -1,8 +1,8 @@
 //! All fuzzers, in one registry: a name, a function that panics on a broken invariant, and inputs to start from.
 //!
 //! Strategy: each round takes an input of the corpus, joins it with another now and then, and changes a few bytes of it
-//! (flip, insert, delete, repeat a stretch, replace by an interesting byte or number). Rounds are numbered and seeded, so
-//! a failure is repeated by its number.
+//! (flip, insert, delete, repeat a stretch or take one from another input, put in a telling byte or number). Rounds are
+//! numbered and seeded, so a failure is repeated by its number.
 //!
 //! `cargo test --test fuzz` runs each fuzzer briefly. The long run is
 //! `FUZZ_ROUNDS=10000000 cargo test --release --test fuzz`; `FUZZ_ONLY=resp` runs one, `FUZZ_FIRST=123` starts there.
@@ -14,6 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use russet::base::{glob, quote};
+use russet::exec::Executor;
+use russet::resp::parse_value;
 
 /// Rounds of a normal test run.
 const SMOKE_ROUNDS: u64 = 5_000;
@@ -29,7 +31,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -87,6 +89,24 @@ const QUOTE: Fuzzer = Fuzzer {
     ],
 };
 
+/// Lines of commands, run by an executor of its own: each is answered by exactly one reply.
+const COMMANDS: Fuzzer = Fuzzer {
+    name: "commands",
+    check: fuzz_commands,
+    corpus: &[
+        b"SET k v EX 100 NX GET\nGET k\nGETEX k PERSIST\nAPPEND k abc\nGETRANGE k 0 -2\nSETRANGE k 10 x\nSTRLEN k\n",
+        b"INCR n\nINCRBY n -5\nINCRBYFLOAT n 1.5e3\nDECRBY n 9223372036854775807\nOBJECT ENCODING n\nGETDEL n\n",
+        b"MSET a 1 b 2\nMGET a b c\nMSETNX a 1 d 2\nLCS a b IDX MINMATCHLEN 1 WITHMATCHLEN\nCOPY a e REPLACE DB 1\n",
+        b"SETBIT b 7 1\nBITCOUNT b 0 -1 BIT\nBITPOS b 1 0 -1\nBITFIELD b SET u8 #1 255 INCRBY i5 100 1 OVERFLOW FAIL GET u4 0\nBITOP XOR d b k\n",
+        b"SCAN 0 MATCH k* COUNT 10 TYPE string\nKEYS *\nRANDOMKEY\nDBSIZE\nEXISTS a a b\nTYPE a\nRENAME a z\nRENAMENX z y\nMOVE y 3\nTOUCH y\nUNLINK y\n",
+        b"EXPIRE k 10 GT\nPEXPIREAT k 9999999999999 NX\nTTL k\nPEXPIRETIME k\nPERSIST k\nOBJECT FREQ k\nOBJECT IDLETIME k\n",
+        b"HELLO 3 AUTH default x SETNAME me\nCLIENT LIST ID 1 2\nCLIENT KILL ADDR 1:2 SKIPME no\nCLIENT SETINFO lib-name x\nCLIENT TRACKING on\nCLIENT INFO\n",
+        b"COMMAND GETKEYS MSET a b c d\nCOMMAND DOCS get\nCOMMAND LIST FILTERBY PATTERN s*\nCOMMAND INFO get set\nCOMMAND GETKEYSANDFLAGS SET a b\n",
+        b"CONFIG GET *max* port\nCONFIG SET maxmemory 100mb hz 20\nINFO all\nMEMORY USAGE k SAMPLES 5\nSLOWLOG GET -1\nLATENCY HISTOGRAM set\nLATENCY GRAPH x\n",
+        b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
+    ],
+};
+
 /// Fails on the one thing the mutations must be able to do: put together two bytes that no input has.
 const CANARY: Fuzzer = Fuzzer {
     name: "canary",
@@ -121,6 +141,55 @@ fn fuzz_quote(data: &[u8]) {
         line.push(b' ');
     }
     assert_eq!(quote::split_args(&line), Ok(words));
+}
+
+fn fuzz_commands(data: &[u8]) {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    // Or SETRANGE and SETBIT would be asked for half a gigabyte.
+    assert_eq!(
+        executor.run(client, &[b"CONFIG", b"SET", b"proto-max-bulk-len", b"1mb"]),
+        b"+OK\r\n"
+    );
+    for line in data.split(|&byte| byte == b'\n') {
+        let Ok(words) = quote::split_args(line) else {
+            continue;
+        };
+        if words.is_empty() || ends_the_talk(&words[0]) || silences(&words) {
+            continue;
+        }
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let reply = executor.run(client, &words);
+        check_one_reply(&reply, line);
+    }
+}
+
+/// These end the process, which is their purpose, or the connection without an answer, being lines of HTTP.
+fn ends_the_talk(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"debug", b"shutdown", b"post", b"host:"];
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn silences(words: &[Vec<u8>]) -> bool {
+    words[0].eq_ignore_ascii_case(b"client")
+        && words
+            .get(1)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"reply"))
+}
+
+#[track_caller]
+fn check_one_reply(reply: &[u8], line: &[u8]) {
+    let mut rest = reply;
+    let parsed = parse_value(rest).expect("replies are RESP");
+    if let Some((_, length)) = parsed {
+        rest = &rest[length..];
+    }
+    assert!(
+        parsed.is_some() && rest.is_empty(),
+        "{} is answered by {}",
+        line.escape_ascii(),
+        reply.escape_ascii()
+    );
 }
 
 /// Glob matching in the plainest words: each element either takes a byte or does not, a star takes any number.
@@ -227,16 +296,16 @@ fn input(corpus: &[&[u8]], dice: &mut Dice) -> Vec<u8> {
         data.extend_from_slice(corpus[dice.below(corpus.len())]);
     }
     for _ in 0..dice.below(6) {
-        mutate(&mut data, dice);
+        mutate(&mut data, corpus, dice);
     }
     data.truncate(INPUT_BYTES_MAX);
     data
 }
 
-fn mutate(data: &mut Vec<u8>, dice: &mut Dice) {
+fn mutate(data: &mut Vec<u8>, corpus: &[&[u8]], dice: &mut Dice) {
     let at = dice.below(data.len() + 1);
     let end = (at + dice.below(16)).min(data.len());
-    match dice.below(8) {
+    match dice.below(9) {
         0 if at < data.len() => data[at] ^= 1 << dice.below(8),
         1 if at < data.len() => data[at] = dice.byte(),
         2 if at < data.len() => data[at] = TELLING_BYTES[dice.below(TELLING_BYTES.len())],
@@ -244,8 +313,16 @@ fn mutate(data: &mut Vec<u8>, dice: &mut Dice) {
         4 => drop(data.drain(at..end)),
         5 => data.extend_from_within(at..end),
         6 => drop(data.splice(at..at, TELLING_NUMBERS[dice.below(TELLING_NUMBERS.len())].bytes())),
+        7 => drop(data.splice(at..end, stretch(corpus, dice).iter().copied())),
         _ => data.truncate(at.max(3)),
     }
+}
+
+/// A piece of some input, often a word or two.
+fn stretch<'a>(corpus: &[&'a [u8]], dice: &mut Dice) -> &'a [u8] {
+    let from = corpus[dice.below(corpus.len())];
+    let at = dice.below(from.len());
+    &from[at..(at + dice.below(24)).min(from.len())]
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -303,8 +380,13 @@ fn quoted_words_can_be_written_and_read_again() {
 }
 
 #[test]
+fn commands_with_any_arguments_are_answered_once() {
+    run(&COMMANDS);
+}
+
+#[test]
 fn a_fuzzer_with_a_mistake_is_caught() {
-    let caught = first_failure(&CANARY, 0..SMOKE_ROUNDS);
+    let caught = first_failure(&CANARY, 0..20 * SMOKE_ROUNDS);
     assert!(caught.is_some_and(|(_, data)| data.windows(2).any(|pair| pair == b"*?")));
 }
 

@@ -343,3 +343,85 @@ fn a_monitor_that_never_reads_is_dropped_at_its_output_limit() {
     });
     check_growth(&server, before, 32 * MB);
 }
+
+/// What clients do to themselves and each other, one pick a time.
+const MISCHIEF: [&str; 24] = [
+    "CLIENT KILL SKIPME yes TYPE normal",
+    "CLIENT KILL SKIPME no MAXAGE 0",
+    "CLIENT PAUSE 20 ALL",
+    "CLIENT PAUSE 20 WRITE",
+    "CLIENT UNPAUSE",
+    "CLIENT REPLY SKIP",
+    "CLIENT REPLY OFF",
+    "CLIENT NO-EVICT on",
+    "CLIENT LIST",
+    "MONITOR",
+    "RESET",
+    "QUIT",
+    "HELLO 3",
+    "SELECT 5",
+    "SWAPDB 0 5",
+    "FLUSHALL ASYNC",
+    "CONFIG SET maxclients 50",
+    "CONFIG SET maxclients 500",
+    "CONFIG SET timeout 1",
+    "CONFIG SET hz 500",
+    "CONFIG RESETSTAT",
+    "SET k v PX 1",
+    "INFO everything",
+    "DEBUG SLEEP 0",
+];
+
+fn make_mischief(address: std::net::SocketAddr, seed: u64) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut roll = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as usize % bound
+    };
+    for _ in 0..80 {
+        let Ok(mut stream) = TcpStream::connect(address) else {
+            continue;
+        };
+        stream
+            .set_read_timeout(Some(Duration::from_millis(5)))
+            .expect("a connected socket");
+        for _ in 0..roll(4) {
+            let mut pipeline = String::new();
+            for _ in 0..=roll(12) {
+                pipeline += MISCHIEF[roll(MISCHIEF.len())];
+                pipeline += "\r\n";
+            }
+            // Now and then a command is left unfinished.
+            let length = pipeline.len() - roll(2) * roll(3);
+            if stream.write_all(&pipeline.as_bytes()[..length]).is_err() {
+                break;
+            }
+            if roll(2) == 0 {
+                let _ = stream.read(&mut [0; 4096]);
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_that_kill_pause_and_leave_at_random_crash_nothing() {
+    for threads in ["1", "3"] {
+        let mut server = Server::start(&["--io-threads", threads, "--enable-debug-command", "yes"]);
+        let address = server.address();
+        let before = server.resident_bytes();
+        let clients: Vec<_> = (0..6)
+            .map(|seed| std::thread::spawn(move || make_mischief(address, seed)))
+            .collect();
+        clients
+            .into_iter()
+            .for_each(|client| client.join().expect("a client ends by itself"));
+        assert!(server.is_running(), "the server is gone");
+        eventually("it is calm again", || {
+            let mut wire = server.connect();
+            wire.send_unheard(b"PING\r\n");
+            wire.first_within(Duration::from_millis(200))
+                .starts_with(b"+PONG\r\n")
+        });
+        check_growth(&server, before, 64 * MB);
+    }
+}

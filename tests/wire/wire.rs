@@ -11,8 +11,21 @@ use russet::resp::{Value, parse_value};
 /// Longest wait for bytes that must come; a debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-trait Transport: Read + Write + Send {}
-impl<T: Read + Write + Send> Transport for T {}
+trait Transport: Read + Write + Send {
+    fn wait_at_most(&self, limit: Duration);
+}
+
+impl Transport for TcpStream {
+    fn wait_at_most(&self, limit: Duration) {
+        self.set_read_timeout(Some(limit)).expect("a connected socket");
+    }
+}
+
+impl Transport for UnixStream {
+    fn wait_at_most(&self, limit: Duration) {
+        self.set_read_timeout(Some(limit)).expect("a connected socket");
+    }
+}
 
 /// A connection, with what it has received and not yet read as replies.
 pub struct Wire {
@@ -141,6 +154,16 @@ impl Wire {
     pub fn rest(&mut self) -> Vec<u8> {
         while self.fill() > 0 {}
         std::mem::take(&mut self.received)
+    }
+
+    /// What comes in one piece, at most `limit` from now; nothing when nothing comes.
+    pub fn first_within(&mut self, limit: Duration) -> Vec<u8> {
+        self.transport.wait_at_most(limit);
+        let mut piece = vec![0; 4096];
+        let count = self.transport.read(&mut piece).unwrap_or(0);
+        self.transport.wait_at_most(PATIENCE);
+        piece.truncate(count);
+        piece
     }
 
     /// Expects `last` and then the end.
