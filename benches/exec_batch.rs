@@ -1,10 +1,12 @@
 //! What does a command cost once it has been parsed, and before it is written?
 //!
-//! Corpus: batches of 1, 16 and 64 `SET key:<n> <32 bytes>` or `GET key:<n>`, keys drawn from 100,000 in a fixed scattered
-//! order, through the executor's mailbox and back: planning, prefetch, gates, handlers, statistics, replies. Input bytes
-//! are parsed once beforehand. Rival: the same commands one by one through `Executor::run`, as EXEC and scripts do.
+//! Corpus: batches of 1, 16 and 64 `SET key:<n> <32 bytes>` or `GET key:<n>`, keys drawn from 100,000 in a
+//! fixed scattered order, through the executor's mailbox and back: planning, prefetch, gates, handlers,
+//! statistics, replies. Input bytes are parsed once beforehand. Rival: the same commands one by one through
+//! `Executor::run`, as EXEC and scripts do.
 //!
-//! Run: `cargo bench --bench exec_batch`. The counter gives commands per second. Every run checks its replies.
+//! Run: `cargo bench --bench exec_batch`. The counter gives commands per second. Every run checks its
+//! replies.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};

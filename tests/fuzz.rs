@@ -1,14 +1,14 @@
-//! All fuzzers, in one registry: a name, a function that panics on a broken invariant, and inputs to start from.
+//! All fuzzers, in one registry: a name, a function that panics on a broken invariant, and first inputs.
 //!
-//! Strategy: each round takes an input of the corpus, joins it with another now and then, and changes a few bytes of it
-//! (flip, insert, delete, repeat a stretch or take one from another input, put in a telling byte or number). Rounds are
-//! numbered and seeded, so a failure is repeated by its number.
+//! Strategy: each round takes an input of the corpus, joins it with another now and then, and changes a few
+//! bytes of it (flip, insert, delete, repeat a stretch or take one from another input, put in a telling byte
+//! or number). Rounds are numbered and seeded, so a failure is repeated by its number.
 //!
-//! `cargo test --test fuzz` runs each fuzzer briefly. The long run is
-//! `FUZZ_ROUNDS=10000000 cargo test --release --test fuzz`; `FUZZ_ONLY=resp` runs one, `FUZZ_FIRST=123` starts there.
+//! `cargo test --test fuzz` runs each fuzzer briefly. `FUZZ_ROUNDS=10000000` before it, and `--release`, make
+//! the long run; `FUZZ_ONLY=resp` runs one of them, `FUZZ_FIRST=123` starts at that round.
 //!
-//! The canary is a fuzzer with a mistake in it, which must be found: it shows that the mutations reach anything at all.
-//! Not here: coverage guidance; the corpora are chosen by hand instead.
+//! The canary is a fuzzer with a mistake in it, which must be found: it shows that the mutations reach
+//! anything at all. Not here: coverage guidance; the corpora are chosen by hand instead.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -192,7 +192,7 @@ fn check_one_reply(reply: &[u8], line: &[u8]) {
     );
 }
 
-/// Glob matching in the plainest words: each element either takes a byte or does not, a star takes any number.
+/// Glob matching in the plainest words: an element takes a byte or does not, a star takes any number.
 mod naive {
     pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
         // Compat: an empty text matches only an empty pattern.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """How long does anybody wait while a million keys expire in the same second?
 
-Sets N keys (one million unless told otherwise) that all expire at one moment, some seconds away, and a hundred that stay.
-From one second before that moment a client GETs those that stay, one after the other, until the server no longer counts
-any key that expires. Shown: the 99th percentile and the longest answer before and after the moment, and how long it took
-until memory was given back, that is until DBSIZE shows only those that stay.
+Sets N keys (one million unless told otherwise) that all expire at one moment, some seconds away, and a
+hundred that stay. From one second before that moment a client GETs those that stay, one after the other,
+until the server no longer counts any key that expires. Shown: the 99th percentile and the longest answer
+before and after the moment, and how long it took until memory was given back, that is until DBSIZE shows
+only those that stay.
 
     scripts/measure/expiry_p99.py --server target/release/russet-server --ref redis-server
 """

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """How long does anybody wait while the table grows?
 
-A loader inserts N new keys (10 million unless told otherwise) by pipelines of 16 from a process of its own, while one
-client asks PING and GET by turns, every 100 microseconds or so, and keeps the longest answer. Two things besides the
-table can delay an answer: the loader's own commands before it, and the machine. So the same client also asks while the
-loader sets keys that are already there, at the same pace: the difference is what growing costs. `--nice` lowers the
-loader's priority, which helps on a machine with two processors.
+A loader inserts N new keys (10 million unless told otherwise) by pipelines of 16 from a process of its
+own, while one client asks PING and GET by turns, every 100 microseconds or so, and keeps the longest
+answer. Two things besides the table can delay an answer: the loader's own commands before it, and the
+machine. So the same client also asks while the loader sets keys that are already there, at the same pace:
+the difference is what growing costs. `--nice` lowers the loader's priority, which helps on a machine with
+two processors.
 
     scripts/measure/growth_stall.py --server target/release/russet-server --ref redis-server --keys 10000000
 """

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What does an idle connection cost in memory?
 
-Opens N connections (5,000 unless told otherwise), one PING on each, and divides the growth of resident memory. A first
-hundred connections come before the measurement, so that what is allocated once does not count. Also shown: the same
-after each has sent and received 16 KB once, and the server's CPU over ten idle seconds with all of them open.
+Opens N connections (5,000 unless told otherwise), one PING on each, and divides the growth of resident
+memory. A first hundred connections come before the measurement, so that what is allocated once does not
+count. Also shown: the same after each has sent and received 16 KB once, and the server's CPU over ten idle
+seconds with all of them open.
 
     scripts/measure/idle_connections.py --server target/release/russet-server --ref redis-server
 """

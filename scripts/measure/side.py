@@ -1,4 +1,5 @@
-"""What the measurements share: starting servers, speaking RESP, printing figures side by side. Standard library only."""
+"""What the measurements share: starting servers, speaking RESP, printing figures side by side. Standard
+library only."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-//! Clients that misbehave beside one that does not: it goes on being answered correctly, and memory stays bounded.
+//! Clients that misbehave beside one that does not: it is answered as ever, and memory stays bounded.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use russet::resp::Value;
 
 const MB: usize = 1 << 20;
 
-/// Longest a well-behaved client may wait for one answer while others misbehave, in a debug build on a busy machine.
+/// Longest wait for one answer while others misbehave, in a debug build on a busy machine.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// A client that goes on setting and getting a key of its own and checks every answer.

@@ -249,7 +249,7 @@ fn the_addresses_may_change_and_open_connections_stay() {
     server.connect().ask(PING, PONG);
 }
 
-/// Whether the kernel runs a keep-alive timer for the server's end of a connection: `tr` of /proc/net/tcp is 2.
+/// Whether the kernel runs a keep-alive timer for the server's end: `tr` of /proc/net/tcp is 2.
 fn kernel_keeps_alive(server: u16, client: u16) -> bool {
     let table = read_text(std::path::Path::new("/proc/net/tcp"));
     let (own, peer) = (format!(":{server:04X}"), format!(":{client:04X}"));

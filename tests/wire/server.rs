@@ -19,7 +19,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The line that says connections are accepted now.
 pub const READY: &str = "Ready to accept connections";
 
-/// Ports below those the system gives to outgoing connections, so that no client takes one between choice and use.
+/// Ports below those the system gives to outgoing connections, so that no client takes one between choice and
+/// use.
 const PORTS: std::ops::Range<u32> = 11_000..31_000;
 
 /// A running server, killed when dropped.
