@@ -348,3 +348,41 @@ fn rebinding_and_leaving_work_with_io_threads_too() {
     server.signal("TERM");
     assert!(server.wait().success());
 }
+
+#[test]
+fn pushes_reach_a_client_amid_its_own_command() {
+    let server = Server::start(&[]);
+    let (mut monitor, mut other) = (server.connect(), server.connect());
+    monitor.ask(b"MONITOR\r\n", b"+OK\r\n");
+    for start in [b"*2\r\n$4\r\nEC".as_slice(), b"HO\r\n$5\r\nhel"] {
+        monitor.send(start);
+        other.ask(PING, PONG);
+        assert!(super::wire::text(monitor.reply()).ends_with("\"PING\""));
+    }
+    monitor.send(b"lo\r\n");
+    let mut last = [monitor.reply(), monitor.reply()].map(super::wire::text);
+    last.sort_by_key(String::len);
+    assert_eq!(last[0], "hello");
+    assert!(last[1].ends_with("\"ECHO\" \"hello\""), "{}", last[1]);
+}
+
+/// Input that fills a read to its last byte looks as if there were more.
+#[test]
+fn pushes_reach_a_client_whose_input_filled_a_read() {
+    let server = Server::start(&[]);
+    let mut other = server.connect();
+    for bytes in [16 * 1024, 32 * 1024, 64 * 1024] {
+        let mut monitor = server.connect();
+        monitor.ask(b"MONITOR\r\n", b"+OK\r\n");
+        let count = bytes / PING.len();
+        let mut input = PING.repeat(count - 1);
+        input.resize(bytes - PING.len(), b'\n');
+        input.extend_from_slice(PING);
+        monitor.send(&input);
+        for _ in 0..2 * count {
+            monitor.reply();
+        }
+        other.ask(b"ECHO now\r\n", b"$3\r\nnow\r\n");
+        assert!(super::wire::text(monitor.reply()).ends_with("\"now\""));
+    }
+}
