@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -250,8 +250,11 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
+    // One turn serves every ready connection twice (read, write) before it asks the kernel for more.
+    const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_PER_TURN)
         .build()
         .map_err(|e| os_text(&e))
 }
@@ -310,7 +313,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify(&executor);
+    testify();
     notice!("Server initialized");
     if addresses.port > 0 {
         notice!("Ready to accept connections tcp");
@@ -320,7 +323,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     supervised.ready();
     if io_threads <= 1 {
-        return Ok(home.block_on(run_local(executor, letters)));
+        // A task like the connections', so that it runs when they have, and not once more for the main future.
+        let executor = home.spawn(run_local(executor, letters));
+        return home.block_on(executor).map_err(|e| e.to_string());
     }
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
@@ -336,13 +341,13 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
 }
 
 /// Tells a crash report whom the executor was serving.
-fn testify(executor: &Executor) {
-    let activity = Rc::clone(&executor.activity);
-    crash::register_witness(move |scene| {
-        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
-            line: format!("id={client} cmd={command}"),
-            argv: vec![command.as_bytes().to_vec()],
-        });
+fn testify() {
+    crash::register_witness(|scene| {
+        scene.client =
+            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
+                line: format!("id={client} cmd={command}"),
+                argv: vec![command.as_bytes().to_vec()],
+            });
     });
 }
 

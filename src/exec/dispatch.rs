@@ -14,6 +14,7 @@ use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, Table, is_positional};
 use crate::keyspace::Keyspace;
+use crate::process::crash::{self, Activity};
 use crate::resp::{self, Batch, Reply};
 use crate::session::{SessionFlags, SessionId};
 
@@ -310,7 +311,7 @@ impl Executor {
         if self.server.monitors > 0 {
             monitor::feed(&self.sessions, client, words, row, self.now_unix_us);
         }
-        self.activity.begin(client.client, row.name);
+        crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
         session.commands += 1;
@@ -341,7 +342,7 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
-        self.activity.end();
+        crash::activity(Activity::end);
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}

@@ -20,7 +20,7 @@ pub mod monitor;
 pub mod open;
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+
 use std::sync::Arc;
 
 use crate::acl::Users;
@@ -31,7 +31,7 @@ use crate::command::cx::ServerState;
 use crate::command::table::{RenameError, Table};
 use crate::config::Config;
 use crate::keyspace::Keyspace;
-use crate::process::crash::Activity;
+
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
@@ -92,8 +92,7 @@ pub struct Executor {
     pub acl: Users,
     /// What holds for the whole server.
     pub server: ServerState,
-    /// What it is doing just now, for a crash report.
-    pub activity: Rc<Activity>,
+
     table: Table,
     rng: Rng,
     ticks: TickClock,
@@ -135,7 +134,7 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             server: ServerState::default(),
-            activity: Rc::default(),
+
             table,
             rng,
             tick: ticks.raw(),
