@@ -89,9 +89,11 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     if background {
         daemon::detach().map_err(|e| os_text(&e))?;
     }
-    log::claim_process();
     let _ = title::claim();
     greet(line, &config);
+    log::claim_process();
+    notice!("Running mode=standalone, port={}.", config.int("port"));
+    notice!("PID: {}", std::process::id());
     enter_folder(&config)?;
     let configured = config.path("pidfile");
     let pidfile = daemon::pidfile_path(
@@ -121,7 +123,9 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
         supervised: &supervised,
         shutdown,
     });
-    if !unix_path.as_os_str().is_empty() {
+    supervised.stopping();
+    // A server that could not start may have met the socket of another one.
+    if code.is_ok() && !unix_path.as_os_str().is_empty() {
         notice!("Removing the unix socket file.");
         let _ = std::fs::remove_file(&unix_path);
     }
@@ -160,7 +164,7 @@ fn start_log(config: &Config) -> Result<(), String> {
 }
 
 fn greet(line: &CommandLine, config: &Config) {
-    let (pid, port) = (std::process::id(), config.int("port"));
+    let pid = std::process::id();
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     notice!(
         "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
@@ -175,8 +179,6 @@ fn greet(line: &CommandLine, config: &Config) {
     } else {
         notice!("Configuration loaded");
     }
-    notice!("Running mode=standalone, port={port}.");
-    notice!("PID: {pid}");
 }
 
 fn enter_folder(config: &Config) -> Result<(), String> {
@@ -313,7 +315,12 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     executor.server.facts = facts;
     testify();
     notice!("Server initialized");
-    notice!("Ready to accept connections tcp");
+    if addresses.port > 0 {
+        notice!("Ready to accept connections tcp");
+    }
+    if !addresses.unix_path.is_empty() {
+        notice!("Ready to accept connections unix");
+    }
     supervised.ready();
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
