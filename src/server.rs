@@ -413,8 +413,8 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
-            // Expiry has time left in this tick: give connections a turn, take what is there, go on with a slice.
+        if executor.is_sweeping() || !letters.is_empty() {
+            // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
         } else {
@@ -431,7 +431,7 @@ fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) ->
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
+        if executor.is_sweeping() || !letters.is_empty() {
             take_waiting(&mut mail, &mut letters);
         } else {
             mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
