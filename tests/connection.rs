@@ -280,3 +280,19 @@ fn scan_removes_the_expired_keys_it_meets() {
     check(&mut executor, client, &[("DBSIZE", ":50\r\n")]);
     assert_eq!(executor.keys.stats.expired, 50);
 }
+
+#[test]
+fn a_client_sees_the_arguments_of_its_own_command() {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    let _other = executor.connect();
+    for command in ["CLIENT LIST", "CLIENT INFO"] {
+        let reply = run(&mut executor, client, command);
+        let lines: Vec<&str> = reply.lines().filter(|line| line.contains("argv-mem=")).collect();
+        assert!(lines[0].contains(" argv-mem=10 "), "{reply}");
+        assert!(
+            lines[1..].iter().all(|line| line.contains(" argv-mem=0 ")),
+            "{reply}"
+        );
+    }
+}

@@ -206,7 +206,11 @@ mod tests {
         let text = b"a".repeat(1_001);
         assert!(matches(&b"*?".repeat(1_000), &text, false));
         assert!(!matches(&b"*?".repeat(1_001), &text, false));
-        assert!(matches(&[b"*?".repeat(1_000), b"**".to_vec()].concat(), &text, false));
+        assert!(matches(
+            &[b"*?".repeat(1_000), b"**".to_vec()].concat(),
+            &text,
+            false
+        ));
         assert!(!matches(&b"*?".repeat(50_000), &b"a".repeat(50_000), false));
     }
 

@@ -215,6 +215,7 @@ impl Executor {
     /// Runs the planned commands of one batch, as far as the client may go on.
     fn run_part(&mut self, client: SessionId, batch: &mut Batch, commands: &[Planned], hashes: &[u64]) {
         let mut reply = std::mem::take(&mut batch.reply);
+        self.sessions[client].input_used = batch.input.len();
         for planned in commands {
             let index = planned.index as usize;
             if index != batch.next || !self.may_go_on(client, &reply) {

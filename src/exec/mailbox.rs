@@ -65,6 +65,8 @@ struct Slot {
     /// Bytes of pushes the connection has taken and not yet written.
     writing: usize,
     close: bool,
+    /// The connection is to give back what its read buffer has free.
+    trim: bool,
     input_used: usize,
     input_free: usize,
     waker: Option<Waker>,
@@ -83,6 +85,8 @@ pub enum Delivery {
     Batch(Box<Batch>),
     /// Bytes nobody asked for.
     Pushes(Vec<u8>),
+    /// It is to give back what the read buffer of a command that is still arriving has free.
+    Trim,
     /// It must close.
     Close,
 }
@@ -118,8 +122,8 @@ impl Outbox {
         self.slot().session
     }
 
-    /// Notes how full the connection's read buffer is, for CLIENT LIST.
-    pub fn note_input(&self, used: usize, free: usize) {
+    /// Notes what the connection's read buffer holds and has free while a command is arriving.
+    pub fn note_input(&self, (used, free): (usize, usize)) {
         let mut slot = self.slot();
         slot.input_used = used;
         slot.input_free = free;
@@ -144,6 +148,9 @@ impl Outbox {
             let pushes = std::mem::take(&mut slot.pushes);
             slot.writing = pushes.len();
             return Poll::Ready(Delivery::Pushes(pushes));
+        }
+        if std::mem::take(&mut slot.trim) {
+            return Poll::Ready(Delivery::Trim);
         }
         if !slot
             .waker
@@ -196,6 +203,12 @@ impl Outlet for Outbox {
         let mut slot = self.slot();
         slot.close = true;
         slot.pushes = Vec::new();
+        wake(&slot);
+    }
+
+    fn trim(&self) {
+        let mut slot = self.slot();
+        slot.trim = true;
         wake(&slot);
     }
 

@@ -85,6 +85,16 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     }
 }
 
+/// What comes while the rest of a command is waited for.
+enum Input {
+    /// Bytes; whether they filled all the room.
+    Read { more: bool },
+    /// Bytes nobody asked for.
+    Pushes(Vec<u8>),
+    /// The rest is late: its room is wanted back.
+    Trim,
+}
+
 struct Conn {
     stream: Stream,
     parser: Parser,
@@ -123,6 +133,7 @@ impl Conn {
             match delivery {
                 Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
                 Delivery::Batch(_) => unreachable!("an idle connection has no batch under way"),
+                Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
             }
         }
@@ -151,13 +162,42 @@ impl Conn {
                 return Ok(());
             }
             if !full {
-                more = self.read(&mut batch).await?;
+                more = self.read_rest(&mut batch).await?;
             }
         }
     }
 
+    /// Reads on; others can see meanwhile what has arrived of a command.
+    async fn read_rest(&mut self, batch: &mut Batch) -> Result<bool, End> {
+        if batch.is_unused() {
+            return self.read(batch).await;
+        }
+        self.parser.read_target(batch);
+        self.outbox.note_input(batch.input_bytes());
+        let more = self.read(batch).await;
+        self.outbox.note_input((0, 0));
+        more
+    }
+
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
+        loop {
+            match self.read_or_other(batch).await? {
+                Input::Read { more } => return Ok(more),
+                Input::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Input::Trim => self.doze(batch).await?,
+            }
+        }
+    }
+
+    /// Waits for more without room for it.
+    async fn doze(&mut self, batch: &mut Batch) -> Result<(), End> {
+        batch.trim_input();
+        self.outbox.note_input(batch.input_bytes());
+        self.idle().await
+    }
+
+    async fn read_or_other(&mut self, batch: &mut Batch) -> Result<Input, End> {
         let target = self.parser.read_target(batch);
         if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
             target.buf.reserve(target.limit.min(READ_BYTES));
@@ -167,14 +207,19 @@ impl Conn {
         let read = tokio::select! {
             biased;
             read = stream.read(target.buf, room) => read?,
-            () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
+            delivery = poll_fn(|cx| outbox.poll(cx)) => match delivery {
+                Delivery::Pushes(bytes) => return Ok(Input::Pushes(bytes)),
+                Delivery::Trim => return Ok(Input::Trim),
+                Delivery::Batch(_) => unreachable!("a connection that reads has no batch under way"),
+                Delivery::Close => return Err(End::Closed),
+            },
         };
         if read == 0 {
             return Err(End::Closed);
         }
         batch.bytes_read += read;
         batch.reads += 1;
-        Ok(read == room)
+        Ok(Input::Read { more: read == room })
     }
 
     /// Has the batch executed, all of it, and its replies written.
@@ -208,6 +253,7 @@ impl Conn {
                     return Ok(batch);
                 }
                 Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
             }
         }
