@@ -423,7 +423,7 @@ impl Executor {
                 self.stats.note_slow_command(
                     self.now_unix_us,
                     spent_us,
-                    words.iter(),
+                    command.row.shown(words),
                     &session.addr,
                     &session.name,
                 );

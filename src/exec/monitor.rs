@@ -11,7 +11,7 @@ pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: 
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
         return;
     }
-    let line = line(&sessions[client], words, now_unix_us);
+    let line = line(&sessions[client], row.shown(words), now_unix_us);
     for (_, session) in sessions
         .iter()
         .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
@@ -22,7 +22,11 @@ pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: 
     }
 }
 
-fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i64) -> Vec<u8> {
+fn line<'a>(
+    session: &crate::session::Session,
+    words: impl Iterator<Item = &'a [u8]>,
+    now_unix_us: i64,
+) -> Vec<u8> {
     let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
         format!(
             "unix:{}",
@@ -33,7 +37,7 @@ fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i
     };
     let (seconds, micros) = (now_unix_us / 1_000_000, now_unix_us % 1_000_000);
     let mut out = format!("+{seconds}.{micros:06} [{} {peer}]", session.db).into_bytes();
-    for word in words.iter() {
+    for word in words {
         out.push(b' ');
         quote::repr(word, &mut out);
     }
