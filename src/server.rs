@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -89,9 +89,11 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     if background {
         daemon::detach().map_err(|e| os_text(&e))?;
     }
-    log::claim_process();
     let _ = title::claim();
     greet(line, &config);
+    log::claim_process();
+    notice!("Running mode=standalone, port={}.", config.int("port"));
+    notice!("PID: {}", std::process::id());
     enter_folder(&config)?;
     let configured = config.path("pidfile");
     let pidfile = daemon::pidfile_path(
@@ -121,7 +123,9 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
         supervised: &supervised,
         shutdown,
     });
-    if !unix_path.as_os_str().is_empty() {
+    supervised.stopping();
+    // A server that could not start may have met the socket of another one.
+    if code.is_ok() && !unix_path.as_os_str().is_empty() {
         notice!("Removing the unix socket file.");
         let _ = std::fs::remove_file(&unix_path);
     }
@@ -160,7 +164,7 @@ fn start_log(config: &Config) -> Result<(), String> {
 }
 
 fn greet(line: &CommandLine, config: &Config) {
-    let (pid, port) = (std::process::id(), config.int("port"));
+    let pid = std::process::id();
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     notice!(
         "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
@@ -175,8 +179,6 @@ fn greet(line: &CommandLine, config: &Config) {
     } else {
         notice!("Configuration loaded");
     }
-    notice!("Running mode=standalone, port={port}.");
-    notice!("PID: {pid}");
 }
 
 fn enter_folder(config: &Config) -> Result<(), String> {
@@ -248,8 +250,11 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
+    // One turn serves every ready connection twice (read, write) before it asks the kernel for more.
+    const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_PER_TURN)
         .build()
         .map_err(|e| os_text(&e))
 }
@@ -308,12 +313,19 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify(&executor);
+    testify();
     notice!("Server initialized");
-    notice!("Ready to accept connections tcp");
+    if addresses.port > 0 {
+        notice!("Ready to accept connections tcp");
+    }
+    if !addresses.unix_path.is_empty() {
+        notice!("Ready to accept connections unix");
+    }
     supervised.ready();
     if io_threads <= 1 {
-        return Ok(home.block_on(run_local(executor, letters)));
+        // A task like the connections', so that it runs when they have, and not once more for the main future.
+        let executor = home.spawn(run_local(executor, letters));
+        return home.block_on(executor).map_err(|e| e.to_string());
     }
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
@@ -329,13 +341,13 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
 }
 
 /// Tells a crash report whom the executor was serving.
-fn testify(executor: &Executor) {
-    let activity = Rc::clone(&executor.activity);
-    crash::register_witness(move |scene| {
-        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
-            line: format!("id={client} cmd={command}"),
-            argv: vec![command.as_bytes().to_vec()],
-        });
+fn testify() {
+    crash::register_witness(|scene| {
+        scene.client =
+            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
+                line: format!("id={client} cmd={command}"),
+                argv: vec![command.as_bytes().to_vec()],
+            });
     });
 }
 

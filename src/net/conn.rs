@@ -53,6 +53,28 @@ impl From<io::Error> for End {
     }
 }
 
+/// The bytes of a delivery to a connection whose batch is at hand.
+fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
+    match delivery {
+        Delivery::Pushes(bytes) => Ok(bytes),
+        // Between two commands there is nothing to trim.
+        Delivery::Trim => Ok(Vec::new()),
+        Delivery::Close => Err(End::Closed),
+        Delivery::Batch(_) => unreachable!("no batch is under way"),
+    }
+}
+
+/// Counts what was read; whether more may be there.
+#[inline]
+fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
+    if read == 0 {
+        return Err(End::Closed);
+    }
+    batch.bytes_read += read;
+    batch.reads += 1;
+    Ok(read == room)
+}
+
 /// Serves one connection until it ends.
 pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
     let outbox = Outbox::new(lane);
@@ -83,16 +105,6 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     if conn.outbox.session().is_some() {
         let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
     }
-}
-
-/// What comes while the rest of a command is waited for.
-enum Input {
-    /// Bytes; whether they filled all the room.
-    Read { more: bool },
-    /// Bytes nobody asked for.
-    Pushes(Vec<u8>),
-    /// The rest is late: its room is wanted back.
-    Trim,
 }
 
 struct Conn {
@@ -130,12 +142,7 @@ impl Conn {
             let Some(delivery) = event.await? else {
                 return Ok(());
             };
-            match delivery {
-                Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
-                Delivery::Batch(_) => unreachable!("an idle connection has no batch under way"),
-                Delivery::Trim => {}
-                Delivery::Close => return Err(End::Closed),
-            }
+            self.write_pushes(&unasked(delivery)?).await?;
         }
     }
 
@@ -180,12 +187,23 @@ impl Conn {
     }
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
+    /// Writes pushes while it waits: half a command may be all there is for long.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
         loop {
-            match self.read_or_other(batch).await? {
-                Input::Read { more } => return Ok(more),
-                Input::Pushes(bytes) => self.write_pushes(&bytes).await?,
-                Input::Trim => self.doze(batch).await?,
+            let target = self.parser.read_target(batch);
+            if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
+                target.buf.reserve(target.limit.min(READ_BYTES));
+            }
+            let room = target.limit.min(target.buf.capacity() - target.buf.len());
+            let Conn { stream, outbox, .. } = self;
+            let delivery = tokio::select! {
+                biased;
+                read = stream.read(target.buf, room) => return note_read(batch, read?, room),
+                delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
+            };
+            match delivery {
+                Delivery::Trim => self.doze(batch).await?,
+                other => self.write_pushes(&unasked(other)?).await?,
             }
         }
     }
@@ -195,31 +213,6 @@ impl Conn {
         batch.trim_input();
         self.outbox.note_input(batch.input_bytes());
         self.idle().await
-    }
-
-    async fn read_or_other(&mut self, batch: &mut Batch) -> Result<Input, End> {
-        let target = self.parser.read_target(batch);
-        if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
-            target.buf.reserve(target.limit.min(READ_BYTES));
-        }
-        let room = target.limit.min(target.buf.capacity() - target.buf.len());
-        let Conn { stream, outbox, .. } = self;
-        let read = tokio::select! {
-            biased;
-            read = stream.read(target.buf, room) => read?,
-            delivery = poll_fn(|cx| outbox.poll(cx)) => match delivery {
-                Delivery::Pushes(bytes) => return Ok(Input::Pushes(bytes)),
-                Delivery::Trim => return Ok(Input::Trim),
-                Delivery::Batch(_) => unreachable!("a connection that reads has no batch under way"),
-                Delivery::Close => return Err(End::Closed),
-            },
-        };
-        if read == 0 {
-            return Err(End::Closed);
-        }
-        batch.bytes_read += read;
-        batch.reads += 1;
-        Ok(Input::Read { more: read == room })
     }
 
     /// Has the batch executed, all of it, and its replies written.
