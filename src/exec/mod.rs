@@ -28,6 +28,7 @@ use crate::base::clock::{Tick, TickClock};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
+use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
 use crate::config::Config;
 use crate::keyspace::Keyspace;
@@ -90,6 +91,8 @@ pub struct Executor {
     pub stats: Stats,
     /// Users.
     pub acl: Users,
+    /// Subscriptions.
+    pub pubsub: Broker,
     /// What holds for the whole server.
     pub server: ServerState,
 
@@ -133,6 +136,7 @@ impl Executor {
             sessions: Sessions::default(),
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
+            pubsub: Broker::new(hasher.hash(b"pubsub")),
             server: ServerState::default(),
 
             table,
