@@ -12,13 +12,13 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 
 /// The name of a channel, or a pattern.
-pub type Name = Rc<[u8]>;
+pub type Name = Arc<[u8]>;
 
 type Map<K, V> = HashMap<K, V, SeedableRandomState>;
 
@@ -49,10 +49,10 @@ impl<Id: Copy + Eq + Hash> Index<Id> {
             return false;
         }
         let name = match self.members.get_key_value(name) {
-            Some((known, _)) => Rc::clone(known),
-            None => Rc::from(name),
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(name),
         };
-        let members = self.members.entry(Rc::clone(&name)).or_default();
+        let members = self.members.entry(Arc::clone(&name)).or_default();
         names.insert(name, members.len() as u32);
         members.push(id);
         true
