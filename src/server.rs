@@ -235,8 +235,6 @@ fn addresses(config: &Config) -> Addresses {
         backlog: config.int("tcp-backlog") as i32,
         unix_path: lossy(config.text("unixsocket")),
         unix_mode: config.int("unixsocketperm") as u32,
-        keepalive_s: config.int("tcp-keepalive") as u64,
-        accepts_per_turn: config.int("max-new-connections-per-cycle") as usize,
     }
 }
 
@@ -273,8 +271,8 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let shared = Arc::new(SharedLimits::default());
     shared.apply(&config);
     let addresses = addresses(&config);
-    let bound = listen::bind_tcp(&addresses)?.with(listen::bind_unix(&addresses)?);
-    if bound.is_empty() {
+    let (tcp, unix) = (listen::bind_tcp(&addresses)?, listen::bind_unix(&addresses)?);
+    if tcp.is_empty() && unix.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
     let (mail, letters) = channel(mailbox::CAPACITY);
@@ -299,7 +297,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let home_errands = errands.next().expect("there is at least one lane");
     {
         let _inside = home.enter();
-        host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
+        host.listeners = tcp.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
+        // Where the unix socket is cannot be changed, so it is served to the end.
+        unix.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
         tokio::spawn(lane::run(
             first_lane,
             home_errands,
@@ -493,13 +493,7 @@ impl Host for ServerHost {
         if touches(&["maxclients"]) {
             Self::reserve_files(config).map_err(|e| ("maxclients", e))?;
         }
-        if touches(&[
-            "port",
-            "bind",
-            "tcp-keepalive",
-            "tcp-backlog",
-            "max-new-connections-per-cycle",
-        ]) {
+        if touches(&["port", "bind"]) {
             let culprit = if touches(&["bind"]) { "bind" } else { "port" };
             self.listen_again(config).map_err(|e| (culprit, e))?;
         }
@@ -547,9 +541,8 @@ impl ServerHost {
             return Ok(());
         }
         let _inside = self.runtime.enter();
-        let moved = addresses.port != self.addresses.port || addresses.bind != self.addresses.bind;
         let kept_port = addresses.port == self.addresses.port;
-        if moved && kept_port {
+        if kept_port {
             // The same port on overlapping addresses: the old sockets must be closed first.
             self.drop_listeners();
         }
@@ -562,7 +555,7 @@ impl ServerHost {
             .to_owned()
         })?;
         self.drop_listeners();
-        self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;
+        self.listeners = bound.serve(&self.lanes, &self.shared).map_err(|e| os_text(&e))?;
         self.addresses = addresses;
         Ok(())
     }
