@@ -40,6 +40,13 @@ pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {
     )))
 }
 
+/// Whether a line of HTTP is taken for a command: a page made a browser send it, and what follows may be commands.
+pub fn is_browser(words: crate::resp::Args<'_>) -> bool {
+    [b"post".as_slice(), b"host:"]
+        .iter()
+        .any(|name| words.get(0).eq_ignore_ascii_case(name))
+}
+
 /// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.
 pub fn unknown(words: crate::resp::Args<'_>) -> Error {
     const SHOWN_BYTES: usize = 128;

@@ -190,6 +190,22 @@ impl Executor {
         self.forget_client(client);
     }
 
+    /// Closes a client that speaks HTTP before what it sent is taken for commands; warns once a minute.
+    #[cold]
+    pub(super) fn cut_off_browser(&mut self, client: SessionId) {
+        const SILENCE_S: i64 = 60;
+        let now_s = self.now_unix_us / 1_000_000;
+        if (now_s - self.browser_warned_s).abs() > SILENCE_S {
+            self.browser_warned_s = now_s;
+            let addr = &self.sessions[client].addr;
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. A client sent POST or Host: as a command, as a browser does that a \
+                 page has pointed at this server (cross-protocol scripting). Connection from {addr} aborted."
+            );
+        }
+        self.close_client(client, client);
+    }
+
     /// Closes a client that reads more slowly than it is sent to.
     pub(super) fn cut_off(&mut self, client: SessionId) {
         self.stats.counters.client_output_buffer_limit_disconnections += 1;

@@ -285,6 +285,7 @@ impl Executor {
     ) {
         let id = match command {
             Resolved::Command(id) => id,
+            Resolved::Unknown if admit::is_browser(words) => return self.cut_off_browser(client),
             Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), reply),
             Resolved::UnknownSubcommand(id) => {
                 let container = self.table.command(crate::command::table::CommandId(id));
