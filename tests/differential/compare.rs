@@ -1,0 +1,128 @@
+//! When two replies count as the same: byte for byte, but for what Redis leaves open and what 7.4 changed since 7.0.
+
+use russet::resp::value::Value;
+
+use crate::words::Words;
+
+/// A difference between the reference, 7.0, and 7.4, whose behaviour we have.
+pub struct Known {
+    pub reason: &'static str,
+    /// Whether that explains it: the command, our reply, theirs.
+    explains: fn(&Words, &Value, &Value) -> bool,
+}
+
+pub const KNOWN: &[Known] = &[Known {
+    reason: "7.2 added CLIENT NO-TOUCH and SETINFO",
+    explains: |words, _, theirs| {
+        is(words, 0, "client")
+            && (is(words, 1, "no-touch") || is(words, 1, "setinfo"))
+            && is_error(theirs, "ERR unknown subcommand")
+    },
+}];
+
+/// The reason why these replies may differ.
+pub fn excuse(words: &Words, ours: &Value, theirs: &Value) -> Option<&'static str> {
+    let known = KNOWN.iter().find(|known| (known.explains)(words, ours, theirs));
+    known.map(|known| known.reason)
+}
+
+fn is(words: &Words, index: usize, text: &str) -> bool {
+    words
+        .get(index)
+        .is_some_and(|word| word.eq_ignore_ascii_case(text.as_bytes()))
+}
+
+fn is_error(value: &Value, start: &str) -> bool {
+    matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()))
+}
+
+/// Whether Redis leaves open how they differ.
+pub fn are_alike(words: &Words, ours: Value, theirs: Value) -> bool {
+    match Measure::of(words) {
+        Measure::Exact => ours == theirs,
+        Measure::Kind => kind(&ours) == kind(&theirs),
+        Measure::Within(slack) => match (&ours, &theirs) {
+            (Value::Int(ours @ 0..), Value::Int(theirs @ 0..)) => ours.abs_diff(*theirs) <= slack,
+            _ => ours == theirs,
+        },
+        Measure::Unordered => unordered(ours) == unordered(theirs),
+        Measure::Greeting => greeting(ours) == greeting(theirs),
+    }
+}
+
+/// How much of a reply is fixed.
+enum Measure {
+    Exact,
+    /// Only what it is: nil, an error (and which), a text ...
+    Kind,
+    /// Clocks are read at different moments.
+    Within(u64),
+    Unordered,
+    /// All but version and client id.
+    Greeting,
+}
+
+impl Measure {
+    fn of(words: &Words) -> Measure {
+        let word = |index: usize| {
+            words
+                .get(index)
+                .map(|word| word.to_ascii_lowercase())
+                .unwrap_or_default()
+        };
+        let has_glob = words
+            .iter()
+            .skip(2)
+            .any(|word| word.iter().any(|byte| b"*?[".contains(byte)));
+        match (word(0).as_slice(), word(1).as_slice()) {
+            (b"ttl" | b"expiretime", _) | (b"object", b"idletime") => Measure::Within(2),
+            (b"pttl" | b"pexpiretime", _) => Measure::Within(2000),
+            (b"randomkey" | b"time" | b"lolwut" | b"info", _) => Measure::Kind,
+            (b"client", b"id" | b"info" | b"list") | (b"slowlog", _) | (b"memory", b"usage") => Measure::Kind,
+            (b"command", b"list" | b"count") => Measure::Kind,
+            (b"config", b"get") if has_glob => Measure::Kind,
+            (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info" | b"") => Measure::Unordered,
+            (b"hello", _) => Measure::Greeting,
+            _ => Measure::Exact,
+        }
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Error(_) | Value::Null | Value::NullBulk | Value::NullArray => value.to_string(),
+        Value::Array(_) | Value::Set(_) => "*".to_owned(),
+        other => other.to_string().chars().take(1).collect(),
+    }
+}
+
+/// Containers sorted, at every depth.
+fn unordered(value: Value) -> Value {
+    let sorted = |values: Vec<Value>| {
+        let mut values: Vec<Value> = values.into_iter().map(unordered).collect();
+        values.sort_by_cached_key(Value::to_string);
+        values
+    };
+    match value {
+        Value::Array(values) => Value::Array(sorted(values)),
+        Value::Set(values) => Value::Set(sorted(values)),
+        Value::Map(mut pairs) => {
+            pairs.sort_by_cached_key(|(key, _)| key.to_string());
+            Value::Map(pairs)
+        }
+        other => other,
+    }
+}
+
+fn greeting(value: Value) -> Value {
+    let pairs = match value {
+        Value::Map(pairs) => pairs,
+        Value::Array(values) => values
+            .chunks(2)
+            .map(|pair| (pair[0].clone(), pair[pair.len() - 1].clone()))
+            .collect(),
+        other => return other,
+    };
+    let varies = |key: &Value| ["$version", "$id"].contains(&key.to_string().as_str());
+    Value::Map(pairs.into_iter().filter(|(key, _)| !varies(key)).collect())
+}
