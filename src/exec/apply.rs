@@ -80,7 +80,7 @@ impl Executor {
             // The host tries the old values again, so that sockets and settings agree.
             let _ = self.host.apply_config(&self.config, &names);
             let text = SetError::effect(directive, reason).wire();
-            let error = Error::Text(String::from_utf8_lossy(&text).into_owned().into());
+            let error = Error::Text(text.into());
             return self.write_error(client, &error, reply);
         }
         self.take_slices();

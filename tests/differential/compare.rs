@@ -11,14 +11,53 @@ pub struct Known {
     explains: fn(&Words, &Value, &Value) -> bool,
 }
 
-pub const KNOWN: &[Known] = &[Known {
-    reason: "7.2 added CLIENT NO-TOUCH and SETINFO",
-    explains: |words, _, theirs| {
-        is(words, 0, "client")
-            && (is(words, 1, "no-touch") || is(words, 1, "setinfo"))
-            && is_error(theirs, "ERR unknown subcommand")
+pub const KNOWN: &[Known] = &[
+    Known {
+        reason: "7.2 added CLIENT NO-TOUCH and SETINFO",
+        explains: |words, _, theirs| {
+            is(words, 0, "client")
+                && (is(words, 1, "no-touch") || is(words, 1, "setinfo"))
+                && is_error(theirs, "ERR unknown subcommand")
+        },
     },
-}];
+    Known {
+        reason: "7.2 reads all of HELLO before it believes a word of it",
+        explains: |words, ours, theirs| {
+            is(words, 0, "hello") && is_error(ours, "ERR") && is_error(theirs, "WRONGPASS")
+        },
+    },
+    Known {
+        reason: "7.4 reads the arguments of BITCOUNT and BITPOS before it looks at the key",
+        explains: |words, ours, theirs| {
+            (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
+                && is_error(ours, "ERR")
+                && matches!(theirs, Value::Int(-1 | 0))
+        },
+    },
+    Known {
+        reason: "7.4 takes no negative cursor, and takes one behind a blank",
+        explains: |words, ours, theirs| {
+            let is_refusal = |value| is_error(value, "ERR invalid cursor");
+            is(words, 0, "scan") && is_refusal(ours) != is_refusal(theirs)
+        },
+    },
+    Known {
+        reason: "7.2 takes COMMAND GETKEYS with the bare name of a command",
+        explains: |words, _, theirs| {
+            is(words, 0, "command")
+                && words.len() == 3
+                && is_error(theirs, "ERR wrong number of arguments for 'command|getkeys")
+        },
+    },
+    Known {
+        reason: "7.2 added the log level nothing",
+        explains: |_, ours, theirs| {
+            let tail = ", nothing";
+            is_error(ours, "ERR CONFIG SET")
+                && ours.to_string().strip_suffix(tail) == Some(&theirs.to_string())
+        },
+    },
+];
 
 /// The reason why these replies may differ.
 pub fn excuse(words: &Words, ours: &Value, theirs: &Value) -> Option<&'static str> {
@@ -81,6 +120,7 @@ impl Measure {
             (b"client", b"id" | b"info" | b"list") | (b"slowlog", _) | (b"memory", b"usage") => Measure::Kind,
             (b"command", b"list" | b"count") => Measure::Kind,
             (b"config", b"get") if has_glob => Measure::Kind,
+            (b"scan", cursor) if cursor != b"0" => Measure::Kind,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info" | b"") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
