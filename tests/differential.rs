@@ -42,8 +42,8 @@ const DIFFERENCES_MAX: usize = 10;
 #[derive(Clone, Debug)]
 enum Step {
     Send(usize, Words),
-    /// Until keys with a millisecond to live are dead.
-    Wait,
+    /// A key gets a millisecond to live, and that passes.
+    Kill(usize, Words),
 }
 
 /// A reply unlike the reference's.
@@ -125,7 +125,7 @@ impl Run {
                 connection = rng.index(CONNECTIONS);
             }
             match rng.below(200) {
-                0 => steps.extend(let_a_key_die(connection, &mut rng)),
+                0 => steps.push(kill_a_key(connection, &mut rng)),
                 _ => steps.extend(self.draw_steps(connection, &mut rng)),
             }
         }
@@ -163,13 +163,12 @@ impl Run {
         let mut from = 0;
         while from < steps.len() {
             let until = end_of_pipeline(steps, from);
-            match &steps[from] {
-                Step::Wait => std::thread::sleep(Duration::from_millis(4)),
-                Step::Send(connection, _) => {
-                    if let Some(difference) = self.play_pipeline(*connection, steps, from..until, &mut ours) {
-                        return Some(difference);
-                    }
-                }
+            let difference = self.play_pipeline(steps, from..until, &mut ours);
+            if difference.is_some() {
+                return difference;
+            }
+            if matches!(steps[from], Step::Kill(..)) {
+                std::thread::sleep(Duration::from_millis(4));
             }
             from = until;
         }
@@ -178,13 +177,13 @@ impl Run {
 
     fn play_pipeline(
         &mut self,
-        connection: usize,
         steps: &[Step],
         range: std::ops::Range<usize>,
         ours: &mut Ours,
     ) -> Option<Difference> {
         let wanted = vec![b"client".to_vec(), b"reply".to_vec(), b"on".to_vec()];
-        let mut commands: Vec<&Words> = steps[range.clone()].iter().filter_map(Step::words).collect();
+        let connection = steps[range.start].connection();
+        let mut commands: Vec<&Words> = steps[range.clone()].iter().map(Step::words).collect();
         ours.take_the_time();
         let mut replies: Vec<Vec<u8>> = commands.iter().map(|words| ours.run(connection, words)).collect();
         if replies.iter().any(Vec::is_empty) {
@@ -261,40 +260,39 @@ fn end_of_pipeline(steps: &[Step], from: usize) -> usize {
     from + len.max(1)
 }
 
-fn let_a_key_die(connection: usize, rng: &mut Rng) -> [Step; 2] {
+fn kill_a_key(connection: usize, rng: &mut Rng) -> Step {
     let key = words::draw("key", rng);
-    let words = [b"pexpire".to_vec(), key, b"1".to_vec()];
-    [Step::Send(connection, words.to_vec()), Step::Wait]
+    Step::Kill(connection, vec![b"pexpire".to_vec(), key, b"1".to_vec()])
 }
 
 impl Step {
-    fn words(&self) -> Option<&Words> {
+    fn connection(&self) -> usize {
         match self {
-            Step::Send(_, words) => Some(words),
-            Step::Wait => None,
+            Step::Send(connection, _) | Step::Kill(connection, _) => *connection,
+        }
+    }
+
+    fn words(&self) -> &Words {
+        match self {
+            Step::Send(_, words) | Step::Kill(_, words) => words,
         }
     }
 
     fn show(&self) -> String {
-        match self {
-            Step::Wait => "  (wait)".to_owned(),
-            Step::Send(connection, words) => {
-                let mut line = format!("  {connection}:").into_bytes();
-                for word in words {
-                    line.push(b' ');
-                    let is_plain = !word.is_empty()
-                        && word
-                            .iter()
-                            .all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(byte));
-                    if is_plain {
-                        line.extend_from_slice(word)
-                    } else {
-                        repr(word, &mut line)
-                    }
-                }
-                String::from_utf8_lossy(&line).into_owned()
+        let mut line = format!("  {}:", self.connection()).into_bytes();
+        for word in self.words() {
+            line.push(b' ');
+            let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"\\".contains(byte);
+            if !word.is_empty() && word.iter().all(is_plain) {
+                line.extend_from_slice(word);
+            } else {
+                repr(word, &mut line);
             }
         }
+        if matches!(self, Step::Kill(..)) {
+            line.extend_from_slice(b"  (wait)");
+        }
+        String::from_utf8_lossy(&line).into_owned()
     }
 }
 

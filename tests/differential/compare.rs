@@ -2,7 +2,7 @@
 
 use russet::resp::value::Value;
 
-use crate::words::Words;
+use crate::words::{self, Words};
 
 /// A difference between the reference, 7.0, and 7.4, whose behaviour we have.
 pub struct Known {
@@ -42,11 +42,25 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 takes COMMAND GETKEYS with the bare name of a command (as COMMAND INFO shows)",
+        explains: |words, ours, _| {
+            is(words, 0, "command") && is(words, 1, "info") && ours.to_string().contains("$command|getkeys")
+        },
+    },
+    Known {
         reason: "7.2 takes COMMAND GETKEYS with the bare name of a command",
         explains: |words, _, theirs| {
             is(words, 0, "command")
                 && words.len() == 3
                 && is_error(theirs, "ERR wrong number of arguments for 'command|getkeys")
+        },
+    },
+    Known {
+        reason: "7.2 added response policies of SCAN and RANDOMKEY",
+        explains: |words, ours, theirs| {
+            let tip = "      $response_policy:special\n";
+            is(words, 0, "command")
+                && ours.to_string().replace(tip, "") == theirs.to_string().replace(tip, "")
         },
     },
     Known {
@@ -118,10 +132,11 @@ impl Measure {
             (b"pttl" | b"pexpiretime", _) => Measure::Within(2000),
             (b"randomkey" | b"time" | b"lolwut" | b"info", _) => Measure::Kind,
             (b"client", b"id" | b"info" | b"list") | (b"slowlog", _) | (b"memory", b"usage") => Measure::Kind,
-            (b"command", b"list" | b"count") => Measure::Kind,
+            (b"command", b"list" | b"count" | b"") => Measure::Kind,
             (b"config", b"get") if has_glob => Measure::Kind,
-            (b"scan", cursor) if cursor != b"0" => Measure::Kind,
-            (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info" | b"") => Measure::Unordered,
+            (b"scan", cursor) if cursor != b"0" || !words.contains(&words::ALL.to_vec()) => Measure::Kind,
+            (b"debug", b"object") => Measure::Kind,
+            (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
         }

@@ -42,6 +42,9 @@ pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
 
+/// A COUNT that lets SCAN end at once.
+pub const ALL: &[u8] = b"1000000";
+
 /// Few, so that commands meet.
 pub const KEYS: &[&[u8]] = &[
     b"a",
@@ -278,8 +281,6 @@ pub const DIRECTIVES: &[&str] = &[
     "client-query-buffer-limit",
     "latency-monitor-threshold",
     "slowlog-max-len",
-    "maxmemory-samples",
-    "maxmemory-clients",
     "notify-keyspace-events",
     "lua-time-limit",
     "cluster-node-timeout",
@@ -350,7 +351,7 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             ],
             rng,
         ),
-        "all" => number(1_000_000),
+        "all" => ALL.to_vec(),
         "unused" => number(between(90_000_000, 99_000_000, rng)),
         "directive" => pick(DIRECTIVES, rng),
         "memory" => pick(
@@ -509,7 +510,6 @@ fn field(rng: &mut Rng) -> Vec<u8> {
                 "-1",
                 "#9223372036854775807",
                 "##1",
-                "#1152921504606846976",
             ],
             rng,
         ),
