@@ -213,14 +213,17 @@ impl Run {
         let Some((theirs, bytes)) = self.theirs.receive(connection) else {
             return Some((ours.to_string(), "nothing".to_owned()));
         };
-        if bytes == reply || compare::are_alike(words, ours.clone(), theirs.clone()) {
+        if bytes == reply || compare::are_alike(words, &ours, &theirs) {
             return None;
         }
         if let Some(reason) = compare::excuse(words, &ours, &theirs) {
             *self.excused.entry(reason).or_default() += 1;
             return None;
         }
-        Some((shown(&ours), shown(&theirs)))
+        Some(from_where_they_part(
+            compare::settled(words, ours),
+            compare::settled(words, theirs),
+        ))
     }
 
     /// Leaves out steps, half of them at a time at first, as long as the last one shows a difference.
@@ -242,8 +245,25 @@ impl Run {
     }
 }
 
-fn shown(value: &Value) -> String {
-    value.to_string().chars().take(2000).collect()
+/// Both as text, without most of what they have in common.
+fn from_where_they_part(ours: Value, theirs: Value) -> (String, String) {
+    const BEFORE: usize = 3;
+    const SHOWN: usize = 16;
+    let (ours, theirs) = (ours.to_string(), theirs.to_string());
+    let same = ours
+        .lines()
+        .zip(theirs.lines())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let part = |text: &str| {
+        let lines: Vec<&str> = text
+            .lines()
+            .skip(same.saturating_sub(BEFORE))
+            .take(SHOWN)
+            .collect();
+        lines.join("\n")
+    };
+    (part(&ours), part(&theirs))
 }
 
 /// The index after the last step that can go in one write with the step at `from`.
