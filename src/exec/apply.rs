@@ -27,14 +27,20 @@ impl Executor {
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
         self.keys.changes.wanted = Classes::parse(config.event_classes()).unwrap_or_default();
-        let limit = |us: i64| if us < 0 { u64::MAX } else { us as u64 * 1000 };
+        let limit = |us: i64| {
+            if us < 0 {
+                u64::MAX
+            } else {
+                (us as u64).saturating_mul(1000)
+            }
+        };
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),
             latency_ns: if latency_ms == 0 {
                 u64::MAX
             } else {
-                limit(latency_ms * 1000)
+                limit(latency_ms.saturating_mul(1000))
             },
         };
         self.stats.apply_config(

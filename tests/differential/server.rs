@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -25,10 +26,11 @@ impl Ours {
         Ours { executor, sessions }
     }
 
-    /// The bytes of the reply; none where the client wants none.
+    /// The bytes of the reply; none where the client wants none. A panic is a reply of its own kind.
     pub fn run(&mut self, connection: usize, words: &Words) -> Vec<u8> {
         let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        self.executor.run(self.sessions[connection], &words)
+        let run = || self.executor.run(self.sessions[connection], &words);
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| b"-PANIC\r\n".to_vec())
     }
 
     pub fn take_the_time(&mut self) {
