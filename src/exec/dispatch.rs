@@ -420,12 +420,12 @@ impl Executor {
     #[cold]
     pub(super) fn write_error(&mut self, client: SessionId, error: &Error, reply: &mut Vec<u8>) {
         let text = error.text();
-        self.stats.record_error(text.as_bytes());
+        self.stats.record_error(&text);
         let resp3 = self
             .sessions
             .get_mut(client)
             .is_some_and(|session| session.resp == 3);
-        Reply::new(reply, resp3).error(text.as_bytes());
+        Reply::new(reply, resp3).error(&text);
     }
 
     #[cold]
