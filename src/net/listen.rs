@@ -56,7 +56,7 @@ pub fn bind_tcp(addresses: &Addresses) -> Result<Bound, String> {
             Err(error) => {
                 let text = crate::process::os_text(&error);
                 tracing::warn!(
-                    "Warning: Could not create server TCP listening socket {name}:{}: {text}",
+                    "Warning: Could not create server TCP listening socket {name}:{}: bind: {text}",
                     addresses.port
                 );
                 let absent = matches!(
@@ -102,12 +102,8 @@ pub fn bind_unix(addresses: &Addresses) -> Result<Bound, String> {
         Ok(listener)
     };
     let listener = listen().map_err(|e| {
-        tracing::warn!(
-            "Failed opening Unix socket: bind: {}",
-            crate::process::os_text(&e)
-        );
         format!(
-            "Failed listening on unix socket {path}: {}",
+            "Failed opening Unix socket: bind: {}",
             crate::process::os_text(&e)
         )
     })?;
