@@ -278,8 +278,6 @@ fn addresses(config: &Config) -> Addresses {
         backlog: config.int("tcp-backlog") as i32,
         unix_path: lossy(config.text("unixsocket")),
         unix_mode: config.int("unixsocketperm") as u32,
-        keepalive_s: config.int("tcp-keepalive") as u64,
-        accepts_per_turn: config.int("max-new-connections-per-cycle") as usize,
     }
 }
 
@@ -345,7 +343,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let home_errands = errands.next().expect("there is at least one lane");
     {
         let _inside = home.enter();
-        host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
+        host.listeners = bound
+            .serve(&addresses, &lanes, &shared)
+            .map_err(|e| os_text(&e))?;
         tokio::spawn(lane::run(
             first_lane,
             home_errands,
@@ -362,7 +362,12 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     executor.server.facts = facts;
     testify(&executor);
     notice!("Server initialized");
-    notice!("Ready to accept connections tcp");
+    if addresses.port != 0 {
+        notice!("Ready to accept connections tcp");
+    }
+    if !addresses.unix_path.is_empty() {
+        notice!("Ready to accept connections unix");
+    }
     supervised.ready();
     if io_threads <= 1 {
         let code = home.block_on(run_local(executor, letters));
@@ -537,13 +542,7 @@ impl Host for ServerHost {
         if touches(&["maxclients"]) {
             Self::reserve_files(config).map_err(|e| ("maxclients", e))?;
         }
-        if touches(&[
-            "port",
-            "bind",
-            "tcp-keepalive",
-            "tcp-backlog",
-            "max-new-connections-per-cycle",
-        ]) {
+        if touches(&["port", "bind"]) {
             let culprit = if touches(&["bind"]) { "bind" } else { "port" };
             self.listen_again(config).map_err(|e| (culprit, e))?;
         }
@@ -573,7 +572,10 @@ impl ServerHost {
         let wanted = config.int("maxclients") as u32;
         match limits::reserve_files(wanted) {
             Ok(granted) if granted >= wanted => Ok(()),
-            _ => Err("The operating system is not able to handle the specified number of clients, try with a smaller number".into()),
+            Ok(granted) => Err(format!(
+                "The operating system is not able to handle the specified number of clients, try with {granted}"
+            )),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -606,7 +608,9 @@ impl ServerHost {
             .to_owned()
         })?;
         self.drop_listeners();
-        self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;
+        self.listeners = bound
+            .serve(&addresses, &self.lanes, &self.shared)
+            .map_err(|e| os_text(&e))?;
         self.addresses = addresses;
         Ok(())
     }

@@ -13,7 +13,8 @@ const COMMANDS_MAX: usize = 1024;
 pub struct SharedLimits {
     bulk_len_max: AtomicU64,
     query_buffer_max: AtomicU64,
-
+    keepalive_s: AtomicU64,
+    accepts_per_turn: AtomicU64,
     /// Connections cut off by `client-query-buffer-limit`.
     pub query_overflows: AtomicUsize,
 }
@@ -25,6 +26,20 @@ impl SharedLimits {
             .store(config.memory("proto-max-bulk-len"), Ordering::Relaxed);
         self.query_buffer_max
             .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
+        self.keepalive_s
+            .store(config.int("tcp-keepalive") as u64, Ordering::Relaxed);
+        let accepts = config.int("max-new-connections-per-cycle") as u64;
+        self.accepts_per_turn.store(accepts, Ordering::Relaxed);
+    }
+
+    /// Seconds of silence before a new connection is probed; 0 for never.
+    pub fn keepalive_s(&self) -> u64 {
+        self.keepalive_s.load(Ordering::Relaxed)
+    }
+
+    /// Connections a listener accepts before others get a turn, at least 1.
+    pub fn accepts_per_turn(&self) -> u64 {
+        self.accepts_per_turn.load(Ordering::Relaxed).max(1)
     }
 
     /// The parser's limits as they stand now.
