@@ -134,6 +134,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
         supervised: &supervised,
         shutdown,
     })?;
+    supervised.stopping();
     warning!("Redis is now ready to exit, bye bye...");
     Ok(code)
 }

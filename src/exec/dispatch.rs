@@ -341,7 +341,6 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
-        self.activity.end();
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
@@ -351,6 +350,7 @@ impl Executor {
                 self.write_error(client, &error, reply);
             }
         }
+        self.activity.end();
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, db, words, row, dirty);
         }
