@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -292,8 +292,11 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
+    // One turn serves every ready connection twice (read, write) before it asks the kernel for more.
+    const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_PER_TURN)
         .build()
         .map_err(|e| os_text(&e))
 }
@@ -361,7 +364,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify(&executor);
+    testify();
     notice!("Server initialized");
     if addresses.port != 0 {
         notice!("Ready to accept connections tcp");
@@ -371,7 +374,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     }
     supervised.ready();
     if io_threads <= 1 {
-        let code = home.block_on(run_local(executor, letters));
+        // A task like the connections', so that it runs when they have, and not once more for the main future.
+        let executor = home.spawn(run_local(executor, letters));
+        let code = home.block_on(executor).map_err(|e| e.to_string())?;
         leavings.remove();
         return Ok(code);
     }
@@ -391,13 +396,13 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
 }
 
 /// Tells a crash report whom the executor was serving.
-fn testify(executor: &Executor) {
-    let activity = Rc::clone(&executor.activity);
-    crash::register_witness(move |scene| {
-        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
-            line: format!("id={client} cmd={command}"),
-            argv: vec![command.as_bytes().to_vec()],
-        });
+fn testify() {
+    crash::register_witness(|scene| {
+        scene.client =
+            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
+                line: format!("id={client} cmd={command}"),
+                argv: vec![command.as_bytes().to_vec()],
+            });
     });
 }
 
@@ -463,8 +468,8 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
-            // Expiry has time left in this tick: give connections a turn, take what is there, go on with a slice.
+        if executor.is_sweeping() || !letters.is_empty() {
+            // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
         } else {
@@ -481,7 +486,7 @@ fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) ->
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
+        if executor.is_sweeping() || !letters.is_empty() {
             take_waiting(&mut mail, &mut letters);
         } else {
             mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);

@@ -12,6 +12,7 @@ use crate::value::Value;
 
 use super::args::Args;
 use super::error::Error;
+use super::pubsub::broker::Broker;
 use super::table::Table;
 
 /// How a handler ends.
@@ -90,6 +91,8 @@ pub struct Cx<'a> {
     pub stats: &'a mut Stats,
     /// Users.
     pub acl: &'a mut Users,
+    /// Subscriptions.
+    pub pubsub: &'a mut Broker,
     /// All commands.
     pub table: &'a Table,
     /// What holds for the whole server.

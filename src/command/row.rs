@@ -152,11 +152,11 @@ impl Group {
             Group::Stream => Categories::STREAM,
             Group::Hyperloglog => Categories::HYPERLOGLOG,
             Group::Geo => Categories::GEO,
-            Group::Pubsub => Categories::PUBSUB,
             Group::Transactions => Categories::TRANSACTION,
             Group::Scripting => Categories::SCRIPTING,
             Group::Connection => Categories::CONNECTION,
-            Group::Server | Group::Cluster => Categories::empty(),
+            // Those of Pub/Sub have their category from the flag.
+            Group::Pubsub | Group::Server | Group::Cluster => Categories::empty(),
         }
     }
 }
@@ -205,6 +205,10 @@ bitflags! {
         const ADOPTS_VALUE = 1 << 18;
         /// Hidden from COMMAND DOCS hints as a system command.
         const SYSCMD = 1 << 19;
+        /// Allowed to a RESP2 client that is subscribed to anything.
+        const IN_SUBSCRIBED_STATE = 1 << 20;
+        /// Its replies are pushes: CLIENT REPLY does not silence them.
+        const ANSWERS_BY_PUSH = 1 << 21;
     }
 }
 
@@ -230,7 +234,6 @@ impl Flags {
             (Flags::SKIP_SLOWLOG, "skip_slowlog"),
             (Flags::FAST, "fast"),
             (Flags::NO_AUTH, "no_auth"),
-            (Flags::MAY_REPLICATE, "may_replicate"),
             (Flags::NO_MULTI, "no_multi"),
             (Flags::MOVABLE_KEYS, "movablekeys"),
             (Flags::ALLOW_BUSY, "allow_busy"),

@@ -49,6 +49,8 @@ impl Executor {
             created_ms: now_ms,
             active_ms: now_ms,
             outlet: Some(Arc::clone(&outbox) as Arc<dyn Outlet>),
+            // The greeting.
+            batches_returned: 1,
             ..Session::internal()
         };
         let id = self.sessions.add(session);
@@ -80,6 +82,7 @@ impl Executor {
             *outbox = None;
         }
         self.held.retain(|(held, _)| *held != client);
+        self.pubsub.registry.leave(client);
         if session.flags.contains(SessionFlags::MONITOR) {
             self.server.monitors -= 1;
         }
@@ -94,6 +97,7 @@ impl Executor {
         session.active_ms = self.now_unix_us / 1000;
         if session.flags.contains(SessionFlags::PAUSED) {
             session.flags.remove(SessionFlags::PAUSED);
+            session.answering = !batch.reply.is_empty();
             return self.held.push_back((client, batch));
         }
         let closing = session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY);
@@ -108,6 +112,8 @@ impl Executor {
             batch.close = true;
         }
         let session = &mut self.sessions[client];
+        session.batches_returned += 1;
+        session.answering = false;
         batch.close |= closing;
         batch.authenticated = session.authenticated;
         session.input_total += batch.bytes_read as u64;
@@ -175,6 +181,13 @@ impl Executor {
             outlet.close();
         }
         self.forget_client(client);
+    }
+
+    /// Closes a client that reads more slowly than it is sent to.
+    pub(super) fn cut_off(&mut self, client: SessionId) {
+        self.stats.counters.client_output_buffer_limit_disconnections += 1;
+        tracing::warn!("Client closed for overcoming of output buffer limits.");
+        self.kill(client);
     }
 
     /// The outbox of a client.

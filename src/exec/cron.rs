@@ -163,9 +163,7 @@ fn check_output_limits(executor: &mut Executor) {
         }
     }
     for id in over {
-        executor.stats.counters.client_output_buffer_limit_disconnections += 1;
-        tracing::warn!("Client closed for overcoming of output buffer limits.");
-        executor.kill(id);
+        executor.cut_off(id);
     }
 }
 

@@ -7,18 +7,16 @@ use crate::session::{SessionFlags, SessionId, Sessions};
 
 /// Sends `words`, about to run for `client`, to all monitors.
 #[cold]
-pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
+pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
         return;
     }
     let line = line(&sessions[client], words, now_unix_us);
     for (_, session) in sessions
-        .iter()
+        .iter_mut()
         .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
     {
-        if let Some(outlet) = &session.outlet {
-            outlet.push(&line);
-        }
+        session.push(&line);
     }
 }
 

@@ -53,6 +53,15 @@ impl From<io::Error> for End {
     }
 }
 
+/// The bytes of a delivery to a connection whose batch is at hand.
+fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
+    match delivery {
+        Delivery::Pushes(bytes) => Ok(bytes),
+        Delivery::Close => Err(End::Closed),
+        Delivery::Batch(_) => unreachable!("no batch is under way"),
+    }
+}
+
 /// Serves one connection until it ends.
 pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
     let outbox = Outbox::new(lane);
@@ -120,11 +129,7 @@ impl Conn {
             let Some(delivery) = event.await? else {
                 return Ok(());
             };
-            match delivery {
-                Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
-                Delivery::Batch(_) => unreachable!("an idle connection has no batch under way"),
-                Delivery::Close => return Err(End::Closed),
-            }
+            self.write_pushes(&unasked(delivery)?).await?;
         }
     }
 
@@ -157,17 +162,21 @@ impl Conn {
     }
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
+    /// Writes pushes while it waits: half a command may be all there is for long.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
         let target = self.parser.read_target(batch);
         if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
             target.buf.reserve(target.limit.min(READ_BYTES));
         }
         let room = target.limit.min(target.buf.capacity() - target.buf.len());
-        let Conn { stream, outbox, .. } = self;
-        let read = tokio::select! {
-            biased;
-            read = stream.read(target.buf, room) => read?,
-            () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
+        let read = loop {
+            let Conn { stream, outbox, .. } = self;
+            let delivery = tokio::select! {
+                biased;
+                read = stream.read(target.buf, room) => break read?,
+                delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
+            };
+            self.write_pushes(&unasked(delivery)?).await?;
         };
         if read == 0 {
             return Err(End::Closed);

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::resp::Limits;
 
 /// Most commands a batch carries: what one connection may make others wait for.
-const COMMANDS_MAX: usize = 1024;
+const COMMANDS_MAX: usize = 512;
 
 /// Limits of all connections.
 #[derive(Debug, Default)]

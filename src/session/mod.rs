@@ -66,8 +66,9 @@ pub enum ClientClass {
 
 /// The way to a client's connection.
 pub trait Outlet: Send + Sync {
-    /// Queues bytes that no request asked for (pushes). Never blocks.
-    fn push(&self, bytes: &[u8]);
+    /// Queues bytes that no request asked for (pushes), to be written behind the replies of the session's first
+    /// `after` batches and before those of later ones; the bytes queued then. Never blocks.
+    fn push(&self, bytes: &[u8], after: u64) -> usize;
     /// Closes the connection at once, replies or not.
     fn close(&self);
     /// Bytes queued and not yet written, and for how long the soft limit has been exceeded is the caller's business.
@@ -128,6 +129,10 @@ pub struct Session {
     pub patterns: usize,
     /// Shard channels it is subscribed to.
     pub shard_channels: usize,
+    /// Batches that have been given back with their replies, the greeting included.
+    pub batches_returned: u64,
+    /// Commands of a batch have run whose replies are not given back yet.
+    pub answering: bool,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
@@ -163,6 +168,8 @@ impl Session {
             channels: 0,
             patterns: 0,
             shard_channels: 0,
+            batches_returned: 0,
+            answering: false,
             outlet: None,
             soft_limit_since: 0,
         }
@@ -179,6 +186,20 @@ impl Session {
         }
     }
 
+    /// Sends bytes that no request asked for, in their place among the replies; the bytes that are queued then.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let after = self.batches_returned + u64::from(self.answering);
+        self.output_total += bytes.len() as u64;
+        self.outlet.as_ref().map_or(0, |outlet| outlet.push(bytes, after))
+    }
+
+    /// Closes the connection at once, replies or not.
+    pub fn close_outlet(&self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.close();
+        }
+    }
+
     /// Back to what a new connection starts with (RESET); identity and address stay.
     pub fn reset(&mut self, authenticated: bool) {
         self.db = 0;
@@ -188,6 +209,7 @@ impl Session {
         self.authenticated = authenticated;
         self.flags &= SessionFlags::UNIX_SOCKET | SessionFlags::INTERNAL | SessionFlags::REPLICA;
         self.multi = -1;
+        (self.channels, self.patterns, self.shard_channels) = (0, 0, 0);
     }
 }
 
@@ -226,6 +248,13 @@ impl Sessions {
     }
 
     /// The session, if it is still there.
+    #[inline]
+    pub fn get(&self, id: SessionId) -> Option<&Session> {
+        self.slab.get(id.slot as usize).filter(|s| s.id == id.client)
+    }
+
+    /// The session, to be changed, if it is still there.
+    #[inline]
     pub fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.slab.get_mut(id.slot as usize).filter(|s| s.id == id.client)
     }

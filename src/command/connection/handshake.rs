@@ -209,7 +209,7 @@ const RESET: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::Exactly(1),
-    flags: ALWAYS,
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
     run: reset,
     ..Row::BASE
 };
@@ -223,6 +223,7 @@ fn reset(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
     if flags.contains(SessionFlags::MONITOR) {
         cx.server.monitors -= 1;
     }
+    cx.pubsub.registry.leave(cx.client);
     cx.session().reset(authenticated);
     cx.reply.resp3 = false;
     cx.reply.simple("RESET");
@@ -236,7 +237,7 @@ const QUIT: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::AtLeast(1),
-    flags: ALWAYS,
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
     deprecated: Some(("7.2.0", "just closing the connection")),
     run: quit,
     ..Row::BASE

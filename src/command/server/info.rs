@@ -7,6 +7,7 @@ use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
 use crate::process::version;
+use crate::pubsub::Kind;
 use crate::session::SessionFlags;
 use crate::stats::counters::{Counters, Gauges};
 use crate::stats::cpu::write_cpu;
@@ -354,7 +355,18 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
         keyspace_misses: keys.misses,
         ..cx.stats.counters.clone()
     };
-    counters.write_stats(info, &cx.stats.rates, &Gauges::default());
+    counters.write_stats(info, &cx.stats.rates, &gauges(cx));
+}
+
+/// What is a state and not a total.
+fn gauges(cx: &Cx<'_>) -> Gauges {
+    let registry = &cx.pubsub.registry;
+    Gauges {
+        pubsub_channels: registry.len(Kind::Channel) as u64,
+        pubsub_patterns: registry.len(Kind::Pattern) as u64,
+        pubsubshard_channels: registry.len(Kind::Shard) as u64,
+        ..Gauges::default()
+    }
 }
 
 fn replication(info: &mut InfoWriter, cx: &Cx<'_>) {
