@@ -351,7 +351,6 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
-        crash::activity(Activity::end);
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
@@ -361,6 +360,7 @@ impl Executor {
                 self.write_error(client, &error, reply);
             }
         }
+        crash::activity(Activity::end);
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, client, db, words, row, dirty);
         }
