@@ -19,9 +19,9 @@ use crate::base::clock::{Clock, SystemClock, now_unix_ms};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
-use crate::config::{CommandLine, Config, Wants};
+use crate::config::{CommandLine, Config, LoadError, Wants};
 use crate::exec::mailbox::{self, Mail};
-use crate::exec::{Executor, Host};
+use crate::exec::{self, Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
@@ -62,7 +62,7 @@ fn test_memory(megabytes: u64) -> ExitCode {
 }
 
 fn run(program: &str, line: &CommandLine) -> ExitCode {
-    let config = match line.load() {
+    let config = match line.load().and_then(|config| prepare(line, config)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
@@ -78,9 +78,23 @@ fn run(program: &str, line: &CommandLine) -> ExitCode {
     }
 }
 
+/// What can still be wrong with a configuration whose every line makes sense; then starts the log it asks for.
+fn prepare(line: &CommandLine, config: Config) -> Result<Config, LoadError> {
+    if line.sentinel {
+        return Err(config.blame(
+            "sentinel",
+            "sentinel mode is not supported by this version of Russet yet",
+        ));
+    }
+    config.check_awaited()?;
+    exec::check_renames(&config)?;
+    start_log(&config)?;
+    Ok(config)
+}
+
 /// Everything between the configuration and the last log line; the exit code.
 fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, String> {
-    start_log(&config)?;
+    greet(line, &config);
     let supervised = supervise::Supervised::begin(
         supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
     );
@@ -89,11 +103,9 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     if background {
         daemon::detach().map_err(|e| os_text(&e))?;
     }
-    let _ = title::claim();
-    greet(line, &config);
     log::claim_process();
-    notice!("Running mode=standalone, port={}.", config.int("port"));
-    notice!("PID: {}", std::process::id());
+    let _ = title::claim();
+    announce(&config);
     enter_folder(&config)?;
     let configured = config.path("pidfile");
     let pidfile = daemon::pidfile_path(
@@ -113,27 +125,16 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
 
-    let pidfile = pidfile.map(daemon::PidFile::write);
-    let unix_path = config.path("unixsocket").to_owned();
     let code = serve(Start {
         program,
         config,
         config_file,
         oom,
+        pidfile,
         supervised: &supervised,
         shutdown,
-    });
+    })?;
     supervised.stopping();
-    // A server that could not start may have met the socket of another one.
-    if code.is_ok() && !unix_path.as_os_str().is_empty() {
-        notice!("Removing the unix socket file.");
-        let _ = std::fs::remove_file(&unix_path);
-    }
-    if let Some(pidfile) = pidfile {
-        notice!("Removing the pid file.");
-        pidfile.remove();
-    }
-    let code = code?;
     warning!("Redis is now ready to exit, bye bye...");
     Ok(code)
 }
@@ -144,11 +145,12 @@ struct Start<'a> {
     config: Config,
     config_file: Option<PathBuf>,
     oom: oom::OomScore,
+    pidfile: Option<PathBuf>,
     supervised: &'a supervise::Supervised,
     shutdown: signals::Shutdown,
 }
 
-fn start_log(config: &Config) -> Result<(), String> {
+fn start_log(config: &Config) -> Result<(), LoadError> {
     let file = config.path("logfile");
     let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
         ident: lossy(config.text("syslog-ident")),
@@ -160,11 +162,14 @@ fn start_log(config: &Config) -> Result<(), String> {
         file: (!file.as_os_str().is_empty()).then(|| absolute(file)),
         syslog,
     };
-    log::init(&options).map_err(|e| e.to_string())
+    log::init(&options).map_err(|error| config.blame("logfile", error.to_string()))
 }
 
 fn greet(line: &CommandLine, config: &Config) {
     let pid = std::process::id();
+    if line.stdin {
+        notice!("Reading config from stdin");
+    }
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     notice!(
         "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
@@ -178,6 +183,45 @@ fn greet(line: &CommandLine, config: &Config) {
         );
     } else {
         notice!("Configuration loaded");
+    }
+}
+
+/// The lines of a server that has its final process number.
+fn announce(config: &Config) {
+    notice!("monotonic clock: POSIX clock_gettime");
+    notice!("Running mode=standalone, port={}.", config.int("port"));
+    notice!("PID: {}", std::process::id());
+}
+
+/// What an operator should know before relying on this server.
+fn warn(config: &Config) {
+    for wish in config.unmet_wishes() {
+        warning!("WARNING {wish}");
+    }
+    let snapshot = config.path("dbfilename");
+    if snapshot.exists() {
+        warning!(
+            "WARNING Snapshots are not read by this version of Russet yet: '{}' is left as it is.",
+            snapshot.display()
+        );
+    }
+}
+
+/// What a server leaves in the file system while it runs.
+struct Leavings {
+    unix_path: PathBuf,
+    pidfile: Option<daemon::PidFile>,
+}
+
+impl Leavings {
+    fn remove(self) {
+        if let Some(pidfile) = self.pidfile {
+            pidfile.remove();
+        }
+        if !self.unix_path.as_os_str().is_empty() {
+            notice!("Removing the unix socket file.");
+            let _ = std::fs::remove_file(&self.unix_path);
+        }
     }
 }
 
@@ -264,6 +308,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         config,
         config_file,
         oom,
+        pidfile,
         supervised,
         shutdown,
     } = start;
@@ -275,6 +320,11 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     if tcp.is_empty() && unix.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
+    // Only now: what a server that could not start would take away may be another's that runs.
+    let leavings = Leavings {
+        unix_path: config.path("unixsocket").to_owned(),
+        pidfile: pidfile.map(daemon::PidFile::write),
+    };
     let (mail, letters) = channel(mailbox::CAPACITY);
     let first_lane = usize::from(io_threads > 1);
     let (lanes, errands) = Lanes::new(io_threads.saturating_sub(1).max(1), first_lane);
@@ -309,13 +359,14 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         tokio::spawn(tick(mail.clone(), hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
+    warn(&config);
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
     testify();
     notice!("Server initialized");
-    if addresses.port > 0 {
+    if addresses.port != 0 {
         notice!("Ready to accept connections tcp");
     }
     if !addresses.unix_path.is_empty() {
@@ -325,7 +376,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
         let executor = home.spawn(run_local(executor, letters));
-        return home.block_on(executor).map_err(|e| e.to_string());
+        let code = home.block_on(executor).map_err(|e| e.to_string())?;
+        leavings.remove();
+        return Ok(code);
     }
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
@@ -337,7 +390,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         )?;
     }
     drop(mail);
-    Ok(run_apart(executor, letters, &lanes))
+    let code = run_apart(executor, letters, &lanes);
+    leavings.remove();
+    Ok(code)
 }
 
 /// Tells a crash report whom the executor was serving.
@@ -523,7 +578,10 @@ impl ServerHost {
         let wanted = config.int("maxclients") as u32;
         match limits::reserve_files(wanted) {
             Ok(granted) if granted >= wanted => Ok(()),
-            _ => Err("The operating system is not able to handle the specified number of clients, try with a smaller number".into()),
+            Ok(granted) => Err(format!(
+                "The operating system is not able to handle the specified number of clients, try with {granted}"
+            )),
+            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -27,13 +27,13 @@ impl Executor {
             outbox,
             mut batch,
         } = new;
-        self.stats.counters.total_connections_received += 1;
         if let Some(refusal) = self.refusal(unix || local) {
             self.stats.counters.rejected_connections += 1;
             Reply::new(&mut batch.reply, false).error(refusal);
             batch.close = true;
             return outbox.deliver(batch);
         }
+        self.stats.counters.total_connections_received += 1;
         let now_ms = self.now_unix_us / 1000;
         let authenticated = self.acl.default_needs_no_password();
         let session = Session {

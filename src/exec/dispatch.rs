@@ -352,7 +352,6 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
-        crash::activity(Activity::end);
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
@@ -362,6 +361,7 @@ impl Executor {
                 self.write_error(client, &error, reply);
             }
         }
+        crash::activity(Activity::end);
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, client, db, words, row, dirty);
         }
@@ -421,12 +421,12 @@ impl Executor {
     #[cold]
     pub(super) fn write_error(&mut self, client: SessionId, error: &Error, reply: &mut Vec<u8>) {
         let text = error.text();
-        self.stats.record_error(text.as_bytes());
+        self.stats.record_error(&text);
         let resp3 = self
             .sessions
             .get_mut(client)
             .is_some_and(|session| session.resp == 3);
-        Reply::new(reply, resp3).error(text.as_bytes());
+        Reply::new(reply, resp3).error(&text);
     }
 
     #[cold]

@@ -30,7 +30,7 @@ use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
 use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
-use crate::config::Config;
+use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
 
 use crate::resp::{ArgBuf, Batch};
@@ -238,6 +238,22 @@ impl Executor {
                 Some(Finished { outbox, batch })
             })
     }
+}
+
+/// Whether the `rename-command` lines can be carried out.
+///
+/// # Errors
+/// The first that cannot, with the line it stands on.
+pub fn check_renames(config: &Config) -> Result<(), LoadError> {
+    let renames = renames(config);
+    let Err(error) = Table::new(&renames) else {
+        return Ok(());
+    };
+    let good = (0..renames.len()).take_while(|&count| Table::new(&renames[..=count]).is_ok());
+    Err(LoadError::at(
+        &config.rename_lines()[good.count()].origin,
+        error.to_string(),
+    ))
 }
 
 /// The `rename-command` lines as (old name, new name).

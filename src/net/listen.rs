@@ -55,7 +55,7 @@ pub fn bind_tcp(addresses: &Addresses) -> Result<Bound, String> {
             Err(error) => {
                 let text = crate::process::os_text(&error);
                 tracing::warn!(
-                    "Warning: Could not create server TCP listening socket {name}:{}: {text}",
+                    "Warning: Could not create server TCP listening socket {name}:{}: bind: {text}",
                     addresses.port
                 );
                 let absent = matches!(
@@ -101,12 +101,8 @@ pub fn bind_unix(addresses: &Addresses) -> Result<Bound, String> {
         Ok(listener)
     };
     let listener = listen().map_err(|e| {
-        tracing::warn!(
-            "Failed opening Unix socket: bind: {}",
-            crate::process::os_text(&e)
-        );
         format!(
-            "Failed listening on unix socket {path}: {}",
+            "Failed opening Unix socket: bind: {}",
             crate::process::os_text(&e)
         )
     })?;
@@ -150,7 +146,7 @@ impl Bound {
         self.tcp.is_empty() && self.unix.is_none()
     }
 
-    /// Serves all sockets on the runtime this is called on.
+    /// Serves all sockets on the runtime this is called on: the unix socket to the end, the others as long as wanted.
     ///
     /// # Errors
     /// When a socket cannot be registered.

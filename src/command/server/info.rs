@@ -102,7 +102,7 @@ fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.field("process_id", facts.pid)
         .field("process_supervised", &facts.supervised)
         .field("run_id", &facts.run_id)
-        .field("tcp_port", facts.port)
+        .field("tcp_port", cx.config.int("port"))
         .field("server_time_usec", cx.now_unix_us)
         .field("uptime_in_seconds", uptime_s)
         .field("uptime_in_days", uptime_s / (24 * 60 * 60))
@@ -128,14 +128,15 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
         info.field(&format!("listener{count}"), text);
         count += 1;
     };
-    if cx.server.facts.port != 0 {
+    let port = cx.config.int("port");
+    if port != 0 {
         let binds: String = cx
             .config
             .list("bind")
             .iter()
             .map(|a| format!(",bind={}", String::from_utf8_lossy(a)))
             .collect();
-        listener(format!("name=tcp{binds},port={}", cx.server.facts.port));
+        listener(format!("name=tcp{binds},port={port}"));
     }
     let path = cx.config.path("unixsocket");
     if !path.as_os_str().is_empty() {
