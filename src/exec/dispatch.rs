@@ -369,6 +369,7 @@ impl Executor {
         self.tick = ended;
         let spent_ns = self.ticks.nanos_between(started, ended);
         self.stats.commands.record(id, spent_ns);
+        self.command_ns += spent_ns;
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, id, spent_ns);
         }
