@@ -40,9 +40,10 @@ pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {
     )))
 }
 
-/// Whether a line of HTTP is taken for a command: a page made a browser send it, and what follows may be commands.
+/// Whether the words are an HTTP request: a web page may make a browser send commands in a form's body, so the
+/// connection must end before they run.
 pub fn is_browser(words: crate::resp::Args<'_>) -> bool {
-    [b"post".as_slice(), b"host:"]
+    [&b"post"[..], b"host:"]
         .iter()
         .any(|name| words.get(0).eq_ignore_ascii_case(name))
 }

@@ -15,7 +15,7 @@ const DENIED: &str = "DENIED Russet is running in protected mode because protect
     set 'protected-mode no' in the configuration file; 3) or start the server with '--protected-mode no'; 4) or, \
     better, set a password for the default user.";
 
-/// Bytes of replies that no limit counts: Redis has a buffer of this size beside the list that it counts.
+/// Replies of so few bytes pass any limit: Redis has a buffer of this size beside the list that it limits.
 const UNCOUNTED_BYTES: usize = 16 * 1024;
 
 impl Executor {
@@ -149,7 +149,7 @@ impl Executor {
             ClientClass::Replica => limits.replica,
             ClientClass::Normal | ClientClass::Master => limits.normal,
         };
-        limit.hard_bytes > 0 && (bytes - UNCOUNTED_BYTES) as u64 > limit.hard_bytes
+        limit.hard_bytes > 0 && bytes as u64 > limit.hard_bytes
     }
 
     /// Whether a pause holds this command back; the client is marked as held then.

@@ -434,16 +434,17 @@ impl Executor {
     fn note_slow(&mut self, client: SessionId, words: resp::Args<'_>, id: u16, spent_ns: u64) {
         let command = self.table.command(crate::command::table::CommandId(id));
         let spent_us = spent_ns / 1000;
-        if spent_ns >= self.slow.log_ns && !command.row.flags.contains(Flags::SKIP_SLOWLOG) {
-            if let Some(session) = self.sessions.get_mut(client) {
-                self.stats.note_slow_command(
-                    self.now_unix_us,
-                    spent_us,
-                    command.row.shown(words),
-                    &session.addr,
-                    &session.name,
-                );
-            }
+        if spent_ns >= self.slow.log_ns
+            && !command.row.flags.contains(Flags::SKIP_SLOWLOG)
+            && let Some(session) = self.sessions.get_mut(client)
+        {
+            self.stats.note_slow_command(
+                self.now_unix_us,
+                spent_us,
+                command.row.shown(words),
+                &session.addr,
+                &session.name,
+            );
         }
         if spent_ns >= self.slow.latency_ns {
             let event = if command.row.flags.contains(Flags::FAST) {
