@@ -14,6 +14,7 @@ pub mod exec;
 pub mod keyspace;
 pub mod net;
 pub mod process;
+pub mod pubsub;
 pub mod resp;
 pub mod server;
 pub mod session;

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::base::clock::{Clock, SystemClock, now_unix_ms};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
-use crate::config::{CommandLine, Config, Wants};
+use crate::config::{CommandLine, Config, LoadError, Wants};
 use crate::exec::mailbox::{self, Mail};
-use crate::exec::{Executor, Host};
+use crate::exec::{self, Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
@@ -62,7 +62,7 @@ fn test_memory(megabytes: u64) -> ExitCode {
 }
 
 fn run(program: &str, line: &CommandLine) -> ExitCode {
-    let config = match line.load() {
+    let config = match line.load().and_then(|config| prepare(line, config)) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error}");
@@ -78,9 +78,23 @@ fn run(program: &str, line: &CommandLine) -> ExitCode {
     }
 }
 
+/// What can still be wrong with a configuration whose every line makes sense; then starts the log it asks for.
+fn prepare(line: &CommandLine, config: Config) -> Result<Config, LoadError> {
+    if line.sentinel {
+        return Err(config.blame(
+            "sentinel",
+            "sentinel mode is not supported by this version of Russet yet",
+        ));
+    }
+    config.check_awaited()?;
+    exec::check_renames(&config)?;
+    start_log(&config)?;
+    Ok(config)
+}
+
 /// Everything between the configuration and the last log line; the exit code.
 fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, String> {
-    start_log(&config)?;
+    greet(line, &config);
     let supervised = supervise::Supervised::begin(
         supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
     );
@@ -91,7 +105,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     }
     log::claim_process();
     let _ = title::claim();
-    greet(line, &config);
+    announce(&config);
     enter_folder(&config)?;
     let configured = config.path("pidfile");
     let pidfile = daemon::pidfile_path(
@@ -111,25 +125,16 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
 
-    let pidfile = pidfile.map(daemon::PidFile::write);
-    let unix_path = config.path("unixsocket").to_owned();
     let code = serve(Start {
         program,
         config,
         config_file,
         oom,
+        pidfile,
         supervised: &supervised,
         shutdown,
-    });
-    if !unix_path.as_os_str().is_empty() {
-        notice!("Removing the unix socket file.");
-        let _ = std::fs::remove_file(&unix_path);
-    }
-    if let Some(pidfile) = pidfile {
-        notice!("Removing the pid file.");
-        pidfile.remove();
-    }
-    let code = code?;
+    })?;
+    supervised.stopping();
     warning!("Redis is now ready to exit, bye bye...");
     Ok(code)
 }
@@ -140,11 +145,12 @@ struct Start<'a> {
     config: Config,
     config_file: Option<PathBuf>,
     oom: oom::OomScore,
+    pidfile: Option<PathBuf>,
     supervised: &'a supervise::Supervised,
     shutdown: signals::Shutdown,
 }
 
-fn start_log(config: &Config) -> Result<(), String> {
+fn start_log(config: &Config) -> Result<(), LoadError> {
     let file = config.path("logfile");
     let syslog = config.bool("syslog-enabled").then(|| log::SyslogOptions {
         ident: lossy(config.text("syslog-ident")),
@@ -156,11 +162,14 @@ fn start_log(config: &Config) -> Result<(), String> {
         file: (!file.as_os_str().is_empty()).then(|| absolute(file)),
         syslog,
     };
-    log::init(&options).map_err(|e| e.to_string())
+    log::init(&options).map_err(|error| config.blame("logfile", error.to_string()))
 }
 
 fn greet(line: &CommandLine, config: &Config) {
-    let (pid, port) = (std::process::id(), config.int("port"));
+    let pid = std::process::id();
+    if line.stdin {
+        notice!("Reading config from stdin");
+    }
     notice!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
     notice!(
         "Redis version={}, bits=64, commit={}, modified=0, pid={pid}, just started",
@@ -175,8 +184,45 @@ fn greet(line: &CommandLine, config: &Config) {
     } else {
         notice!("Configuration loaded");
     }
-    notice!("Running mode=standalone, port={port}.");
-    notice!("PID: {pid}");
+}
+
+/// The lines of a server that has its final process number.
+fn announce(config: &Config) {
+    notice!("monotonic clock: POSIX clock_gettime");
+    notice!("Running mode=standalone, port={}.", config.int("port"));
+    notice!("PID: {}", std::process::id());
+}
+
+/// What an operator should know before relying on this server.
+fn warn(config: &Config) {
+    for wish in config.unmet_wishes() {
+        warning!("WARNING {wish}");
+    }
+    let snapshot = config.path("dbfilename");
+    if snapshot.exists() {
+        warning!(
+            "WARNING Snapshots are not read by this version of Russet yet: '{}' is left as it is.",
+            snapshot.display()
+        );
+    }
+}
+
+/// What a server leaves in the file system while it runs.
+struct Leavings {
+    unix_path: PathBuf,
+    pidfile: Option<daemon::PidFile>,
+}
+
+impl Leavings {
+    fn remove(self) {
+        if let Some(pidfile) = self.pidfile {
+            pidfile.remove();
+        }
+        if !self.unix_path.as_os_str().is_empty() {
+            notice!("Removing the unix socket file.");
+            let _ = std::fs::remove_file(&self.unix_path);
+        }
+    }
 }
 
 fn enter_folder(config: &Config) -> Result<(), String> {
@@ -233,8 +279,6 @@ fn addresses(config: &Config) -> Addresses {
         backlog: config.int("tcp-backlog") as i32,
         unix_path: lossy(config.text("unixsocket")),
         unix_mode: config.int("unixsocketperm") as u32,
-        keepalive_s: config.int("tcp-keepalive") as u64,
-        accepts_per_turn: config.int("max-new-connections-per-cycle") as usize,
     }
 }
 
@@ -248,8 +292,11 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
+    // One turn serves every ready connection twice (read, write) before it asks the kernel for more.
+    const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
         .enable_all()
+        .event_interval(TASKS_PER_TURN)
         .build()
         .map_err(|e| os_text(&e))
 }
@@ -261,6 +308,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         config,
         config_file,
         oom,
+        pidfile,
         supervised,
         shutdown,
     } = start;
@@ -268,10 +316,15 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let shared = Arc::new(SharedLimits::default());
     shared.apply(&config);
     let addresses = addresses(&config);
-    let bound = listen::bind_tcp(&addresses)?.with(listen::bind_unix(&addresses)?);
-    if bound.is_empty() {
+    let (tcp, unix) = (listen::bind_tcp(&addresses)?, listen::bind_unix(&addresses)?);
+    if tcp.is_empty() && unix.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
+    // Only now: what a server that could not start would take away may be another's that runs.
+    let leavings = Leavings {
+        unix_path: config.path("unixsocket").to_owned(),
+        pidfile: pidfile.map(daemon::PidFile::write),
+    };
     let (mail, letters) = channel(mailbox::CAPACITY);
     let first_lane = usize::from(io_threads > 1);
     let (lanes, errands) = Lanes::new(io_threads.saturating_sub(1).max(1), first_lane);
@@ -294,7 +347,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let home_errands = errands.next().expect("there is at least one lane");
     {
         let _inside = home.enter();
-        host.listeners = bound.serve(&addresses, &lanes).map_err(|e| os_text(&e))?;
+        host.listeners = tcp.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
+        // Where the unix socket is cannot be changed, so it is served to the end.
+        unix.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
         tokio::spawn(lane::run(
             first_lane,
             home_errands,
@@ -304,16 +359,26 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         tokio::spawn(tick(mail.clone(), hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
+    warn(&config);
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify(&executor);
+    testify();
     notice!("Server initialized");
-    notice!("Ready to accept connections tcp");
+    if addresses.port != 0 {
+        notice!("Ready to accept connections tcp");
+    }
+    if !addresses.unix_path.is_empty() {
+        notice!("Ready to accept connections unix");
+    }
     supervised.ready();
     if io_threads <= 1 {
-        return Ok(home.block_on(run_local(executor, letters)));
+        // A task like the connections', so that it runs when they have, and not once more for the main future.
+        let executor = home.spawn(run_local(executor, letters));
+        let code = home.block_on(executor).map_err(|e| e.to_string())?;
+        leavings.remove();
+        return Ok(code);
     }
     start_lane(first_lane, home, std::future::pending())?;
     for (offset, errands) in errands.enumerate() {
@@ -325,17 +390,19 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         )?;
     }
     drop(mail);
-    Ok(run_apart(executor, letters, &lanes))
+    let code = run_apart(executor, letters, &lanes);
+    leavings.remove();
+    Ok(code)
 }
 
 /// Tells a crash report whom the executor was serving.
-fn testify(executor: &Executor) {
-    let activity = Rc::clone(&executor.activity);
-    crash::register_witness(move |scene| {
-        scene.client = activity.current().map(|(client, command)| crash::ClientScene {
-            line: format!("id={client} cmd={command}"),
-            argv: vec![command.as_bytes().to_vec()],
-        });
+fn testify() {
+    crash::register_witness(|scene| {
+        scene.client =
+            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
+                line: format!("id={client} cmd={command}"),
+                argv: vec![command.as_bytes().to_vec()],
+            });
     });
 }
 
@@ -401,8 +468,8 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
-            // Expiry has time left in this tick: give connections a turn, take what is there, go on with a slice.
+        if executor.is_sweeping() || !letters.is_empty() {
+            // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
         } else {
@@ -419,7 +486,7 @@ fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) ->
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() {
+        if executor.is_sweeping() || !letters.is_empty() {
             take_waiting(&mut mail, &mut letters);
         } else {
             mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
@@ -481,13 +548,7 @@ impl Host for ServerHost {
         if touches(&["maxclients"]) {
             Self::reserve_files(config).map_err(|e| ("maxclients", e))?;
         }
-        if touches(&[
-            "port",
-            "bind",
-            "tcp-keepalive",
-            "tcp-backlog",
-            "max-new-connections-per-cycle",
-        ]) {
+        if touches(&["port", "bind"]) {
             let culprit = if touches(&["bind"]) { "bind" } else { "port" };
             self.listen_again(config).map_err(|e| (culprit, e))?;
         }
@@ -517,7 +578,10 @@ impl ServerHost {
         let wanted = config.int("maxclients") as u32;
         match limits::reserve_files(wanted) {
             Ok(granted) if granted >= wanted => Ok(()),
-            _ => Err("The operating system is not able to handle the specified number of clients, try with a smaller number".into()),
+            Ok(granted) => Err(format!(
+                "The operating system is not able to handle the specified number of clients, try with {granted}"
+            )),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -535,9 +599,8 @@ impl ServerHost {
             return Ok(());
         }
         let _inside = self.runtime.enter();
-        let moved = addresses.port != self.addresses.port || addresses.bind != self.addresses.bind;
         let kept_port = addresses.port == self.addresses.port;
-        if moved && kept_port {
+        if kept_port {
             // The same port on overlapping addresses: the old sockets must be closed first.
             self.drop_listeners();
         }
@@ -550,7 +613,7 @@ impl ServerHost {
             .to_owned()
         })?;
         self.drop_listeners();
-        self.listeners = bound.serve(&addresses, &self.lanes).map_err(|e| os_text(&e))?;
+        self.listeners = bound.serve(&self.lanes, &self.shared).map_err(|e| os_text(&e))?;
         self.addresses = addresses;
         Ok(())
     }

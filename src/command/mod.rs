@@ -15,6 +15,7 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod pubsub;
 pub mod row;
 pub mod server;
 pub mod string;
@@ -45,6 +46,9 @@ pub const FAMILIES: &[&[Row]] = &[
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
+    pubsub::subscribe::ROWS,
+    pubsub::publish::ROWS,
+    pubsub::ask::ROWS,
     server::ROWS,
 ];
 

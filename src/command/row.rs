@@ -5,11 +5,16 @@
 
 use bitflags::bitflags;
 
+use crate::resp;
+
 use super::args::Args;
 use super::cx::{Cx, Outcome};
 
 /// What runs a command.
 pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
+
+/// Says of each word of a command whether it is a secret.
+pub type Secrets = fn(resp::Args<'_>, usize) -> bool;
 
 /// One command or subcommand.
 pub struct Row {
@@ -41,6 +46,8 @@ pub struct Row {
     pub args: &'static [Arg],
     /// Subcommands; a row with children only dispatches to them.
     pub children: &'static [Row],
+    /// Words that MONITOR and the slow log do not show, whether or not the command succeeds.
+    pub secrets: Secrets,
     /// The handler.
     pub run: Handler,
 }
@@ -62,8 +69,21 @@ impl Row {
         deprecated: None,
         args: &[],
         children: &[],
+        secrets: |_, _| false,
         run: super::container,
     };
+
+    /// The words of a command of this row as others may see them.
+    pub fn shown<'a>(&self, words: resp::Args<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let secrets = self.secrets;
+        words.iter().enumerate().map(move |(index, word)| {
+            if secrets(words, index) {
+                b"(redacted)"
+            } else {
+                word
+            }
+        })
+    }
 }
 
 /// Words a command takes, counting its name (and its subcommand's).
@@ -152,11 +172,11 @@ impl Group {
             Group::Stream => Categories::STREAM,
             Group::Hyperloglog => Categories::HYPERLOGLOG,
             Group::Geo => Categories::GEO,
-            Group::Pubsub => Categories::PUBSUB,
             Group::Transactions => Categories::TRANSACTION,
             Group::Scripting => Categories::SCRIPTING,
             Group::Connection => Categories::CONNECTION,
-            Group::Server | Group::Cluster => Categories::empty(),
+            // Those of Pub/Sub have their category from the flag.
+            Group::Pubsub | Group::Server | Group::Cluster => Categories::empty(),
         }
     }
 }
@@ -205,6 +225,10 @@ bitflags! {
         const ADOPTS_VALUE = 1 << 18;
         /// Hidden from COMMAND DOCS hints as a system command.
         const SYSCMD = 1 << 19;
+        /// Allowed to a RESP2 client that is subscribed to anything.
+        const IN_SUBSCRIBED_STATE = 1 << 20;
+        /// Its replies are pushes: CLIENT REPLY does not silence them.
+        const ANSWERS_BY_PUSH = 1 << 21;
     }
 }
 
@@ -230,7 +254,6 @@ impl Flags {
             (Flags::SKIP_SLOWLOG, "skip_slowlog"),
             (Flags::FAST, "fast"),
             (Flags::NO_AUTH, "no_auth"),
-            (Flags::MAY_REPLICATE, "may_replicate"),
             (Flags::NO_MULTI, "no_multi"),
             (Flags::MOVABLE_KEYS, "movablekeys"),
             (Flags::ALLOW_BUSY, "allow_busy"),

@@ -6,6 +6,7 @@ use crate::base::quote::split_args;
 use crate::base::rng::Rng;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, ServerState};
+use crate::command::pubsub::broker::Broker;
 use crate::command::table::Table;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
@@ -70,6 +71,7 @@ fn run(keys: &mut Keyspace, command: &str) {
         config: &mut Config::default(),
         stats: &mut Stats::new(table.all().len()),
         acl: &mut Users::default(),
+        pubsub: &mut Broker::new(1),
         table: &table,
         server: &mut ServerState::default(),
         rng: &mut Rng::seeded(1),

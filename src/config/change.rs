@@ -8,9 +8,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::Config;
 use super::directive::{self, Directive, Entry, Traits};
 use super::value::{self, Reason, Value};
+use super::{Config, awaited};
 use crate::base::glob;
 
 /// The range that `hz` is brought into, whatever was asked for.
@@ -96,6 +96,9 @@ impl fmt::Display for SetError {
 
 impl std::error::Error for SetError {}
 
+/// A last word on a value that is fine in itself.
+type Judge = fn(&'static Directive, &Value) -> Result<(), Reason>;
+
 impl Config {
     /// CONFIG GET: (name, value) of every directive that a pattern names.
     ///
@@ -140,7 +143,7 @@ impl Config {
             }
             staged.push((entry, text.as_ref()));
         }
-        self.store(&staged)
+        self.store(&staged, awaited::refuse)
     }
 
     /// Sets one directive whatever its traits: for REPLICAOF, and for a folder that the system spells another
@@ -151,7 +154,7 @@ impl Config {
     pub fn assign(&mut self, name: &str, text: &[u8]) -> Result<Changed, SetError> {
         let entry =
             directive::find(name.as_bytes()).ok_or_else(|| SetError::Unknown(name.as_bytes().to_vec()))?;
-        self.store(&[(entry, text)])
+        self.store(&[(entry, text)], |_, _| Ok(()))
     }
 
     /// Takes a change back.
@@ -161,11 +164,12 @@ impl Config {
         }
     }
 
-    fn store(&mut self, staged: &[(Entry, &[u8])]) -> Result<Changed, SetError> {
+    fn store(&mut self, staged: &[(Entry, &[u8])], judge: Judge) -> Result<Changed, SetError> {
         let mut changed = Changed::default();
         for (entry, text) in staged {
             let words = split_value(entry.row, text);
-            match value::parse(entry.row, &words, Some(&self.values[entry.index])) {
+            let parsed = value::parse(entry.row, &words, Some(&self.values[entry.index]));
+            match parsed.and_then(|new| judge(entry.row, &new).map(|()| new)) {
                 Ok(new) => self.replace(entry, new, &mut changed),
                 Err(reason) => {
                     self.undo(changed);

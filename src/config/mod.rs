@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::units::Size;
 
+mod awaited;
 mod change;
 pub mod command_line;
 pub mod directive;

@@ -5,7 +5,7 @@
 use crate::command::error::{Error, until_zero};
 use crate::command::row::Flags;
 use crate::command::table::Command;
-use crate::session::Session;
+use crate::session::{Session, SessionFlags};
 
 /// Whether the client may run commands at all.
 #[inline]
@@ -23,6 +23,21 @@ pub fn arity(command: &Command, words: usize) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Arity(command.full_name.clone().into()))
+}
+
+/// Whether a subscriber may run it: in RESP2 its connection carries messages, and little else fits between them.
+#[inline]
+pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {
+    if session.resp == 3
+        || !session.flags.contains(SessionFlags::PUBSUB)
+        || command.row.flags.contains(Flags::IN_SUBSCRIBED_STATE)
+    {
+        return Ok(());
+    }
+    Err(Error::err(format_args!(
+        "Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context",
+        command.full_name
+    )))
 }
 
 /// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.

@@ -26,7 +26,8 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
-        self.keys.changes.wanted = Classes::parse(config.event_classes()).unwrap_or_default();
+        self.keys.changes.wanted = wanted_events(config.event_classes());
+        self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
         let limit = |us: i64| {
             if us < 0 {
                 u64::MAX
@@ -129,6 +130,13 @@ impl Executor {
             },
         );
     }
+}
+
+/// The classes of events to record: none unless they are to be published by key or by event.
+fn wanted_events(letters: &str) -> Classes {
+    let classes = Classes::parse(letters).unwrap_or_default();
+    let published = classes.intersects(Classes::KEYSPACE | Classes::KEYEVENT);
+    if published { classes } else { Classes::empty() }
 }
 
 /// Does what DEBUG asked the process to do to itself.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::command::row::Flags;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{Outlet, Session, SessionFlags, SessionId};
+use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::Executor;
 use super::mailbox::{NewClient, Outbox};
@@ -27,13 +27,13 @@ impl Executor {
             outbox,
             mut batch,
         } = new;
-        self.stats.counters.total_connections_received += 1;
         if let Some(refusal) = self.refusal(unix || local) {
             self.stats.counters.rejected_connections += 1;
             Reply::new(&mut batch.reply, false).error(refusal);
             batch.close = true;
             return outbox.deliver(batch);
         }
+        self.stats.counters.total_connections_received += 1;
         let now_ms = self.now_unix_us / 1000;
         let authenticated = self.acl.default_needs_no_password();
         let session = Session {
@@ -49,6 +49,8 @@ impl Executor {
             created_ms: now_ms,
             active_ms: now_ms,
             outlet: Some(Arc::clone(&outbox) as Arc<dyn Outlet>),
+            // The greeting.
+            batches_returned: 1,
             ..Session::internal()
         };
         let id = self.sessions.add(session);
@@ -80,6 +82,7 @@ impl Executor {
             *outbox = None;
         }
         self.held.retain(|(held, _)| *held != client);
+        self.pubsub.registry.leave(client);
         if session.flags.contains(SessionFlags::MONITOR) {
             self.server.monitors -= 1;
         }
@@ -94,6 +97,7 @@ impl Executor {
         session.active_ms = self.now_unix_us / 1000;
         if session.flags.contains(SessionFlags::PAUSED) {
             session.flags.remove(SessionFlags::PAUSED);
+            session.answering = !batch.reply.is_empty();
             return self.held.push_back((client, batch));
         }
         let closing = session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY);
@@ -108,11 +112,20 @@ impl Executor {
             batch.close = true;
         }
         let session = &mut self.sessions[client];
+        session.batches_returned += 1;
+        session.answering = false;
         batch.close |= closing;
         batch.authenticated = session.authenticated;
         session.input_total += batch.bytes_read as u64;
         session.output_total += batch.reply.len() as u64;
-        session.reply_bytes = batch.reply.capacity();
+        let (now_ms, reply_ms) = (self.now_unix_us / 1000, self.server.reply_peak.window_ms());
+        session.input_used = 0;
+        session.input_peak.note(
+            batch.input.capacity().max(batch.bytes_read),
+            now_ms,
+            INPUT_PEAK_MS,
+        );
+        session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));
@@ -175,6 +188,13 @@ impl Executor {
             outlet.close();
         }
         self.forget_client(client);
+    }
+
+    /// Closes a client that reads more slowly than it is sent to.
+    pub(super) fn cut_off(&mut self, client: SessionId) {
+        self.stats.counters.client_output_buffer_limit_disconnections += 1;
+        tracing::warn!("Client closed for overcoming of output buffer limits.");
+        self.kill(client);
     }
 
     /// The outbox of a client.

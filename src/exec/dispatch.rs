@@ -14,6 +14,7 @@ use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, Table, is_positional};
 use crate::keyspace::Keyspace;
+use crate::process::crash::{self, Activity};
 use crate::resp::{self, Batch, Reply};
 use crate::session::{SessionFlags, SessionId};
 
@@ -215,6 +216,10 @@ impl Executor {
     /// Runs the planned commands of one batch, as far as the client may go on.
     fn run_part(&mut self, client: SessionId, batch: &mut Batch, commands: &[Planned], hashes: &[u64]) {
         let mut reply = std::mem::take(&mut batch.reply);
+        if let Some(session) = self.sessions.get_mut(client) {
+            session.answering = true;
+            session.input_used = batch.input.len();
+        }
         for planned in commands {
             let index = planned.index as usize;
             if index != batch.next || !self.may_go_on(client, &reply) {
@@ -227,6 +232,7 @@ impl Executor {
                 break;
             }
             self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
+            self.settle(&mut reply);
             batch.next += 1;
         }
         batch.reply = reply;
@@ -237,8 +243,8 @@ impl Executor {
     fn may_go_on(&self, client: SessionId, reply: &[u8]) -> bool {
         const STOPPED: SessionFlags = SessionFlags::CLOSE_AFTER_REPLY.union(SessionFlags::CLOSING);
         reply.len() < REPLY_BYTES_MAX && self.exit.is_none() && {
-            let session = &self.sessions[client];
-            !session.flags.intersects(STOPPED)
+            let session = self.sessions.get(client);
+            session.is_some_and(|session| !session.flags.intersects(STOPPED))
         }
     }
 
@@ -264,6 +270,7 @@ impl Executor {
         let command = resolve(&self.table, words);
         self.tick = self.ticks.raw();
         self.run_planned(client, words, command, &[], reply, None);
+        self.settle(reply);
     }
 
     #[inline]
@@ -287,7 +294,9 @@ impl Executor {
         };
         let command = self.table.command(crate::command::table::CommandId(id));
         let session = &self.sessions[client];
-        let admitted = admit::arity(command, words.len()).and_then(|()| admit::auth(command, session));
+        let admitted = admit::arity(command, words.len())
+            .and_then(|()| admit::auth(command, session))
+            .and_then(|()| admit::subscribed(command, session));
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, reply);
         }
@@ -308,9 +317,9 @@ impl Executor {
         let command = self.table.command(crate::command::table::CommandId(id));
         let row = command.row;
         if self.server.monitors > 0 {
-            monitor::feed(&self.sessions, client, words, row, self.now_unix_us);
+            monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
         }
-        self.activity.begin(client.client, row.name);
+        crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
         session.commands += 1;
@@ -334,6 +343,7 @@ impl Executor {
             config: &mut self.config,
             stats: &mut self.stats,
             acl: &mut self.acl,
+            pubsub: &mut self.pubsub,
             table: &self.table,
             server: &mut self.server,
             rng: &mut self.rng,
@@ -341,7 +351,6 @@ impl Executor {
             large: large.map(|(word, bytes)| (*word, bytes)),
         };
         let outcome = (row.run)(&mut cx, args);
-        self.activity.end();
         self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
@@ -351,8 +360,9 @@ impl Executor {
                 self.write_error(client, &error, reply);
             }
         }
+        crash::activity(Activity::end);
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
-            effects::drain(self, db, words, row, dirty);
+            effects::drain(self, client, db, words, row, dirty);
         }
         let (started, ended) = (self.tick, self.ticks.raw());
         self.tick = ended;
@@ -362,6 +372,11 @@ impl Executor {
             self.note_slow(client, words, id, spent_ns);
         }
         if before.intersects(SILENT) || self.server_has_silent(client) {
+            let replied = if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
+                reply.len()
+            } else {
+                replied
+            };
             self.silence(client, before, replied, reply);
         }
     }
@@ -422,7 +437,7 @@ impl Executor {
                 self.stats.note_slow_command(
                     self.now_unix_us,
                     spent_us,
-                    words.iter(),
+                    command.row.shown(words),
                     &session.addr,
                     &session.name,
                 );

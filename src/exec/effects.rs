@@ -9,14 +9,23 @@
 //! `Changes` records only what somebody follows.
 
 use crate::command::row::{Flags, Row};
+use crate::keyspace::changes::{Classes, Event};
 use crate::resp;
+use crate::session::SessionId;
 
 use super::Executor;
 
-/// Drains the changes that `words`, run in database `db`, left behind; `dirty` is the count from before it ran.
-pub fn drain(executor: &mut Executor, db: usize, words: resp::Args<'_>, row: &Row, dirty: u64) {
+/// Drains the changes that `words`, run for `client` in database `db`, left behind; `dirty` is the count from before.
+pub fn drain(
+    executor: &mut Executor,
+    client: SessionId,
+    db: usize,
+    words: resp::Args<'_>,
+    row: &Row,
+    dirty: u64,
+) {
     propagate(executor, db, words, row, dirty);
-    publish(executor);
+    publish(executor, Some(client));
     let changes = &mut executor.keys.changes;
     changes.touched.clear();
     changes.overridden = false;
@@ -24,7 +33,8 @@ pub fn drain(executor: &mut Executor, db: usize, words: resp::Args<'_>, row: &Ro
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
-    publish(executor);
+    publish(executor, None);
+    executor.settle(&mut Vec::new());
     let changes = &mut executor.keys.changes;
     changes.touched.clear();
     changes.propagated.clear();
@@ -44,7 +54,51 @@ fn propagate(executor: &mut Executor, db: usize, words: resp::Args<'_>, row: &Ro
     changes.propagated.clear();
 }
 
-/// Sends the recorded events to their subscribers.
-fn publish(executor: &mut Executor) {
-    executor.keys.changes.events.clear();
+/// Sends the recorded events to their subscribers, in order. `client` is whose command caused them.
+fn publish(executor: &mut Executor, client: Option<SessionId>) {
+    if executor.keys.changes.events.is_empty() {
+        return;
+    }
+    let mut events = std::mem::take(&mut executor.keys.changes.events);
+    if !executor.pubsub.registry.is_empty() {
+        events.iter().for_each(|event| announce(executor, client, event));
+    }
+    events.clear();
+    executor.keys.changes.events = events;
+}
+
+/// One event as its messages: by key, then by event, as far as they are wanted.
+fn announce(executor: &mut Executor, client: Option<SessionId>, event: &Event) {
+    let (wanted, db, name) = (executor.keys.changes.wanted, event.db, event.name.as_bytes());
+    let Executor { pubsub, sessions, .. } = executor;
+    let mut send = |prefix: String, subject: &[u8], payload: &[u8]| {
+        let channel = [prefix.as_bytes(), subject].concat();
+        pubsub.publish(sessions, client, &channel, payload);
+    };
+    if wanted.contains(Classes::KEYSPACE) {
+        send(format!("__keyspace@{db}__:"), &event.key, name);
+    }
+    if wanted.contains(Classes::KEYEVENT) {
+        send(format!("__keyevent@{db}__:"), name, &event.key);
+    }
+}
+
+impl Executor {
+    /// Finishes what a command, nested ones included, has published: messages to its own client go behind its reply,
+    /// subscribers too slow to follow are cleared away.
+    #[inline]
+    pub(super) fn settle(&mut self, reply: &mut Vec<u8>) {
+        if !self.pubsub.is_settled() {
+            self.settle_messages(reply);
+        }
+    }
+
+    #[cold]
+    fn settle_messages(&mut self, reply: &mut Vec<u8>) {
+        self.pubsub.append_own(reply);
+        self.stats.counters.net_output_bytes += self.pubsub.take_pushed_bytes();
+        for slow in self.pubsub.take_cut_off() {
+            self.cut_off(slow);
+        }
+    }
 }

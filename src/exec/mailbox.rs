@@ -6,6 +6,13 @@
 //!       └── Outbox: one returned batch, pushes, a close request <┘
 //! ```
 //!
+//! Pushes keep their place among the replies. Each says behind how many of the connection's batches it comes; the
+//! connection counts the batches it takes:
+//!
+//! ```text
+//!   pushes  [ ahead of the batch under way | behind its replies ]
+//! ```
+//!
 //! One read's worth of commands travels as one boxed batch, moved there and back, so handing over costs no copy and no
 //! allocation. A full channel is the back-pressure: the connection stops reading its socket.
 
@@ -62,12 +69,29 @@ struct Slot {
     batch: Option<Box<Batch>>,
     session: Option<SessionId>,
     pushes: Vec<u8>,
+    /// How many of the pushed bytes come before the next batch.
+    ahead: usize,
+    /// Batches the connection has taken.
+    batches_taken: u64,
     /// Bytes of pushes the connection has taken and not yet written.
     writing: usize,
     close: bool,
+    /// The connection is to give back what its read buffer has free.
+    trim: bool,
     input_used: usize,
     input_free: usize,
     waker: Option<Waker>,
+}
+
+impl Slot {
+    /// The pushes that come before the next batch.
+    fn take_ahead(&mut self) -> Vec<u8> {
+        let behind = self.pushes.split_off(self.ahead);
+        let ahead = std::mem::replace(&mut self.pushes, behind);
+        self.ahead = 0;
+        self.writing = ahead.len();
+        ahead
+    }
 }
 
 /// A connection's way back.
@@ -83,6 +107,8 @@ pub enum Delivery {
     Batch(Box<Batch>),
     /// Bytes nobody asked for.
     Pushes(Vec<u8>),
+    /// It is to give back what the read buffer of a command that is still arriving has free.
+    Trim,
     /// It must close.
     Close,
 }
@@ -118,8 +144,8 @@ impl Outbox {
         self.slot().session
     }
 
-    /// Notes how full the connection's read buffer is, for CLIENT LIST.
-    pub fn note_input(&self, used: usize, free: usize) {
+    /// Notes what the connection's read buffer holds and has free while a command is arriving.
+    pub fn note_input(&self, (used, free): (usize, usize)) {
         let mut slot = self.slot();
         slot.input_used = used;
         slot.input_free = free;
@@ -137,13 +163,16 @@ impl Outbox {
         if slot.close {
             return Poll::Ready(Delivery::Close);
         }
+        if slot.ahead > 0 {
+            return Poll::Ready(Delivery::Pushes(slot.take_ahead()));
+        }
         if let Some(batch) = slot.batch.take() {
+            slot.batches_taken += 1;
+            slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
         }
-        if !slot.pushes.is_empty() {
-            let pushes = std::mem::take(&mut slot.pushes);
-            slot.writing = pushes.len();
-            return Poll::Ready(Delivery::Pushes(pushes));
+        if std::mem::take(&mut slot.trim) {
+            return Poll::Ready(Delivery::Trim);
         }
         if !slot
             .waker
@@ -184,18 +213,31 @@ fn wake(slot: &Slot) {
 }
 
 impl Outlet for Outbox {
-    fn push(&self, bytes: &[u8]) {
+    fn push(&self, bytes: &[u8], after: u64) -> usize {
         let mut slot = self.slot();
-        if !slot.close {
-            slot.pushes.extend_from_slice(bytes);
+        if slot.close {
+            return 0;
+        }
+        slot.pushes.extend_from_slice(bytes);
+        // At most one batch is under way: what is not behind its replies goes out now.
+        if after <= slot.batches_taken {
+            slot.ahead = slot.pushes.len();
             wake(&slot);
         }
+        slot.pushes.len() + slot.writing
     }
 
     fn close(&self) {
         let mut slot = self.slot();
         slot.close = true;
         slot.pushes = Vec::new();
+        slot.ahead = 0;
+        wake(&slot);
+    }
+
+    fn trim(&self) {
+        let mut slot = self.slot();
+        slot.trim = true;
         wake(&slot);
     }
 
@@ -218,19 +260,42 @@ mod tests {
         outbox.poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    #[track_caller]
+    fn pushes(outbox: &Outbox, expected: &[u8]) {
+        assert!(matches!(poll(outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == expected));
+        outbox.pushes_written();
+    }
+
     #[test]
-    fn a_batch_comes_back_before_pushes_and_a_close_before_both() {
+    fn pushes_keep_their_place_among_batches() {
         let outbox = Outbox::new(0);
         assert!(poll(&outbox).is_pending());
-        outbox.push(b"push");
+        outbox.push(b"before ", 0);
+        outbox.push(b"behind ", 1);
+        outbox.deliver(Box::default());
+        outbox.push(b"too", 1);
+        pushes(&outbox, b"before ");
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
+        outbox.push(b", before the second ", 1);
+        outbox.push(b"behind it", 2);
+        pushes(&outbox, b"behind too, before the second ");
+        assert!(poll(&outbox).is_pending(), "the second batch is still under way");
         outbox.deliver(Box::default());
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == b"push"));
-        assert_eq!(outbox.queued_bytes(), 4);
+        pushes(&outbox, b"behind it");
+    }
+
+    #[test]
+    fn bytes_count_until_they_are_written_and_a_close_drops_them() {
+        let outbox = Outbox::new(0);
+        assert_eq!(outbox.push(b"push", 0), 4);
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(_))));
+        assert_eq!(outbox.push(b"late", 0), 8);
         outbox.pushes_written();
-        outbox.push(b"late");
+        assert_eq!(outbox.queued_bytes(), 4);
+        outbox.deliver(Box::default());
         outbox.close();
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Close)));
-        assert_eq!(outbox.queued_bytes(), 0);
+        assert_eq!((outbox.push(b"more", 0), outbox.queued_bytes()), (0, 0));
     }
 }

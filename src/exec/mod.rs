@@ -20,7 +20,7 @@ pub mod monitor;
 pub mod open;
 
 use std::collections::VecDeque;
-use std::rc::Rc;
+
 use std::sync::Arc;
 
 use crate::acl::Users;
@@ -28,10 +28,11 @@ use crate::base::clock::{Tick, TickClock};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::ServerState;
+use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
-use crate::config::Config;
+use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
-use crate::process::crash::Activity;
+
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
@@ -90,10 +91,11 @@ pub struct Executor {
     pub stats: Stats,
     /// Users.
     pub acl: Users,
+    /// Subscriptions.
+    pub pubsub: Broker,
     /// What holds for the whole server.
     pub server: ServerState,
-    /// What it is doing just now, for a crash report.
-    pub activity: Rc<Activity>,
+
     table: Table,
     rng: Rng,
     ticks: TickClock,
@@ -134,8 +136,9 @@ impl Executor {
             sessions: Sessions::default(),
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
+            pubsub: Broker::new(hasher.hash(b"pubsub")),
             server: ServerState::default(),
-            activity: Rc::default(),
+
             table,
             rng,
             tick: ticks.raw(),
@@ -232,6 +235,22 @@ impl Executor {
                 Some(Finished { outbox, batch })
             })
     }
+}
+
+/// Whether the `rename-command` lines can be carried out.
+///
+/// # Errors
+/// The first that cannot, with the line it stands on.
+pub fn check_renames(config: &Config) -> Result<(), LoadError> {
+    let renames = renames(config);
+    let Err(error) = Table::new(&renames) else {
+        return Ok(());
+    };
+    let good = (0..renames.len()).take_while(|&count| Table::new(&renames[..=count]).is_ok());
+    Err(LoadError::at(
+        &config.rename_lines()[good.count()].origin,
+        error.to_string(),
+    ))
 }
 
 /// The `rename-command` lines as (old name, new name).

@@ -7,22 +7,24 @@ use crate::session::{SessionFlags, SessionId, Sessions};
 
 /// Sends `words`, about to run for `client`, to all monitors.
 #[cold]
-pub fn feed(sessions: &Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
+pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
         return;
     }
-    let line = line(&sessions[client], words, now_unix_us);
+    let line = line(&sessions[client], row.shown(words), now_unix_us);
     for (_, session) in sessions
-        .iter()
+        .iter_mut()
         .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
     {
-        if let Some(outlet) = &session.outlet {
-            outlet.push(&line);
-        }
+        session.push(&line);
     }
 }
 
-fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i64) -> Vec<u8> {
+fn line<'a>(
+    session: &crate::session::Session,
+    words: impl Iterator<Item = &'a [u8]>,
+    now_unix_us: i64,
+) -> Vec<u8> {
     let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
         format!(
             "unix:{}",
@@ -33,7 +35,7 @@ fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i
     };
     let (seconds, micros) = (now_unix_us / 1_000_000, now_unix_us % 1_000_000);
     let mut out = format!("+{seconds}.{micros:06} [{} {peer}]", session.db).into_bytes();
-    for word in words.iter() {
+    for word in words {
         out.push(b' ');
         quote::repr(word, &mut out);
     }

@@ -7,12 +7,29 @@ use crate::session::SessionId;
 use super::Executor;
 use super::mailbox::Mail;
 
+/// Commands after which replies go out and others get a turn: half a millisecond of small ones.
+const TURN_COMMANDS: usize = 2048;
+
+/// How many letters make a turn; at least one.
+fn turn_len(letters: &[Mail]) -> usize {
+    let mut commands = 0;
+    let within = letters.iter().take_while(|letter| {
+        let room = commands < TURN_COMMANDS;
+        if let Mail::Batch(_, batch) = letter {
+            commands += batch.command_count();
+        }
+        room
+    });
+    within.count()
+}
+
 impl Executor {
-    /// Opens `letters` at time `now`: batches run together, everything else in its place between them.
+    /// Opens the first of `letters` at time `now`, about [`TURN_COMMANDS`] commands' worth: batches run together,
+    /// everything else in its place between them. The rest stays for the next turn.
     pub fn open(&mut self, letters: &mut Vec<Mail>, now: Now) {
         self.set_time_us(now.unix_us);
         let mut batches = std::mem::take(&mut self.gathered);
-        for letter in letters.drain(..) {
+        for letter in letters.drain(..turn_len(letters)) {
             match letter {
                 Mail::Batch(session, batch) => batches.push((session, batch)),
                 other => {

@@ -1,4 +1,4 @@
-//! Limits every connection keeps, shared so that CONFIG SET reaches those already open.
+//! Limits of connections and listeners, shared so that CONFIG SET reaches those already open.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,13 +6,15 @@ use crate::config::Config;
 use crate::resp::Limits;
 
 /// Most commands a batch carries: what one connection may make others wait for.
-const COMMANDS_MAX: usize = 1024;
+const COMMANDS_MAX: usize = 512;
 
 /// Limits of all connections.
 #[derive(Debug, Default)]
 pub struct SharedLimits {
     bulk_len_max: AtomicU64,
     query_buffer_max: AtomicU64,
+    keepalive_s: AtomicU64,
+    accepts_per_turn: AtomicUsize,
 
     /// Connections cut off by `client-query-buffer-limit`.
     pub query_overflows: AtomicUsize,
@@ -25,6 +27,22 @@ impl SharedLimits {
             .store(config.memory("proto-max-bulk-len"), Ordering::Relaxed);
         self.query_buffer_max
             .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
+        self.keepalive_s
+            .store(config.int("tcp-keepalive") as u64, Ordering::Relaxed);
+        self.accepts_per_turn.store(
+            config.int("max-new-connections-per-cycle") as usize,
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Seconds between keep-alive probes of new connections; 0 for none.
+    pub fn keepalive_s(&self) -> u64 {
+        self.keepalive_s.load(Ordering::Relaxed)
+    }
+
+    /// Connections accepted before others get a turn, at least 1.
+    pub fn accepts_per_turn(&self) -> usize {
+        self.accepts_per_turn.load(Ordering::Relaxed).max(1)
     }
 
     /// The parser's limits as they stand now.

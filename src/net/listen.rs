@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
 use super::lane::{Adoption, Lanes, RawSocket};
+use super::limits::SharedLimits;
 
 /// What to listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,17 +27,14 @@ pub struct Addresses {
     pub unix_path: String,
     /// Its permissions; 0 leaves them.
     pub unix_mode: u32,
-    /// Seconds between keep-alive probes; 0 for none.
-    pub keepalive_s: u64,
-    /// Connections accepted before others get a turn.
-    pub accepts_per_turn: usize,
 }
 
 /// Sockets bound and not yet served.
 #[derive(Default)]
 pub struct Bound {
     tcp: Vec<StdTcpListener>,
-    unix: Option<StdUnixListener>,
+    /// With its path.
+    unix: Option<(StdUnixListener, String)>,
 }
 
 /// Binds all TCP addresses, or none.
@@ -56,7 +55,7 @@ pub fn bind_tcp(addresses: &Addresses) -> Result<Bound, String> {
             Err(error) => {
                 let text = crate::process::os_text(&error);
                 tracing::warn!(
-                    "Warning: Could not create server TCP listening socket {name}:{}: {text}",
+                    "Warning: Could not create server TCP listening socket {name}:{}: bind: {text}",
                     addresses.port
                 );
                 let absent = matches!(
@@ -102,18 +101,14 @@ pub fn bind_unix(addresses: &Addresses) -> Result<Bound, String> {
         Ok(listener)
     };
     let listener = listen().map_err(|e| {
-        tracing::warn!(
-            "Failed opening Unix socket: bind: {}",
-            crate::process::os_text(&e)
-        );
         format!(
-            "Failed listening on unix socket {path}: {}",
+            "Failed opening Unix socket: bind: {}",
             crate::process::os_text(&e)
         )
     })?;
     Ok(Bound {
         tcp: Vec::new(),
-        unix: Some(listener),
+        unix: Some((listener, path.clone())),
     })
 }
 
@@ -146,34 +141,27 @@ fn resolve(name: &str) -> io::Result<IpAddr> {
 }
 
 impl Bound {
-    /// Adds the sockets of `other`.
-    pub fn with(mut self, other: Bound) -> Bound {
-        self.tcp.extend(other.tcp);
-        self.unix = self.unix.or(other.unix);
-        self
-    }
-
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
         self.tcp.is_empty() && self.unix.is_none()
     }
 
-    /// Serves all sockets on the runtime this is called on.
+    /// Serves all sockets on the runtime this is called on: the unix socket to the end, the others as long as wanted.
     ///
     /// # Errors
     /// When a socket cannot be registered.
-    pub fn serve(self, addresses: &Addresses, lanes: &Lanes) -> io::Result<Vec<Listening>> {
+    pub fn serve(self, lanes: &Lanes, limits: &Arc<SharedLimits>) -> io::Result<Vec<Listening>> {
         let mut listening = Vec::new();
         for listener in self.tcp {
             let socket = Socket::from(listener.try_clone()?);
             let listener = TcpListener::from_std(listener)?;
-            let task = tokio::spawn(accept_tcp(listener, addresses.clone(), lanes.clone()));
+            let task = tokio::spawn(accept_tcp(listener, lanes.clone(), Arc::clone(limits)));
             listening.push(Listening { task, socket });
         }
-        if let Some(listener) = self.unix {
+        if let Some((listener, path)) = self.unix {
             let socket = Socket::from(listener.try_clone()?);
             let listener = UnixListener::from_std(listener)?;
-            let task = tokio::spawn(accept_unix(listener, addresses.clone(), lanes.clone()));
+            let task = tokio::spawn(accept_unix(listener, path, lanes.clone()));
             listening.push(Listening { task, socket });
         }
         Ok(listening)
@@ -196,13 +184,13 @@ impl Listening {
     }
 }
 
-async fn accept_tcp(listener: TcpListener, addresses: Addresses, lanes: Lanes) {
+async fn accept_tcp(listener: TcpListener, lanes: Lanes, limits: Arc<SharedLimits>) {
     let mut accepted = 0;
     loop {
         match listener
             .accept()
             .await
-            .and_then(|(stream, peer)| adopt_tcp(stream, peer, &addresses))
+            .and_then(|(stream, peer)| adopt_tcp(stream, peer, limits.keepalive_s()))
         {
             Ok(adoption) => {
                 tracing::debug!("Accepted {}", adoption.addr);
@@ -211,20 +199,20 @@ async fn accept_tcp(listener: TcpListener, addresses: Addresses, lanes: Lanes) {
             Err(error) => accept_failed(&error).await,
         }
         accepted += 1;
-        if accepted % addresses.accepts_per_turn.max(1) == 0 {
+        if accepted % limits.accepts_per_turn() == 0 {
             tokio::task::yield_now().await;
         }
     }
 }
 
-fn adopt_tcp(stream: tokio::net::TcpStream, peer: SocketAddr, addresses: &Addresses) -> io::Result<Adoption> {
+fn adopt_tcp(stream: tokio::net::TcpStream, peer: SocketAddr, keepalive_s: u64) -> io::Result<Adoption> {
     let own = stream.local_addr()?;
     // Latency before batching: replies of one read go out in one write anyway.
     stream.set_nodelay(true)?;
-    if addresses.keepalive_s > 0 {
-        let probe = Duration::from_secs((addresses.keepalive_s / 3).max(1));
+    if keepalive_s > 0 {
+        let probe = Duration::from_secs((keepalive_s / 3).max(1));
         let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(addresses.keepalive_s))
+            .with_time(Duration::from_secs(keepalive_s))
             .with_interval(probe)
             .with_retries(3);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
@@ -237,12 +225,12 @@ fn adopt_tcp(stream: tokio::net::TcpStream, peer: SocketAddr, addresses: &Addres
     })
 }
 
-async fn accept_unix(listener: UnixListener, addresses: Addresses, lanes: Lanes) {
+async fn accept_unix(listener: UnixListener, path: String, lanes: Lanes) {
     loop {
         match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
             Ok(socket) => {
-                let name = format!("{}:0", addresses.unix_path);
-                tracing::debug!("Accepted connection to {}", addresses.unix_path);
+                let name = format!("{path}:0");
+                tracing::debug!("Accepted connection to {path}");
                 lanes.adopt(Adoption {
                     socket: RawSocket::Unix(socket),
                     addr: name.clone(),

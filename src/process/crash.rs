@@ -160,7 +160,7 @@ pub fn register_witness(witness: impl Fn(&mut Scene) + 'static) {
 
 /// What a thread is doing, in cells that its witness can read while the thread's own state is lent out.
 ///
-/// Share it as an `Rc`: the server holds one end, the witness the other. Setting it is two plain stores.
+/// One per thread, reached through [`activity`]. Setting it is two plain stores.
 #[derive(Debug, Default)]
 pub struct Activity {
     client_id: Cell<u64>,
@@ -184,6 +184,16 @@ impl Activity {
         let command = self.command.get();
         (!command.is_empty()).then(|| (self.client_id.get(), command))
     }
+}
+
+thread_local! {
+    static ACTIVITY: Activity = const { Activity { client_id: Cell::new(0), command: Cell::new("") } };
+}
+
+/// Calls `act` with the calling thread's activity.
+#[inline]
+pub fn activity<R>(act: impl FnOnce(&Activity) -> R) -> R {
+    ACTIVITY.with(act)
 }
 
 /// Who may write the report.

@@ -15,6 +15,7 @@
 //! Not here: bytes in words (`base::units`), limits, and what the memory is used for.
 
 use super::jemalloc;
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
@@ -128,12 +129,16 @@ impl Controls {
     }
 }
 
+thread_local! {
+    /// The sampler of this thread: its counters are the thread's own, so it must not travel with a gauge.
+    static SAMPLER: RefCell<Option<Sampler>> = const { RefCell::new(None) };
+}
+
 /// The sampler and the kernel's view beside it, for INFO memory and limits.
 ///
-/// The sampler comes with the first sample, on the thread that takes it.
+/// The sampler comes with the first sample, on the thread that takes it; ask and sample on the same thread.
 #[derive(Default)]
 pub struct MemoryGauge {
-    sampler: Option<Sampler>,
     rss_bytes: u64,
     startup_bytes: u64,
 }
@@ -141,30 +146,34 @@ pub struct MemoryGauge {
 impl MemoryGauge {
     /// Refreshes everything; for cron. Tens of microseconds.
     pub fn sample(&mut self) {
-        match &mut self.sampler {
+        SAMPLER.with_borrow_mut(|sampler| match sampler {
             Some(sampler) => sampler.refresh(),
-            None => self.sampler = Sampler::new().ok(),
-        }
+            None => *sampler = Sampler::new().ok(),
+        });
         self.rss_bytes = rss_bytes().unwrap_or(0);
         if self.startup_bytes == 0 {
             self.startup_bytes = self.used_bytes();
         }
     }
 
+    fn ask<T: Default>(&self, question: impl FnOnce(&Sampler) -> T) -> T {
+        SAMPLER.with_borrow(|sampler| sampler.as_ref().map(question).unwrap_or_default())
+    }
+
     /// The allocator's totals as of the last sample.
     pub fn totals(&self) -> AllocatorTotals {
-        self.sampler.as_ref().map(Sampler::totals).unwrap_or_default()
+        self.ask(Sampler::totals)
     }
 
     /// Bytes handed out now (see [`Sampler::used_bytes`]).
     #[inline]
     pub fn used_bytes(&self) -> u64 {
-        self.sampler.as_ref().map_or(0, Sampler::used_bytes)
+        self.ask(Sampler::used_bytes)
     }
 
     /// The most that was ever handed out.
     pub fn peak_bytes(&self) -> u64 {
-        self.sampler.as_ref().map_or(0, Sampler::peak_bytes)
+        self.ask(Sampler::peak_bytes)
     }
 
     /// Physical memory as of the last sample.

@@ -33,6 +33,7 @@ const AUTH: Row = Row {
         Arg::string("username").optional().since("6.0.0"),
         Arg::string("password"),
     ],
+    secrets: |_, index| index > 0,
     run: auth,
     ..Row::BASE
 };
@@ -101,6 +102,10 @@ const HELLO: Row = Row {
         ],
     )
     .optional()],
+    secrets: |words, index| {
+        let says_auth = |at: usize| at > 1 && words.get(at).eq_ignore_ascii_case(b"auth");
+        index > 2 && (says_auth(index - 1) || says_auth(index - 2))
+    },
     run: hello,
     ..Row::BASE
 };
@@ -212,7 +217,7 @@ const RESET: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::Exactly(1),
-    flags: ALWAYS,
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
     run: reset,
     ..Row::BASE
 };
@@ -226,6 +231,7 @@ fn reset(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
     if flags.contains(SessionFlags::MONITOR) {
         cx.server.monitors -= 1;
     }
+    cx.pubsub.registry.leave(cx.client);
     cx.session().reset(authenticated);
     cx.reply.resp3 = false;
     cx.reply.simple("RESET");
@@ -239,7 +245,7 @@ const QUIT: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::AtLeast(1),
-    flags: ALWAYS,
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
     deprecated: Some(("7.2.0", "just closing the connection")),
     run: quit,
     ..Row::BASE

@@ -257,7 +257,8 @@ fn keys_of<'a>(table: &Table, args: Args<'a>) -> Result<Vec<(&'a [u8], Access)>,
         _ => return Err(NO_COMMAND),
     };
     let words = args.words().tail(2);
-    if command.row.keys.is_empty() {
+    let routes_only = |spec: &KeySpec| spec.access.contains(Access::NOT_KEY);
+    if command.row.keys.iter().all(routes_only) {
         return Err(NO_KEYS);
     }
     if !command.row.arity.admits(words.len()) {

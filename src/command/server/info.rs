@@ -7,6 +7,7 @@ use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
 use crate::process::version;
+use crate::pubsub::Kind;
 use crate::session::SessionFlags;
 use crate::stats::counters::{Counters, Gauges};
 use crate::stats::cpu::write_cpu;
@@ -101,7 +102,7 @@ fn process(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.field("process_id", facts.pid)
         .field("process_supervised", &facts.supervised)
         .field("run_id", &facts.run_id)
-        .field("tcp_port", facts.port)
+        .field("tcp_port", cx.config.int("port"))
         .field("server_time_usec", cx.now_unix_us)
         .field("uptime_in_seconds", uptime_s)
         .field("uptime_in_days", uptime_s / (24 * 60 * 60))
@@ -127,14 +128,15 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
         info.field(&format!("listener{count}"), text);
         count += 1;
     };
-    if cx.server.facts.port != 0 {
+    let port = cx.config.int("port");
+    if port != 0 {
         let binds: String = cx
             .config
             .list("bind")
             .iter()
             .map(|a| format!(",bind={}", String::from_utf8_lossy(a)))
             .collect();
-        listener(format!("name=tcp{binds},port={}", cx.server.facts.port));
+        listener(format!("name=tcp{binds},port={port}"));
     }
     let path = cx.config.path("unixsocket");
     if !path.as_os_str().is_empty() {
@@ -143,22 +145,19 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
 }
 
 fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
-    let buffers = |of: fn((usize, usize), usize) -> usize| {
-        let inputs = clients(cx).filter_map(|session| session.outlet.as_ref());
-        inputs
-            .map(|outlet| of(outlet.input_bytes(), outlet.queued_bytes()))
-            .max()
-            .unwrap_or(0)
-    };
+    let now_ms = cx.now_ms();
+    let input_max = clients(cx).map(|session| {
+        let input = session.input_bytes(now_ms);
+        input.used + input.free_lately
+    });
+    let queues = clients(cx).filter_map(|session| session.outlet.as_ref());
+    let queued_max = queues.map(|outlet| outlet.queued_bytes());
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
         .field("maxclients", cx.config.int("maxclients"))
-        .field(
-            "client_recent_max_input_buffer",
-            buffers(|(used, free), _| used + free),
-        )
-        .field("client_recent_max_output_buffer", buffers(|_, queued| queued))
+        .field("client_recent_max_input_buffer", input_max.max().unwrap_or(0))
+        .field("client_recent_max_output_buffer", queued_max.max().unwrap_or(0))
         .field("blocked_clients", 0)
         .field("tracking_clients", 0)
         .field(
@@ -353,7 +352,18 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
         keyspace_misses: keys.misses,
         ..cx.stats.counters.clone()
     };
-    counters.write_stats(info, &cx.stats.rates, &Gauges::default());
+    counters.write_stats(info, &cx.stats.rates, &gauges(cx));
+}
+
+/// What is a state and not a total.
+fn gauges(cx: &Cx<'_>) -> Gauges {
+    let registry = &cx.pubsub.registry;
+    Gauges {
+        pubsub_channels: registry.len(Kind::Channel) as u64,
+        pubsub_patterns: registry.len(Kind::Pattern) as u64,
+        pubsubshard_channels: registry.len(Kind::Shard) as u64,
+        ..Gauges::default()
+    }
 }
 
 fn replication(info: &mut InfoWriter, cx: &Cx<'_>) {

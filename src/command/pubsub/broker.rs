@@ -1,0 +1,157 @@
+//! The broker: carries a message to all who listen, encoded once per protocol version.
+//!
+//! ```text
+//!   publish ──> registry ──> for each subscriber ──> its outlet
+//!                                  └─ the client whose command runs: `own`, written behind the command's reply
+//! ```
+//!
+//! A message must not come in the middle of a reply: what a client's own command sends to it waits in `own` until the
+//! executor has the whole reply. A subscriber whose queue passes the hard limit is closed on the spot, so that a slow
+//! one cannot fill the memory between two looks of the cron; the executor clears it away after the command.
+
+use crate::pubsub::{Kind, Registry};
+use crate::resp::Reply;
+use crate::session::{SessionId, Sessions};
+
+/// Subscriptions, and messages on their way.
+pub struct Broker {
+    /// Who listens to what.
+    pub registry: Registry<SessionId>,
+    /// Most bytes a subscriber's queue may hold; 0 for any number.
+    pub hard_limit_bytes: u64,
+    post: Post,
+}
+
+/// What a round of deliveries leaves to the executor.
+#[derive(Default)]
+struct Post {
+    /// Messages for the client whose command runs.
+    own: Vec<u8>,
+    /// Subscribers closed for being too slow.
+    cut_off: Vec<SessionId>,
+    /// Bytes handed to outlets.
+    pushed_bytes: u64,
+    frame: Frame,
+}
+
+/// One message in both protocol versions, each encoded when first asked for. The buffers are kept.
+#[derive(Default)]
+struct Frame {
+    resp2: Vec<u8>,
+    resp3: Vec<u8>,
+}
+
+impl Frame {
+    fn clear(&mut self) {
+        self.resp2.clear();
+        self.resp3.clear();
+    }
+
+    fn bytes(&mut self, words: &[&[u8]], resp3: bool) -> &[u8] {
+        let buffer = if resp3 { &mut self.resp3 } else { &mut self.resp2 };
+        if buffer.is_empty() {
+            let mut reply = Reply::new(buffer, resp3);
+            reply.push(words.len());
+            words.iter().for_each(|word| reply.bulk(word));
+        }
+        buffer
+    }
+}
+
+impl Broker {
+    /// A broker without subscribers. `seed` makes the order of channels repeatable.
+    pub fn new(seed: u64) -> Broker {
+        Broker {
+            registry: Registry::new(seed),
+            hard_limit_bytes: 0,
+            post: Post::default(),
+        }
+    }
+
+    /// Sends `payload` to the subscribers of a channel and of patterns that match it; how many deliveries that makes.
+    /// `from` is the client whose command this is part of. O(subscribers + patterns).
+    pub fn publish(
+        &mut self,
+        sessions: &mut Sessions,
+        from: Option<SessionId>,
+        channel: &[u8],
+        payload: &[u8],
+    ) -> usize {
+        let (post, limit) = (&mut self.post, self.hard_limit_bytes);
+        let mut send = |to: &[SessionId], words: &[&[u8]]| {
+            post.send(sessions, from, to, words, limit);
+            to.len()
+        };
+        let subscribers = self.registry.subscribers(Kind::Channel, channel);
+        let mut deliveries = send(subscribers, &[b"message", channel, payload]);
+        for (pattern, subscribers) in self.registry.matching(channel) {
+            deliveries += send(subscribers, &[b"pmessage", pattern, channel, payload]);
+        }
+        deliveries
+    }
+
+    /// As [`Broker::publish`], to the subscribers of a shard channel. O(subscribers).
+    pub fn publish_to_shard(
+        &mut self,
+        sessions: &mut Sessions,
+        from: Option<SessionId>,
+        channel: &[u8],
+        payload: &[u8],
+    ) -> usize {
+        let subscribers = self.registry.subscribers(Kind::Shard, channel);
+        let words: [&[u8]; 3] = [b"smessage", channel, payload];
+        self.post
+            .send(sessions, from, subscribers, &words, self.hard_limit_bytes);
+        subscribers.len()
+    }
+
+    /// Whether the last command left nothing for the executor to do.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.post.own.is_empty() && self.post.pushed_bytes == 0
+    }
+
+    /// Moves what the running command sent to its own client behind its reply.
+    pub fn append_own(&mut self, reply: &mut Vec<u8>) {
+        reply.append(&mut self.post.own);
+    }
+
+    /// Bytes handed to outlets since the last call.
+    pub fn take_pushed_bytes(&mut self) -> u64 {
+        std::mem::take(&mut self.post.pushed_bytes)
+    }
+
+    /// Subscribers closed since the last call.
+    pub fn take_cut_off(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.post.cut_off)
+    }
+}
+
+impl Post {
+    fn send(
+        &mut self,
+        sessions: &mut Sessions,
+        from: Option<SessionId>,
+        to: &[SessionId],
+        words: &[&[u8]],
+        hard_limit_bytes: u64,
+    ) {
+        self.frame.clear();
+        for &id in to {
+            let Some(session) = sessions.get_mut(id) else {
+                continue;
+            };
+            let bytes = self.frame.bytes(words, session.resp == 3);
+            if from == Some(id) {
+                self.own.extend_from_slice(bytes);
+                continue;
+            }
+            self.pushed_bytes += bytes.len() as u64;
+            let queued = session.push(bytes) as u64;
+            if hard_limit_bytes > 0 && queued > hard_limit_bytes {
+                session.close_outlet();
+                self.cut_off.push(id);
+            }
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! All fuzzers, in one registry: a name, a function that panics on a broken invariant, and first inputs.
+//!
+//! Strategy: each round takes an input of the corpus, joins it with another now and then, and changes a few
+//! bytes of it (flip, insert, delete, repeat a stretch or take one from another input, put in a telling byte
+//! or number). Rounds are numbered and seeded, so a failure is repeated by its number.
+//!
+//! `cargo test --test fuzz` runs each fuzzer briefly. `FUZZ_ROUNDS=10000000` before it, and `--release`, make
+//! the long run; `FUZZ_ONLY=resp` runs one of them, `FUZZ_FIRST=123` starts at that round.
+//!
+//! The canary is a fuzzer with a mistake in it, which must be found: it shows that the mutations reach
+//! anything at all. Not here: coverage guidance; the corpora are chosen by hand instead.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use russet::base::{glob, quote};
+use russet::exec::Executor;
+use russet::resp::parse_value;
+
+/// Rounds of a normal test run.
+const SMOKE_ROUNDS: u64 = 5_000;
+
+/// Inputs grow no longer than this: long enough for any state, short enough for many rounds.
+const INPUT_BYTES_MAX: usize = 4096;
+
+/// One fuzzer.
+struct Fuzzer {
+    name: &'static str,
+    /// Checks one input; panics when an invariant is broken.
+    check: fn(&[u8]),
+    corpus: &'static [&'static [u8]],
+}
+
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS];
+
+/// The first three bytes choose limits, sizes of reads and what counts as large.
+const RESP: Fuzzer = Fuzzer {
+    name: "resp",
+    check: russet::resp::fuzz::fuzz_parser,
+    corpus: &[
+        b"\0\x07\x20*1\r\n$4\r\nPING\r\n",
+        b"\0\x03\x02*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
+        b"\x02\x01\x05PING\r\nSET k \"a\\x41 b\"\r\nECHO 'it\\'s'\r\n\r\n",
+        b"\x01\x10\x40*11\r\n$4\r\nAUTH\r\n$16385\r\n",
+        b"\0\0\x10*0\r\n*-1\r\n*2147483648\r\n",
+        b"\x08\x09\x01*2\r\n$4\r\nECHO\r\n$300\r\n",
+        b"\x04\x05\x08A very long inline request that never ends",
+        b"\0\xff\x04*2\r\n$3\r\nGET\r\n!1\r\nk\r\n",
+        b"\x06\x02\x03*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\nPING\n*1\r\n$0\r\n\r\n",
+    ],
+};
+
+const CONFIG: Fuzzer = Fuzzer {
+    name: "config",
+    check: russet::config::fuzz_config,
+    corpus: &[
+        b"port 7000\nbind 127.0.0.1 -::1\n# a remark\n\nmaxmemory 100mb\nmaxmemory-policy allkeys-lru\n",
+        b"save 900 1 300 10\nsave \"\"\nclient-output-buffer-limit normal 0 0 0\nclient-output-buffer-limit pubsub 32mb 8mb 60\n",
+        b"rename-command CONFIG \"\"\nuser default on nopass ~* &* +@all\nrequirepass \"a b\\x41\"\n",
+        b"unixsocketperm 700\nlatency-tracking-info-percentiles 50 99 99.9\noom-score-adj-values 0 200 800\n",
+        b"notify-keyspace-events KEA\nproc-title-template \"{title} {listen-addr}\"\ntimeout 0\nhz 10\n",
+        b"appendonly yes\nappendfsync everysec\nlogfile ''\nmaxclients 10000\nmaxmemory-clients 5%\n",
+    ],
+};
+
+/// A pattern and a text, parted by the first zero byte. Compared with a matcher that tries everything.
+const GLOB: Fuzzer = Fuzzer {
+    name: "glob",
+    check: fuzz_glob,
+    corpus: &[
+        b"user:*\0user:42",
+        b"h[a-z]?lo*\0hello world",
+        b"[^abc]\\*x\0d*x",
+        b"**a*b?c[\0aabbccdd",
+        b"[\\]-a]*\0]^_`a",
+        b"*[!-~]*[a-\0some text a",
+    ],
+};
+
+const QUOTE: Fuzzer = Fuzzer {
+    name: "quote",
+    check: fuzz_quote,
+    corpus: &[
+        b"SET key \"va\\x41lue\\n\" 'single \\' quoted'",
+        b"  spaces\tand\ttabs  ",
+        b"\"\\a\\b\\r\\t\\\\\\\"\" ''",
+        b"unbalanced \"quote",
+        b"\"closed\"too soon",
+    ],
+};
+
+/// Lines of commands, run by an executor of its own: each is answered, and by whole replies.
+const COMMANDS: Fuzzer = Fuzzer {
+    name: "commands",
+    check: fuzz_commands,
+    corpus: &[
+        b"SET k v EX 100 NX GET\nGET k\nGETEX k PERSIST\nAPPEND k abc\nGETRANGE k 0 -2\nSETRANGE k 10 x\nSTRLEN k\n",
+        b"INCR n\nINCRBY n -5\nINCRBYFLOAT n 1.5e3\nDECRBY n 9223372036854775807\nOBJECT ENCODING n\nGETDEL n\n",
+        b"MSET a 1 b 2\nMGET a b c\nMSETNX a 1 d 2\nLCS a b IDX MINMATCHLEN 1 WITHMATCHLEN\nCOPY a e REPLACE DB 1\n",
+        b"SETBIT b 7 1\nBITCOUNT b 0 -1 BIT\nBITPOS b 1 0 -1\nBITFIELD b SET u8 #1 255 INCRBY i5 100 1 OVERFLOW FAIL GET u4 0\nBITOP XOR d b k\n",
+        b"SCAN 0 MATCH k* COUNT 10 TYPE string\nKEYS *\nRANDOMKEY\nDBSIZE\nEXISTS a a b\nTYPE a\nRENAME a z\nRENAMENX z y\nMOVE y 3\nTOUCH y\nUNLINK y\n",
+        b"EXPIRE k 10 GT\nPEXPIREAT k 9999999999999 NX\nTTL k\nPEXPIRETIME k\nPERSIST k\nOBJECT FREQ k\nOBJECT IDLETIME k\n",
+        b"HELLO 3 AUTH default x SETNAME me\nCLIENT LIST ID 1 2\nCLIENT KILL ADDR 1:2 SKIPME no\nCLIENT SETINFO lib-name x\nCLIENT TRACKING on\nCLIENT INFO\n",
+        b"COMMAND GETKEYS MSET a b c d\nCOMMAND DOCS get\nCOMMAND LIST FILTERBY PATTERN s*\nCOMMAND INFO get set\nCOMMAND GETKEYSANDFLAGS SET a b\n",
+        b"CONFIG GET *max* port\nCONFIG SET maxmemory 100mb hz 20\nINFO all\nMEMORY USAGE k SAMPLES 5\nSLOWLOG GET -1\nLATENCY HISTOGRAM set\nLATENCY GRAPH x\n",
+        b"SUBSCRIBE a b\nPSUBSCRIBE c* *\nPUBLISH a x\nUNSUBSCRIBE\nPUNSUBSCRIBE c*\nPUBSUB CHANNELS *\nPUBSUB NUMSUB a\n",
+        b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
+    ],
+};
+
+/// Fails on the one thing the mutations must be able to do: put together two bytes that no input has.
+const CANARY: Fuzzer = Fuzzer {
+    name: "canary",
+    check: |data| assert!(!data.windows(2).any(|pair| pair == b"*?"), "the canary sings"),
+    corpus: &[b"plain text", b"more of it"],
+};
+
+fn fuzz_glob(data: &[u8]) {
+    let cut = data.iter().position(|&byte| byte == 0).unwrap_or(data.len());
+    let (pattern, text) = (&data[..cut], data.get(cut + 1..).unwrap_or_default());
+    for nocase in [false, true] {
+        let found = glob::matches(pattern, text, nocase);
+        // Trying everything takes exponential time.
+        if pattern.iter().filter(|&&byte| byte == b'*').count() <= 4 && text.len() <= 40 {
+            assert_eq!(found, naive::matches(pattern, text, nocase));
+        }
+    }
+    assert!(text.is_empty() || glob::matches(b"*", text, false));
+}
+
+/// Whatever is split can be written down quoted, and read again as it was.
+fn fuzz_quote(data: &[u8]) {
+    let mut whole = Vec::new();
+    quote::repr(data, &mut whole);
+    assert_eq!(quote::split_args(&whole), Ok(vec![data.to_vec()]));
+    let Ok(words) = quote::split_args(data) else {
+        return;
+    };
+    let mut line = Vec::new();
+    for word in &words {
+        quote::repr(word, &mut line);
+        line.push(b' ');
+    }
+    assert_eq!(quote::split_args(&line), Ok(words));
+}
+
+fn fuzz_commands(data: &[u8]) {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    // Or SETRANGE and SETBIT would be asked for half a gigabyte.
+    assert_eq!(
+        executor.run(client, &[b"CONFIG", b"SET", b"proto-max-bulk-len", b"1mb"]),
+        b"+OK\r\n"
+    );
+    for line in data.split(|&byte| byte == b'\n') {
+        let Ok(words) = quote::split_args(line) else {
+            continue;
+        };
+        if words.is_empty() || ends_the_talk(&words[0]) || silences(&words) {
+            continue;
+        }
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        let reply = executor.run(client, &words);
+        check_reply(&reply, line);
+    }
+}
+
+/// These end the process, which is their purpose, or the connection without an answer, being lines of HTTP.
+fn ends_the_talk(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] = [b"debug", b"shutdown", b"post", b"host:"];
+    NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn silences(words: &[Vec<u8>]) -> bool {
+    words[0].eq_ignore_ascii_case(b"client")
+        && words
+            .get(1)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"reply"))
+}
+
+/// Subscriptions are answered once per channel, and messages to oneself may follow; nothing is cut short.
+#[track_caller]
+fn check_reply(reply: &[u8], line: &[u8]) {
+    let (mut rest, mut count) = (reply, 0);
+    while let Some((_, length)) = parse_value(rest).expect("replies are RESP") {
+        (rest, count) = (&rest[length..], count + 1);
+    }
+    assert!(
+        rest.is_empty() && count > 0,
+        "{} is answered by {}",
+        line.escape_ascii(),
+        reply.escape_ascii()
+    );
+}
+
+/// Glob matching in the plainest words: an element takes a byte or does not, a star takes any number.
+mod naive {
+    pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+        // Compat: an empty text matches only an empty pattern.
+        if text.is_empty() {
+            return pattern.is_empty();
+        }
+        rest_matches(pattern, text, nocase)
+    }
+
+    fn rest_matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+        match (pattern, text) {
+            ([], _) => text.is_empty(),
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|skip| rest_matches(rest, &text[skip..], nocase)),
+            (_, []) => false,
+            ([b'?', rest @ ..], [_, more @ ..]) => rest_matches(rest, more, nocase),
+            ([b'[', rest @ ..], [byte, more @ ..]) => {
+                let (accepts, used) = class(rest, *byte, nocase);
+                accepts && rest_matches(&rest[used..], more, nocase)
+            }
+            ([b'\\', escaped, rest @ ..], [byte, more @ ..]) => {
+                same(*escaped, *byte, nocase) && rest_matches(rest, more, nocase)
+            }
+            ([literal, rest @ ..], [byte, more @ ..]) => {
+                same(*literal, *byte, nocase) && rest_matches(rest, more, nocase)
+            }
+        }
+    }
+
+    fn fold(byte: u8, nocase: bool) -> u8 {
+        if nocase { byte.to_ascii_lowercase() } else { byte }
+    }
+
+    fn same(a: u8, b: u8, nocase: bool) -> bool {
+        fold(a, nocase) == fold(b, nocase)
+    }
+
+    /// Whether the class after `[` takes `byte`, and how many bytes of the pattern it is.
+    fn class(pattern: &[u8], byte: u8, nocase: bool) -> (bool, usize) {
+        let negated = pattern.first() == Some(&b'^');
+        let (mut at, mut found) = (usize::from(negated), false);
+        let (exact, byte) = (byte, fold(byte, nocase));
+        loop {
+            match pattern[at..] {
+                [] => return (found != negated, at),
+                // Compat: an escaped byte in a class is compared exactly.
+                [b'\\', escaped, ..] => {
+                    found |= escaped == exact;
+                    at += 2;
+                }
+                [b']', ..] => return (found != negated, at + 1),
+                [first, b'-', last, ..] => {
+                    let (low, high) = (fold(first.min(last), nocase), fold(first.max(last), nocase));
+                    found |= (low..=high).contains(&byte);
+                    at += 3;
+                }
+                [literal, ..] => {
+                    found |= fold(literal, nocase) == byte;
+                    at += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Splitmix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) as usize) % bound
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.below(256) as u8
+    }
+}
+
+/// Bytes that mean something to one of the parsers.
+const TELLING_BYTES: &[u8] = b"\r\n*$0129-+:!\0 \t\"'\\x[]^?#%\xff";
+
+const TELLING_NUMBERS: [&str; 10] = [
+    "0",
+    "-1",
+    "1",
+    "16385",
+    "65536",
+    "2147483647",
+    "2147483648",
+    "536870912",
+    "18446744073709551616",
+    "00",
+];
+
+/// The input of one round.
+fn input(corpus: &[&[u8]], dice: &mut Dice) -> Vec<u8> {
+    let mut data = corpus[dice.below(corpus.len())].to_vec();
+    if dice.below(4) == 0 {
+        data.extend_from_slice(corpus[dice.below(corpus.len())]);
+    }
+    for _ in 0..dice.below(6) {
+        mutate(&mut data, corpus, dice);
+    }
+    data.truncate(INPUT_BYTES_MAX);
+    data
+}
+
+fn mutate(data: &mut Vec<u8>, corpus: &[&[u8]], dice: &mut Dice) {
+    let at = dice.below(data.len() + 1);
+    let end = (at + dice.below(16)).min(data.len());
+    match dice.below(9) {
+        0 if at < data.len() => data[at] ^= 1 << dice.below(8),
+        1 if at < data.len() => data[at] = dice.byte(),
+        2 if at < data.len() => data[at] = TELLING_BYTES[dice.below(TELLING_BYTES.len())],
+        3 => data.insert(at, TELLING_BYTES[dice.below(TELLING_BYTES.len())]),
+        4 => drop(data.drain(at..end)),
+        5 => data.extend_from_within(at..end),
+        6 => drop(data.splice(at..at, TELLING_NUMBERS[dice.below(TELLING_NUMBERS.len())].bytes())),
+        7 => drop(data.splice(at..end, stretch(corpus, dice).iter().copied())),
+        _ => data.truncate(at.max(3)),
+    }
+}
+
+/// A piece of some input, often a word or two.
+fn stretch<'a>(corpus: &[&'a [u8]], dice: &mut Dice) -> &'a [u8] {
+    let from = corpus[dice.below(corpus.len())];
+    let at = dice.below(from.len());
+    &from[at..(at + dice.below(24)).min(from.len())]
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().expect("a number of rounds"))
+}
+
+/// The first round that breaks an invariant, with its input.
+fn first_failure(fuzzer: &Fuzzer, rounds: std::ops::Range<u64>) -> Option<(u64, Vec<u8>)> {
+    rounds
+        .map(|round| {
+            (
+                round,
+                input(
+                    fuzzer.corpus,
+                    &mut Dice(round.wrapping_mul(0x2545_f491_4f6c_dd1d)),
+                ),
+            )
+        })
+        .find(|(_, data)| catch_unwind(AssertUnwindSafe(|| (fuzzer.check)(data))).is_err())
+}
+
+fn run(fuzzer: &Fuzzer) {
+    if std::env::var("FUZZ_ONLY").is_ok_and(|only| only != fuzzer.name) {
+        return;
+    }
+    let first = setting("FUZZ_FIRST").unwrap_or(0);
+    let count = setting("FUZZ_ROUNDS").unwrap_or(SMOKE_ROUNDS);
+    let started = Instant::now();
+    if let Some((round, data)) = first_failure(fuzzer, first..first + count) {
+        panic!("{} fails at round {round}: {}", fuzzer.name, data.escape_ascii());
+    }
+    println!("{}: {count} rounds in {:.1?}", fuzzer.name, started.elapsed());
+}
+
+#[test]
+fn commands_from_any_bytes() {
+    run(&RESP);
+}
+
+#[test]
+fn configurations_from_any_bytes() {
+    run(&CONFIG);
+}
+
+#[test]
+fn globs_match_as_the_naive_matcher_does() {
+    run(&GLOB);
+}
+
+#[test]
+fn quoted_words_can_be_written_and_read_again() {
+    run(&QUOTE);
+}
+
+#[test]
+fn commands_with_any_arguments_are_answered() {
+    run(&COMMANDS);
+}
+
+#[test]
+fn a_fuzzer_with_a_mistake_is_caught() {
+    let caught = first_failure(&CANARY, 0..20 * SMOKE_ROUNDS);
+    assert!(caught.is_some_and(|(_, data)| data.windows(2).any(|pair| pair == b"*?")));
+}
+
+#[test]
+fn every_corpus_passes_unchanged_and_names_differ() {
+    for (index, fuzzer) in FUZZERS.iter().enumerate() {
+        fuzzer.corpus.iter().for_each(|data| (fuzzer.check)(data));
+        assert!(FUZZERS[..index].iter().all(|other| other.name != fuzzer.name));
+    }
+}

@@ -1,0 +1,20 @@
+//! Tests over real sockets against the real program: what only a running server can show.
+//!
+//! Every test starts its own server in its own folder on its own port and ends it, so all may run at once.
+//! What needs no socket is tested in `src` and by the transcripts of `tests/commands`.
+//!
+//! `RUSSET_WIRE_SERVER=redis-server` runs the same tests against a reference: a test that fails there and
+//! passes here is either a difference listed in `docs/compat.md` or a mistake in the test. Redis 7.0 fails
+//! three: it sets no bound to the replies that nobody reads (two tests in `hostile`), and it words the
+//! readiness of a unix socket in another way. `RUSSET_WIRE_BIG=1` adds arguments of 512 MB.
+//! `RUSSET_WITHOUT_TOOLS=1` skips what needs `redis-cli` and `redis-benchmark`; without it a missing tool is
+//! a failure.
+
+mod clients;
+mod hostile;
+mod network;
+mod process;
+mod protocol;
+mod server;
+mod tools;
+mod wire;
