@@ -40,6 +40,14 @@ pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {
     )))
 }
 
+/// Whether the words are an HTTP request: a web page may make a browser send commands in a form's body, so the
+/// connection must end before they run.
+pub fn is_browser(words: crate::resp::Args<'_>) -> bool {
+    [&b"post"[..], b"host:"]
+        .iter()
+        .any(|name| words.get(0).eq_ignore_ascii_case(name))
+}
+
 /// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.
 pub fn unknown(words: crate::resp::Args<'_>) -> Error {
     const SHOWN_BYTES: usize = 128;
