@@ -316,8 +316,8 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let shared = Arc::new(SharedLimits::default());
     shared.apply(&config);
     let addresses = addresses(&config);
-    let bound = listen::bind_tcp(&addresses)?.with(listen::bind_unix(&addresses)?);
-    if bound.is_empty() {
+    let (tcp, unix) = (listen::bind_tcp(&addresses)?, listen::bind_unix(&addresses)?);
+    if tcp.is_empty() && unix.is_empty() {
         return Err("Configured to not listen anywhere, exiting.".into());
     }
     // Only now: what a server that could not start would take away may be another's that runs.
@@ -347,9 +347,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let home_errands = errands.next().expect("there is at least one lane");
     {
         let _inside = home.enter();
-        host.listeners = bound
-            .serve(&addresses, &lanes, &shared)
-            .map_err(|e| os_text(&e))?;
+        host.listeners = tcp.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
+        // Where the unix socket is cannot be changed, so it is served to the end.
+        unix.serve(&lanes, &shared).map_err(|e| os_text(&e))?;
         tokio::spawn(lane::run(
             first_lane,
             home_errands,
@@ -599,9 +599,8 @@ impl ServerHost {
             return Ok(());
         }
         let _inside = self.runtime.enter();
-        let moved = addresses.port != self.addresses.port || addresses.bind != self.addresses.bind;
         let kept_port = addresses.port == self.addresses.port;
-        if moved && kept_port {
+        if kept_port {
             // The same port on overlapping addresses: the old sockets must be closed first.
             self.drop_listeners();
         }
@@ -614,9 +613,7 @@ impl ServerHost {
             .to_owned()
         })?;
         self.drop_listeners();
-        self.listeners = bound
-            .serve(&addresses, &self.lanes, &self.shared)
-            .map_err(|e| os_text(&e))?;
+        self.listeners = bound.serve(&self.lanes, &self.shared).map_err(|e| os_text(&e))?;
         self.addresses = addresses;
         Ok(())
     }

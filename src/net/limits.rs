@@ -1,4 +1,4 @@
-//! Limits every connection keeps, shared so that CONFIG SET reaches those already open.
+//! Limits of connections and listeners, shared so that CONFIG SET reaches those already open.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -14,7 +14,8 @@ pub struct SharedLimits {
     bulk_len_max: AtomicU64,
     query_buffer_max: AtomicU64,
     keepalive_s: AtomicU64,
-    accepts_per_turn: AtomicU64,
+    accepts_per_turn: AtomicUsize,
+
     /// Connections cut off by `client-query-buffer-limit`.
     pub query_overflows: AtomicUsize,
 }
@@ -28,17 +29,19 @@ impl SharedLimits {
             .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
         self.keepalive_s
             .store(config.int("tcp-keepalive") as u64, Ordering::Relaxed);
-        let accepts = config.int("max-new-connections-per-cycle") as u64;
-        self.accepts_per_turn.store(accepts, Ordering::Relaxed);
+        self.accepts_per_turn.store(
+            config.int("max-new-connections-per-cycle") as usize,
+            Ordering::Relaxed,
+        );
     }
 
-    /// Seconds of silence before a new connection is probed; 0 for never.
+    /// Seconds between keep-alive probes of new connections; 0 for none.
     pub fn keepalive_s(&self) -> u64 {
         self.keepalive_s.load(Ordering::Relaxed)
     }
 
-    /// Connections a listener accepts before others get a turn, at least 1.
-    pub fn accepts_per_turn(&self) -> u64 {
+    /// Connections accepted before others get a turn, at least 1.
+    pub fn accepts_per_turn(&self) -> usize {
         self.accepts_per_turn.load(Ordering::Relaxed).max(1)
     }
 

@@ -33,7 +33,8 @@ pub struct Addresses {
 #[derive(Default)]
 pub struct Bound {
     tcp: Vec<StdTcpListener>,
-    unix: Option<StdUnixListener>,
+    /// With its path.
+    unix: Option<(StdUnixListener, String)>,
 }
 
 /// Binds all TCP addresses, or none.
@@ -107,7 +108,7 @@ pub fn bind_unix(addresses: &Addresses) -> Result<Bound, String> {
     })?;
     Ok(Bound {
         tcp: Vec::new(),
-        unix: Some(listener),
+        unix: Some((listener, path.clone())),
     })
 }
 
@@ -140,13 +141,6 @@ fn resolve(name: &str) -> io::Result<IpAddr> {
 }
 
 impl Bound {
-    /// Adds the sockets of `other`.
-    pub fn with(mut self, other: Bound) -> Bound {
-        self.tcp.extend(other.tcp);
-        self.unix = self.unix.or(other.unix);
-        self
-    }
-
     /// Whether nothing is bound.
     pub fn is_empty(&self) -> bool {
         self.tcp.is_empty() && self.unix.is_none()
@@ -156,12 +150,7 @@ impl Bound {
     ///
     /// # Errors
     /// When a socket cannot be registered.
-    pub fn serve(
-        self,
-        addresses: &Addresses,
-        lanes: &Lanes,
-        limits: &Arc<SharedLimits>,
-    ) -> io::Result<Vec<Listening>> {
+    pub fn serve(self, lanes: &Lanes, limits: &Arc<SharedLimits>) -> io::Result<Vec<Listening>> {
         let mut listening = Vec::new();
         for listener in self.tcp {
             let socket = Socket::from(listener.try_clone()?);
@@ -169,9 +158,11 @@ impl Bound {
             let task = tokio::spawn(accept_tcp(listener, lanes.clone(), Arc::clone(limits)));
             listening.push(Listening { task, socket });
         }
-        if let Some(listener) = self.unix {
+        if let Some((listener, path)) = self.unix {
+            let socket = Socket::from(listener.try_clone()?);
             let listener = UnixListener::from_std(listener)?;
-            tokio::spawn(accept_unix(listener, addresses.unix_path.clone(), lanes.clone()));
+            let task = tokio::spawn(accept_unix(listener, path, lanes.clone()));
+            listening.push(Listening { task, socket });
         }
         Ok(listening)
     }

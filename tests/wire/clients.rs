@@ -107,6 +107,27 @@ fn the_redis_crate_scans_everything_once() {
     assert_eq!(found.len(), 3000);
 }
 
+#[test]
+fn the_redis_crate_subscribes() {
+    let server = Server::start(&[]);
+    let (mut listening, mut speaking) = (connection(&server, ""), connection(&server, ""));
+    let mut subscription = listening.as_pubsub();
+    subscription.subscribe("news").expect("it may subscribe");
+    subscription.psubscribe("n*").expect("it may subscribe");
+    assert_eq!(
+        speaking.publish::<_, _, i64>("news", "hello").expect("a number"),
+        2
+    );
+    for pattern in [None, Some("n*")] {
+        let message = subscription.get_message().expect("a message comes");
+        assert_eq!(message.get_payload::<String>().expect("text"), "hello");
+        assert_eq!(
+            message.get_pattern::<Option<String>>().expect("text").as_deref(),
+            pattern
+        );
+    }
+}
+
 /// Runs `work` as tokio programs do.
 fn in_runtime<T>(work: impl Future<Output = RedisResult<T>>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -344,8 +344,51 @@ fn a_monitor_that_never_reads_is_dropped_at_its_output_limit() {
     check_growth(&server, before, 32 * MB);
 }
 
+#[test]
+fn a_subscriber_that_never_reads_is_dropped_and_the_others_get_everything() {
+    let server = Server::start(&[
+        "--client-output-buffer-limit",
+        "pubsub 2mb 0 0",
+        "--io-threads",
+        "2",
+    ]);
+    let mut sleeper = TcpStream::connect(server.address()).expect("it listens");
+    sleeper
+        .write_all(b"SUBSCRIBE news\r\n")
+        .expect("a fresh socket takes it");
+    let mut reader = server.connect();
+    reader.send(b"SUBSCRIBE news\r\n");
+    reader.reply();
+    let mut wire = server.connect();
+    eventually("both are subscribed", || {
+        wire.run(&["PUBSUB", "NUMSUB", "news"]) == subscribers(2)
+    });
+    let before = server.resident_bytes();
+    let news = vec![b'n'; 50_000];
+    let mut count = 0;
+    eventually("the sleeper is dropped", || {
+        count += 1;
+        let message = [format!("{count:06}").as_bytes(), &news].concat();
+        wire.send(&command(&[b"PUBLISH", b"news", &message]));
+        wire.reply();
+        check_message(reader.reply(), &message);
+        wire.run(&["PUBSUB", "NUMSUB", "news"]) == subscribers(1)
+    });
+    check_growth(&server, before, 32 * MB);
+}
+
+fn subscribers(count: i64) -> Value {
+    Value::Array(vec![Value::Bulk(b"news".to_vec()), Value::Int(count)])
+}
+
+#[track_caller]
+fn check_message(push: Value, message: &[u8]) {
+    let expected = [b"message".as_slice(), b"news", message].map(|part| Value::Bulk(part.to_vec()));
+    assert!(push == Value::Array(expected.to_vec()), "another message came");
+}
+
 /// What clients do to themselves and each other, one pick a time.
-const MISCHIEF: [&str; 24] = [
+const MISCHIEF: [&str; 28] = [
     "CLIENT KILL SKIPME yes TYPE normal",
     "CLIENT KILL SKIPME no MAXAGE 0",
     "CLIENT PAUSE 20 ALL",
@@ -370,6 +413,10 @@ const MISCHIEF: [&str; 24] = [
     "SET k v PX 1",
     "INFO everything",
     "DEBUG SLEEP 0",
+    "SUBSCRIBE a b",
+    "PSUBSCRIBE *",
+    "UNSUBSCRIBE",
+    "PUBLISH a x",
 ];
 
 fn make_mischief(address: std::net::SocketAddr, seed: u64) {

@@ -386,3 +386,40 @@ fn pushes_reach_a_client_whose_input_filled_a_read() {
         assert!(super::wire::text(monitor.reply()).ends_with("\"now\""));
     }
 }
+
+#[test]
+fn a_change_of_port_leaves_the_unix_socket_open() {
+    let server = Server::start(&["--unixsocket", "./russet.sock", "--bind", "127.0.0.1"]);
+    let path = server.folder().join("russet.sock");
+    let mut wire = server.connect();
+    wire.ok(&["CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"]);
+    Wire::unix(&path).ask(PING, PONG);
+    wire.ok(&["CONFIG", "SET", "port", "0"]);
+    Wire::unix(&path).ask(PING, PONG);
+    wire.ok(&["CONFIG", "SET", "port", &server.port().to_string()]);
+    Wire::unix(&path).ask(PING, PONG);
+    server.connect().ask(PING, PONG);
+}
+
+#[test]
+fn what_applies_to_new_connections_may_change_without_a_new_door() {
+    let server = Server::start(&["--unixsocket", "./russet.sock", "--tcp-keepalive", "0"]);
+    let mut wire = server.connect();
+    wire.ok(&[
+        "CONFIG",
+        "SET",
+        "tcp-keepalive",
+        "60",
+        "max-new-connections-per-cycle",
+        "3",
+    ]);
+    let stream = TcpStream::connect(server.address()).expect("it listens");
+    let client = stream.local_addr().expect("it is connected").port();
+    let mut new = Wire::over(stream);
+    new.ask(PING, PONG);
+    eventually("the keep-alive timer runs", || {
+        kernel_keeps_alive(server.port(), client)
+    });
+    new.ask(PING, PONG);
+    Wire::unix(&server.folder().join("russet.sock")).ask(PING, PONG);
+}

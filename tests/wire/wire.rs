@@ -176,10 +176,13 @@ impl Wire {
     /// Receives what has arrived, waiting for at least one byte; 0 at the end of the connection.
     fn fill(&mut self) -> usize {
         let mut piece = vec![0; 256 * 1024];
-        let count = match self.transport.read(&mut piece) {
-            Ok(count) => count,
-            Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
-            Err(e) => panic!("waiting for a reply: {e}"),
+        let count = loop {
+            match self.transport.read(&mut piece) {
+                Ok(count) => break count,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) if matches!(e.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => break 0,
+                Err(e) => panic!("waiting for a reply: {e}"),
+            }
         };
         self.received.extend_from_slice(&piece[..count]);
         count
