@@ -280,3 +280,61 @@ fn scan_removes_the_expired_keys_it_meets() {
     check(&mut executor, client, &[("DBSIZE", ":50\r\n")]);
     assert_eq!(executor.keys.stats.expired, 50);
 }
+
+#[test]
+fn a_client_sees_the_arguments_of_its_own_command() {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    let _other = executor.connect();
+    for command in ["CLIENT LIST", "CLIENT INFO"] {
+        let reply = run(&mut executor, client, command);
+        let lines: Vec<&str> = reply.lines().filter(|line| line.contains("argv-mem=")).collect();
+        assert!(lines[0].contains(" argv-mem=10 "), "{reply}");
+        assert!(
+            lines[1..].iter().all(|line| line.contains(" argv-mem=0 ")),
+            "{reply}"
+        );
+    }
+}
+
+#[test]
+fn the_slow_log_shows_no_secrets() {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    run(&mut executor, client, "CONFIG SET slowlog-log-slower-than 0");
+    let shown = |executor: &mut Executor, command: &str| {
+        run(executor, client, "SLOWLOG RESET");
+        run(executor, client, command);
+        let log = run(executor, client, "SLOWLOG GET 1");
+        let words = log
+            .split("\r\n")
+            .filter(|line| !line.starts_with(['*', '$', ':']));
+        let words: Vec<&str> = words.take_while(|word| !word.starts_with('?')).collect();
+        words.join(" ")
+    };
+    for (command, expected) in [
+        ("SET key value", "SET key value"),
+        ("CONFIG SET masterauth pw", "CONFIG SET masterauth (redacted)"),
+        (
+            "CONFIG SET maxclients 100 MasterUser me",
+            "CONFIG SET maxclients 100 MasterUser (redacted)",
+        ),
+        (
+            "CONFIG SET nosuch 1 tls-key-file-pass pw",
+            "CONFIG SET nosuch 1 tls-key-file-pass (redacted)",
+        ),
+        ("AUTH wrong", "AUTH (redacted)"),
+        ("AUTH me wrong", "AUTH (redacted) (redacted)"),
+        (
+            "HELLO 2 AUTH me pw SETNAME n",
+            "HELLO 2 AUTH (redacted) (redacted) SETNAME n",
+        ),
+        (
+            "HELLO 2 SETNAME n AUTH me wrong",
+            "HELLO 2 SETNAME n AUTH (redacted) (redacted)",
+        ),
+        ("HELLO 2 SETNAME auth", "HELLO 2 SETNAME auth"),
+    ] {
+        assert_eq!(shown(&mut executor, command), expected);
+    }
+}

@@ -8,7 +8,8 @@
 //!
 //! Compat: a class that is never closed ends with the pattern (`[a` is `[a]`, `[^` matches any byte); a `-`
 //! before the closing bracket still makes a range (`[a-]` is the range `]`..`a`); and an empty text matches
-//! only an empty pattern, so `*` does not match it: `KEYS *` is answered without asking this function.
+//! only an empty pattern, so `*` does not match it: `KEYS *` is answered without asking this function. A pattern
+//! that would have to pass more than [`STARS_MAX`] stars matches nothing, as Redis bounds its recursion there.
 //!
 //! Cost: O(pattern * text) at worst, constant space, no recursion. A star that was once passed by a later
 //! star never has to be tried again: what follows the later one can start anywhere, so a longer match of the
@@ -16,6 +17,9 @@
 //!
 //! Not here: path globbing (a `/` is an ordinary byte), character sets beyond bytes. Ranges compare unsigned
 //! bytes.
+
+/// Stars a match may pass; neighbours count as one, and one at the end of the pattern does not count.
+const STARS_MAX: usize = 1000;
 
 /// Whether the whole of `text` matches `pattern`; `nocase` folds ASCII letters.
 ///
@@ -33,9 +37,17 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     // Where to go on when the branch fails: the pattern after the newest star, and the text it was last tried
     // at.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while t < text.len() {
         if pattern.get(p) == Some(&b'*') {
-            p += 1;
+            p += run_of_stars(&pattern[p..]);
+            if p == pattern.len() {
+                return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((p, t));
             continue;
         }
@@ -51,6 +63,10 @@ pub fn matches(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
         }
     }
     pattern[p..].iter().all(|&byte| byte == b'*')
+}
+
+fn run_of_stars(pattern: &[u8]) -> usize {
+    pattern.iter().take_while(|&&byte| byte == b'*').count()
 }
 
 /// Bytes of `pattern` that its first element takes, when that element accepts `byte`.
@@ -183,6 +199,19 @@ mod tests {
     fn a_pathological_pattern_is_answered_at_once() {
         let pattern = [b"a*".repeat(200), b"b".to_vec()].concat();
         assert!(!matches(&pattern, &b"a".repeat(2_000), false));
+    }
+
+    #[test]
+    fn a_thousand_stars_are_passed_and_no_more() {
+        let text = b"a".repeat(1_001);
+        assert!(matches(&b"*?".repeat(1_000), &text, false));
+        assert!(!matches(&b"*?".repeat(1_001), &text, false));
+        assert!(matches(
+            &[b"*?".repeat(1_000), b"**".to_vec()].concat(),
+            &text,
+            false
+        ));
+        assert!(!matches(&b"*?".repeat(50_000), &b"a".repeat(50_000), false));
     }
 
     proptest! {

@@ -114,10 +114,38 @@ pub struct ServerState {
     pub pause: Option<Pause>,
     /// `DEBUG SET-ACTIVE-EXPIRE 0` turns the sweeper off.
     pub active_expire_off: bool,
+    /// `DEBUG PAUSE-CRON 1` holds recurring work back.
+    pub cron_paused: bool,
+    /// How long CLIENT LIST remembers a peak of replies.
+    pub reply_peak: ReplyPeak,
     /// How many clients watch with MONITOR.
     pub monitors: usize,
     /// Commands run, for statistics.
     pub commands_run: u64,
+}
+
+/// How long a peak of replies is remembered (`DEBUG REPLYBUFFER PEAK-RESET-TIME`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReplyPeak {
+    /// As long as Redis does by default.
+    #[default]
+    Usual,
+    /// For so many milliseconds, at least.
+    Millis(i64),
+    /// For good.
+    Never,
+}
+
+impl ReplyPeak {
+    /// The time in milliseconds.
+    pub fn window_ms(self) -> i64 {
+        const USUAL_MS: i64 = 5_000;
+        match self {
+            ReplyPeak::Usual => USUAL_MS,
+            ReplyPeak::Millis(ms) => ms,
+            ReplyPeak::Never => i64::MAX,
+        }
+    }
 }
 
 /// Facts about the process.

@@ -5,11 +5,16 @@
 
 use bitflags::bitflags;
 
+use crate::resp;
+
 use super::args::Args;
 use super::cx::{Cx, Outcome};
 
 /// What runs a command.
 pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
+
+/// Says of each word of a command whether it is a secret.
+pub type Secrets = fn(resp::Args<'_>, usize) -> bool;
 
 /// One command or subcommand.
 pub struct Row {
@@ -41,6 +46,8 @@ pub struct Row {
     pub args: &'static [Arg],
     /// Subcommands; a row with children only dispatches to them.
     pub children: &'static [Row],
+    /// Words that MONITOR and the slow log do not show, whether or not the command succeeds.
+    pub secrets: Secrets,
     /// The handler.
     pub run: Handler,
 }
@@ -62,8 +69,21 @@ impl Row {
         deprecated: None,
         args: &[],
         children: &[],
+        secrets: |_, _| false,
         run: super::container,
     };
+
+    /// The words of a command of this row as others may see them.
+    pub fn shown<'a>(&self, words: resp::Args<'a>) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let secrets = self.secrets;
+        words.iter().enumerate().map(move |(index, word)| {
+            if secrets(words, index) {
+                b"(redacted)"
+            } else {
+                word
+            }
+        })
+    }
 }
 
 /// Words a command takes, counting its name (and its subcommand's).

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::command::row::Flags;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{Outlet, Session, SessionFlags, SessionId};
+use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::Executor;
 use super::mailbox::{NewClient, Outbox};
@@ -118,7 +118,14 @@ impl Executor {
         batch.authenticated = session.authenticated;
         session.input_total += batch.bytes_read as u64;
         session.output_total += batch.reply.len() as u64;
-        session.reply_bytes = batch.reply.capacity();
+        let (now_ms, reply_ms) = (self.now_unix_us / 1000, self.server.reply_peak.window_ms());
+        session.input_used = 0;
+        session.input_peak.note(
+            batch.input.capacity().max(batch.bytes_read),
+            now_ms,
+            INPUT_PEAK_MS,
+        );
+        session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));

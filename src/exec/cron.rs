@@ -36,6 +36,10 @@ const JOBS: &[Job] = &[
         run: close_idle,
     },
     Job {
+        period_ms: 1000,
+        run: trim_waiting,
+    },
+    Job {
         period_ms: 100,
         run: check_output_limits,
     },
@@ -61,6 +65,9 @@ const SWEEP_SLICE: Duration = Duration::from_micros(500);
 impl Executor {
     /// Runs the jobs that are due.
     pub fn tick(&mut self) {
+        if self.server.cron_paused {
+            return;
+        }
         let now_ms = self.now_unix_us / 1000;
         for (index, job) in JOBS.iter().enumerate() {
             let last = &mut self.cron.last_ms[index];
@@ -135,6 +142,21 @@ fn close_idle(executor: &mut Executor) {
     for id in idle {
         tracing::debug!("Closing idle client");
         executor.kill(id);
+    }
+}
+
+/// Takes back the room kept for the rest of a command that does not come.
+fn trim_waiting(executor: &mut Executor) {
+    const PATIENCE_MS: i64 = 2_000;
+    let now_ms = executor.now_unix_us / 1000;
+    let waiting = executor
+        .sessions
+        .iter()
+        .filter(|(_, s)| now_ms - s.active_ms > PATIENCE_MS);
+    for outlet in waiting.filter_map(|(_, session)| session.outlet.as_ref()) {
+        if outlet.input_bytes().1 > 0 {
+            outlet.trim();
+        }
     }
 }
 

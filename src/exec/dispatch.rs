@@ -218,6 +218,7 @@ impl Executor {
         let mut reply = std::mem::take(&mut batch.reply);
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;
+            session.input_used = batch.input.len();
         }
         for planned in commands {
             let index = planned.index as usize;
@@ -436,7 +437,7 @@ impl Executor {
                 self.stats.note_slow_command(
                     self.now_unix_us,
                     spent_us,
-                    words.iter(),
+                    command.row.shown(words),
                     &session.addr,
                     &session.name,
                 );

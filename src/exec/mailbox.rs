@@ -76,6 +76,8 @@ struct Slot {
     /// Bytes of pushes the connection has taken and not yet written.
     writing: usize,
     close: bool,
+    /// The connection is to give back what its read buffer has free.
+    trim: bool,
     input_used: usize,
     input_free: usize,
     waker: Option<Waker>,
@@ -105,6 +107,8 @@ pub enum Delivery {
     Batch(Box<Batch>),
     /// Bytes nobody asked for.
     Pushes(Vec<u8>),
+    /// It is to give back what the read buffer of a command that is still arriving has free.
+    Trim,
     /// It must close.
     Close,
 }
@@ -140,8 +144,8 @@ impl Outbox {
         self.slot().session
     }
 
-    /// Notes how full the connection's read buffer is, for CLIENT LIST.
-    pub fn note_input(&self, used: usize, free: usize) {
+    /// Notes what the connection's read buffer holds and has free while a command is arriving.
+    pub fn note_input(&self, (used, free): (usize, usize)) {
         let mut slot = self.slot();
         slot.input_used = used;
         slot.input_free = free;
@@ -166,6 +170,9 @@ impl Outbox {
             slot.batches_taken += 1;
             slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
+        }
+        if std::mem::take(&mut slot.trim) {
+            return Poll::Ready(Delivery::Trim);
         }
         if !slot
             .waker
@@ -225,6 +232,12 @@ impl Outlet for Outbox {
         slot.close = true;
         slot.pushes = Vec::new();
         slot.ahead = 0;
+        wake(&slot);
+    }
+
+    fn trim(&self) {
+        let mut slot = self.slot();
+        slot.trim = true;
         wake(&slot);
     }
 

@@ -11,7 +11,7 @@ pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, r
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
         return;
     }
-    let line = line(&sessions[client], words, now_unix_us);
+    let line = line(&sessions[client], row.shown(words), now_unix_us);
     for (_, session) in sessions
         .iter_mut()
         .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
@@ -20,7 +20,11 @@ pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, r
     }
 }
 
-fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i64) -> Vec<u8> {
+fn line<'a>(
+    session: &crate::session::Session,
+    words: impl Iterator<Item = &'a [u8]>,
+    now_unix_us: i64,
+) -> Vec<u8> {
     let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
         format!(
             "unix:{}",
@@ -31,7 +35,7 @@ fn line(session: &crate::session::Session, words: resp::Args<'_>, now_unix_us: i
     };
     let (seconds, micros) = (now_unix_us / 1_000_000, now_unix_us % 1_000_000);
     let mut out = format!("+{seconds}.{micros:06} [{} {peer}]", session.db).into_bytes();
-    for word in words.iter() {
+    for word in words {
         out.push(b' ');
         quote::repr(word, &mut out);
     }

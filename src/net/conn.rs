@@ -57,9 +57,22 @@ impl From<io::Error> for End {
 fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
     match delivery {
         Delivery::Pushes(bytes) => Ok(bytes),
+        // Between two commands there is nothing to trim.
+        Delivery::Trim => Ok(Vec::new()),
         Delivery::Close => Err(End::Closed),
         Delivery::Batch(_) => unreachable!("no batch is under way"),
     }
+}
+
+/// Counts what was read; whether more may be there.
+#[inline]
+fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
+    if read == 0 {
+        return Err(End::Closed);
+    }
+    batch.bytes_read += read;
+    batch.reads += 1;
+    Ok(read == room)
 }
 
 /// Serves one connection until it ends.
@@ -156,34 +169,50 @@ impl Conn {
                 return Ok(());
             }
             if !full {
-                more = self.read(&mut batch).await?;
+                more = self.read_rest(&mut batch).await?;
             }
         }
+    }
+
+    /// Reads on; others can see meanwhile what has arrived of a command.
+    async fn read_rest(&mut self, batch: &mut Batch) -> Result<bool, End> {
+        if batch.is_unused() {
+            return self.read(batch).await;
+        }
+        self.parser.read_target(batch);
+        self.outbox.note_input(batch.input_bytes());
+        let more = self.read(batch).await;
+        self.outbox.note_input((0, 0));
+        more
     }
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
     /// Writes pushes while it waits: half a command may be all there is for long.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
-        let target = self.parser.read_target(batch);
-        if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
-            target.buf.reserve(target.limit.min(READ_BYTES));
-        }
-        let room = target.limit.min(target.buf.capacity() - target.buf.len());
-        let read = loop {
+        loop {
+            let target = self.parser.read_target(batch);
+            if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
+                target.buf.reserve(target.limit.min(READ_BYTES));
+            }
+            let room = target.limit.min(target.buf.capacity() - target.buf.len());
             let Conn { stream, outbox, .. } = self;
             let delivery = tokio::select! {
                 biased;
-                read = stream.read(target.buf, room) => break read?,
+                read = stream.read(target.buf, room) => return note_read(batch, read?, room),
                 delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
             };
-            self.write_pushes(&unasked(delivery)?).await?;
-        };
-        if read == 0 {
-            return Err(End::Closed);
+            match delivery {
+                Delivery::Trim => self.doze(batch).await?,
+                other => self.write_pushes(&unasked(other)?).await?,
+            }
         }
-        batch.bytes_read += read;
-        batch.reads += 1;
-        Ok(read == room)
+    }
+
+    /// Waits for more without room for it.
+    async fn doze(&mut self, batch: &mut Batch) -> Result<(), End> {
+        batch.trim_input();
+        self.outbox.note_input(batch.input_bytes());
+        self.idle().await
     }
 
     /// Has the batch executed, all of it, and its replies written.
@@ -217,6 +246,7 @@ impl Conn {
                     return Ok(batch);
                 }
                 Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
             }
         }

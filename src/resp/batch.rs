@@ -350,6 +350,22 @@ impl Batch {
         self.reads = 0;
     }
 
+    /// Bytes of input held, and room for more in their buffers.
+    #[must_use]
+    pub fn input_bytes(&self) -> (usize, usize) {
+        let buffers = || self.large.iter().chain([&self.input]);
+        let used = buffers().map(Vec::len).sum();
+        (used, buffers().map(Vec::capacity).sum::<usize>() - used)
+    }
+
+    /// Gives back the room for more input.
+    pub fn trim_input(&mut self) {
+        self.large
+            .iter_mut()
+            .chain([&mut self.input])
+            .for_each(Vec::shrink_to_fit);
+    }
+
     /// Heap bytes held, used or not.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

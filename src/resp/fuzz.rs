@@ -4,16 +4,16 @@
 //! parsed whole and in pieces, with limits tiny enough that a few bytes cross every one of them.
 //!
 //! Invariants: no panic; every argument can be read; both ways agree on commands and error; memory held stays within
-//! a constant times the input, whatever lengths it announces.
+//! a constant times the input and one announced argument's first room.
 
 use super::batch::{Batch, KEEP_BYTES};
 use super::error::ProtocolError;
-use super::parser::{Limits, Parsed, Parser};
+use super::parser::{ANNOUNCED_MAX, Limits, Parsed, Parser};
 
 /// Heap bytes allowed per input byte: the worst shape is `*1\r\n$0\r\n\r\n`, a range and an end for ten bytes, and
 /// doubling buffers.
 const HEAP_PER_INPUT_BYTE: usize = 16;
-const HEAP_FLOOR: usize = 4 * KEEP_BYTES;
+const HEAP_FLOOR: usize = ANNOUNCED_MAX + 4 * KEEP_BYTES;
 
 /// What a client's bytes came to.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,11 +3,15 @@
 //! A [`Session`] is plain state owned by the executor; the connection behind it is reached through an [`Outlet`].
 //! Imports: base, acl. Knows no keys, commands or sockets.
 
+pub mod peak;
+
 use std::fmt;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
 use bitflags::bitflags;
+
+use peak::RecentPeak;
 
 /// Where a session's slot is, with the client's id so that a reused slot is not mistaken for its former owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,6 +68,9 @@ pub enum ClientClass {
     Master,
 }
 
+/// How long a peak of a read buffer lasts, at least, in milliseconds.
+pub const INPUT_PEAK_MS: i64 = 250;
+
 /// The way to a client's connection.
 pub trait Outlet: Send + Sync {
     /// Queues bytes that no request asked for (pushes), to be written behind the replies of the session's first
@@ -71,6 +78,8 @@ pub trait Outlet: Send + Sync {
     fn push(&self, bytes: &[u8], after: u64) -> usize;
     /// Closes the connection at once, replies or not.
     fn close(&self);
+    /// Gives back what the read buffer of a command that is still arriving has free.
+    fn trim(&self);
     /// Bytes queued and not yet written, and for how long the soft limit has been exceeded is the caller's business.
     fn queued_bytes(&self) -> usize;
     /// Bytes of the read buffer in use and free.
@@ -115,8 +124,12 @@ pub struct Session {
     pub input_total: u64,
     /// Bytes it was sent.
     pub output_total: u64,
-    /// Bytes of replies waiting in the present batch.
-    pub reply_bytes: usize,
+    /// Bytes of input that the commands being run came in.
+    pub input_used: usize,
+    /// Bytes of read buffer it has needed lately.
+    pub input_peak: RecentPeak,
+    /// Bytes of replies to one read it has needed lately.
+    pub reply_peak: RecentPeak,
     /// Bytes of the arguments of its present command.
     pub argv_bytes: usize,
     /// Commands queued by MULTI, -1 outside.
@@ -137,6 +150,17 @@ pub struct Session {
     pub outlet: Option<Arc<dyn Outlet>>,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
     pub soft_limit_since: i64,
+}
+
+/// What a client's reading takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InputBytes {
+    /// Received and not yet done with.
+    pub used: usize,
+    /// Room in the buffers held for it.
+    pub free: usize,
+    /// The same, were the buffers of the pool still held that it has used lately.
+    pub free_lately: usize,
 }
 
 impl Session {
@@ -161,7 +185,9 @@ impl Session {
             commands: 0,
             input_total: 0,
             output_total: 0,
-            reply_bytes: 0,
+            input_used: 0,
+            input_peak: RecentPeak::default(),
+            reply_peak: RecentPeak::default(),
             argv_bytes: 0,
             multi: -1,
             watched: 0,
@@ -183,6 +209,18 @@ impl Session {
             ClientClass::Pubsub
         } else {
             ClientClass::Normal
+        }
+    }
+
+    /// Bytes of input used, free in the buffers held, and free in those it has needed lately.
+    pub fn input_bytes(&self, now_ms: i64) -> InputBytes {
+        let (waiting, free) = self.outlet.as_ref().map_or((0, 0), |outlet| outlet.input_bytes());
+        let used = waiting + self.input_used;
+        let lately = self.input_peak.get(now_ms, INPUT_PEAK_MS);
+        InputBytes {
+            used,
+            free,
+            free_lately: free.max(lately.saturating_sub(used)),
         }
     }
 

@@ -33,6 +33,7 @@ const AUTH: Row = Row {
         Arg::string("username").optional().since("6.0.0"),
         Arg::string("password"),
     ],
+    secrets: |_, index| index > 0,
     run: auth,
     ..Row::BASE
 };
@@ -101,6 +102,10 @@ const HELLO: Row = Row {
         ],
     )
     .optional()],
+    secrets: |words, index| {
+        let says_auth = |at: usize| at > 1 && words.get(at).eq_ignore_ascii_case(b"auth");
+        index > 2 && (says_auth(index - 1) || says_auth(index - 2))
+    },
     run: hello,
     ..Row::BASE
 };

@@ -6,6 +6,7 @@ use crate::command::error::Error;
 use crate::command::help::help;
 use crate::command::row::{Arg, Arity, Flags, Group, Row};
 use crate::config::Permissions;
+use crate::config::directive::{Traits, find};
 use crate::keyspace::KeyspaceStats;
 
 const SERVED: Flags = Flags::LOADING.with(Flags::STALE);
@@ -65,9 +66,14 @@ const SET: Row = Row {
         "Added the ability to set multiple parameters in one call.",
     )],
     args: &[Arg::block("data", &[Arg::string("parameter"), Arg::string("value")]).multiple()],
+    secrets: |words, index| index > 2 && index % 2 == 1 && is_secret(words.get(index - 1)),
     run: set,
     ..Row::BASE
 };
+
+fn is_secret(directive: &[u8]) -> bool {
+    find(directive).is_some_and(|entry| entry.row.traits.contains(Traits::SENSITIVE))
+}
 
 fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if !args.len().is_multiple_of(2) {

@@ -145,22 +145,19 @@ fn listeners(info: &mut InfoWriter, cx: &Cx<'_>) {
 }
 
 fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
-    let buffers = |of: fn((usize, usize), usize) -> usize| {
-        let inputs = clients(cx).filter_map(|session| session.outlet.as_ref());
-        inputs
-            .map(|outlet| of(outlet.input_bytes(), outlet.queued_bytes()))
-            .max()
-            .unwrap_or(0)
-    };
+    let now_ms = cx.now_ms();
+    let input_max = clients(cx).map(|session| {
+        let input = session.input_bytes(now_ms);
+        input.used + input.free_lately
+    });
+    let queues = clients(cx).filter_map(|session| session.outlet.as_ref());
+    let queued_max = queues.map(|outlet| outlet.queued_bytes());
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
         .field("maxclients", cx.config.int("maxclients"))
-        .field(
-            "client_recent_max_input_buffer",
-            buffers(|(used, free), _| used + free),
-        )
-        .field("client_recent_max_output_buffer", buffers(|_, queued| queued))
+        .field("client_recent_max_input_buffer", input_max.max().unwrap_or(0))
+        .field("client_recent_max_output_buffer", queued_max.max().unwrap_or(0))
         .field("blocked_clients", 0)
         .field("tracking_clients", 0)
         .field(

@@ -8,7 +8,7 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Group, Row};
 use crate::command::table::{CommandId, Table};
-use crate::session::{ClientClass, Session, SessionFlags};
+use crate::session::{ClientClass, InputBytes, Session, SessionFlags};
 
 use super::{OTHERS, OWN, class_by_name};
 
@@ -25,9 +25,11 @@ pub(super) const INFO: Row = Row {
     ..Row::BASE
 };
 
-fn info(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+fn info(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let mut text = String::new();
-    write_line(&mut text, &cx.sessions[cx.client], cx.table, cx.now_ms());
+    cx.session().argv_bytes = args.words().bytes();
+    write_line(&mut text, &cx.sessions[cx.client], cx.table, &Moment::of(cx));
+    cx.session().argv_bytes = 0;
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(DONE)
 }
@@ -79,8 +81,8 @@ pub(super) const LIST: Row = Row {
 
 fn list(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let selection = Selection::parse(args)?;
-    let now_ms = cx.now_ms();
     let mut text = String::new();
+    cx.session().argv_bytes = args.words().bytes();
     match selection {
         Selection::All => describe(cx, &mut text, |_| true),
         Selection::Class(class) => describe(cx, &mut text, |session| session.class() == class),
@@ -88,11 +90,12 @@ fn list(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         Selection::Ids(ids) => {
             for id in ids.into_iter().filter_map(|id| u64::try_from(id).ok()) {
                 if let Some(client) = cx.sessions.find_client(id) {
-                    write_line(&mut text, &cx.sessions[client], cx.table, now_ms);
+                    write_line(&mut text, &cx.sessions[client], cx.table, &Moment::of(cx));
                 }
             }
         }
     }
+    cx.session().argv_bytes = 0;
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(DONE)
 }
@@ -123,19 +126,37 @@ impl Selection {
 }
 
 fn describe(cx: &Cx<'_>, text: &mut String, wanted: impl Fn(&Session) -> bool) {
-    let now_ms = cx.now_ms();
+    let moment = Moment::of(cx);
     for (_, session) in cx.sessions.iter().filter(|(_, session)| wanted(session)) {
-        write_line(text, session, cx.table, now_ms);
+        write_line(text, session, cx.table, &moment);
+    }
+}
+
+/// What a line depends on beside the client.
+pub struct Moment {
+    /// Unix milliseconds.
+    pub now_ms: i64,
+    /// How long a peak of replies lasts, in milliseconds.
+    pub reply_peak_ms: i64,
+}
+
+impl Moment {
+    /// The present one.
+    pub fn of(cx: &Cx<'_>) -> Moment {
+        Moment {
+            now_ms: cx.now_ms(),
+            reply_peak_ms: cx.server.reply_peak.window_ms(),
+        }
     }
 }
 
 /// Appends the line of `session`, its end included.
-pub fn write_line(text: &mut String, session: &Session, table: &Table, now_ms: i64) {
+pub fn write_line(text: &mut String, session: &Session, table: &Table, moment: &Moment) {
     let command = session
         .last_command
         .map_or("NULL", |id| &table.command(CommandId(id)).full_name);
-    let memory = Memory::of(session);
-    let seconds_since = |then_ms: i64| (now_ms - then_ms).max(0) / 1000;
+    let memory = Memory::of(session, moment);
+    let seconds_since = |then_ms: i64| (moment.now_ms - then_ms).max(0) / 1000;
     let mut field = |name: &str, value: &dyn std::fmt::Display| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{name}={value} ");
@@ -154,12 +175,15 @@ pub fn write_line(text: &mut String, session: &Session, table: &Table, now_ms: i
     field("ssub", &session.shard_channels);
     field("multi", &session.multi);
     field("watch", &session.watched);
-    field("qbuf", &memory.input_used);
-    field("qbuf-free", &memory.input_free);
+    field("qbuf", &memory.input.used);
+    field("qbuf-free", &memory.input.free_lately);
     field("argv-mem", &session.argv_bytes);
     field("multi-mem", &0);
-    field("rbs", &session.reply_bytes);
-    field("rbp", &session.reply_bytes);
+    field(
+        "rbs",
+        &memory.reply_peak.clamp(REPLY_BUFFER_MIN, REPLY_BUFFER_MAX),
+    );
+    field("rbp", &memory.reply_peak.min(REPLY_BUFFER_MAX));
     field("obl", &0);
     field("oll", &usize::from(memory.queued > 0));
     field("omem", &memory.queued);
@@ -175,23 +199,27 @@ pub fn write_line(text: &mut String, session: &Session, table: &Table, now_ms: i
     text.push('\n');
 }
 
+/// Bounds of what is told of a reply buffer: those of the buffer that a client of Redis has beside its list of replies.
+const REPLY_BUFFER_MIN: usize = 1024;
+const REPLY_BUFFER_MAX: usize = 16 * 1024;
+
 /// What a connection costs, in bytes.
 struct Memory {
-    input_used: usize,
-    input_free: usize,
+    input: InputBytes,
+    reply_peak: usize,
     queued: usize,
+    /// What is held: buffers in the pool are nobody's.
     total: usize,
 }
 
 impl Memory {
-    fn of(session: &Session) -> Memory {
-        let outlet = session.outlet.as_ref();
-        let (input_used, input_free) = outlet.map_or((0, 0), |outlet| outlet.input_bytes());
-        let queued = outlet.map_or(0, |outlet| outlet.queued_bytes());
-        let buffers = input_used + input_free + queued + session.reply_bytes + session.argv_bytes;
+    fn of(session: &Session, moment: &Moment) -> Memory {
+        let input = session.input_bytes(moment.now_ms);
+        let queued = session.outlet.as_ref().map_or(0, |outlet| outlet.queued_bytes());
+        let buffers = input.used + input.free + queued + session.argv_bytes;
         Memory {
-            input_used,
-            input_free,
+            input,
+            reply_peak: session.reply_peak.get(moment.now_ms, moment.reply_peak_ms),
             queued,
             total: size_of::<Session>() + buffers,
         }
@@ -248,7 +276,11 @@ mod tests {
             name: "me".into(),
             ..Session::internal()
         };
-        write_line(&mut text, &session, &table, 5_000);
+        let moment = Moment {
+            now_ms: 5_000,
+            reply_peak_ms: 1_000,
+        };
+        write_line(&mut text, &session, &table, &moment);
         assert!(
             text.starts_with("id=0 addr=?:0 laddr=?:0 fd=-1 name=me age=4 idle=1 flags=N db=0 sub=0 "),
             "{text}"

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{float, glob, number};
 use crate::command::args::Args;
-use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome};
+use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReplyPeak};
 use crate::command::error::Error;
 use crate::keyspace::entry::{Entry, NewValue};
 
@@ -34,6 +34,28 @@ pub(super) fn sleep(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.active_expire_off = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    cx.server.cron_paused = number::parse_i64(args.get(2)).unwrap_or(0) != 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+pub(super) fn reply_buffer(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    if !args.is(2, "peak-reset-time") {
+        return Err(crate::command::server::wrong_subcommand("DEBUG", args.get(1)));
+    }
+    cx.server.reply_peak = if args.is(3, "never") {
+        ReplyPeak::Never
+    } else if args.is(3, "reset") {
+        ReplyPeak::Usual
+    } else {
+        ReplyPeak::Millis(args.int(3)?)
+    };
     cx.reply.ok();
     Ok(DONE)
 }

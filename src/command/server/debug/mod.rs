@@ -160,6 +160,13 @@ const TOOLS: &[Tool] = &[
     ),
     tool("PANIC", "", "Panic, which ends the server.", 2..=2, act::panic),
     tool(
+        "PAUSE-CRON",
+        "<0|1>",
+        "Hold recurring work back or let it go on.",
+        3..=3,
+        act::pause_cron,
+    ),
+    tool(
         "POPULATE",
         "<count> [<prefix>] [<size>]",
         "Create keys that are missing.",
@@ -179,6 +186,13 @@ const TOOLS: &[Tool] = &[
         "Show the quicklist a key holds.",
         3..=4,
         inspect::quicklist,
+    ),
+    tool(
+        "REPLYBUFFER",
+        "PEAK-RESET-TIME <milliseconds>|NEVER|RESET",
+        "Tell how long CLIENT LIST remembers a peak of replies.",
+        4..=4,
+        act::reply_buffer,
     ),
     tool(
         "SDSLEN",
@@ -223,7 +237,6 @@ const REPLICATION: &str = "needs replication, which this build does not have yet
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 const TABLES: &str =
     "does not apply: tables grow and shrink a segment at a time, and nothing can hold that back";
-const BUFFERS: &str = "does not apply: reply buffers belong to the connections and have no peaks to reset";
 
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
@@ -250,14 +263,12 @@ const ABSENT: &[(&str, &str)] = &[
     ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
-    ("PAUSE-CRON", "is not there: recurring work cannot be paused"),
     (
         "QUICKLIST-PACKED-THRESHOLD",
         "needs lists, which this build does not have yet",
     ),
     ("RELOAD", PERSISTENCE),
     ("REPLICATE", REPLICATION),
-    ("REPLYBUFFER", BUFFERS),
     (
         "RESTART",
         "is not there: end the server with SHUTDOWN and start it anew",
