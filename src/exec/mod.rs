@@ -50,6 +50,11 @@ pub trait Host: Send {
         config: &Config,
         changed: &[&'static str],
     ) -> Result<(), (&'static str, String)>;
+
+    /// Connections cut off by `client-query-buffer-limit` since the last call.
+    fn take_query_overflows(&mut self) -> u64 {
+        0
+    }
 }
 
 /// A host for executors without a process around them.

@@ -28,6 +28,7 @@ impl Executor {
     /// everything else in its place between them. The rest stays for the next turn.
     pub fn open(&mut self, letters: &mut Vec<Mail>, now: Now) {
         self.set_time_us(now.unix_us);
+        let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
         for letter in letters.drain(..turn_len(letters)) {
             match letter {
@@ -40,6 +41,14 @@ impl Executor {
         }
         self.run_gathered(&mut batches);
         self.gathered = batches;
+        let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
+        // RESETSTAT may have been among the commands.
+        let commands = self
+            .stats
+            .counters
+            .total_commands_processed
+            .saturating_sub(commands);
+        self.stats.counters.event_loop.record_cycle(spent_ns, commands);
     }
 
     #[inline]

@@ -40,6 +40,11 @@ impl SharedLimits {
         self.keepalive_s.load(Ordering::Relaxed)
     }
 
+    /// Connections cut off since the last call.
+    pub fn take_query_overflows(&self) -> u64 {
+        self.query_overflows.swap(0, Ordering::Relaxed) as u64
+    }
+
     /// Connections accepted before others get a turn, at least 1.
     pub fn accepts_per_turn(&self) -> usize {
         self.accepts_per_turn.load(Ordering::Relaxed).max(1)
