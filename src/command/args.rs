@@ -82,7 +82,7 @@ impl<'a> Args<'a> {
         } else {
             index.wrapping_sub(self.first) / self.step
         };
-        let aligned = index == self.first || index.wrapping_sub(self.first) % self.step == 0;
+        let aligned = index == self.first || index.wrapping_sub(self.first).is_multiple_of(self.step);
         match self.hashes.get(at) {
             Some(&hash) if aligned => Key { bytes, hash },
             _ => Key {

@@ -34,24 +34,32 @@ pub enum Error {
     DbIndex,
     /// An argument that should be positive.
     NotPositive,
-    /// The whole text, its code first.
-    Text(Cow<'static, str>),
+    /// The whole text, its code first; bytes, since it may quote the client.
+    Text(Cow<'static, [u8]>),
 }
 
 impl Error {
     /// An `ERR` with its text.
     pub fn err(text: impl std::fmt::Display) -> Error {
-        Error::Text(Cow::Owned(format!("ERR {text}")))
+        Error::Text(Cow::Owned(format!("ERR {text}").into_bytes()))
     }
 
     /// A fixed text, its code first.
     pub const fn fixed(text: &'static str) -> Error {
-        Error::Text(Cow::Borrowed(text))
+        Error::Text(Cow::Borrowed(text.as_bytes()))
+    }
+
+    /// An `ERR` that quotes a client's word between two pieces of text.
+    ///
+    /// Compat: the word goes out byte for byte, but only up to its first zero byte.
+    pub fn quoting(before: &str, word: &[u8], after: &str) -> Error {
+        let text = [b"ERR ", before.as_bytes(), until_zero(word), after.as_bytes()];
+        Error::Text(Cow::Owned(text.concat()))
     }
 
     /// What goes over the wire behind the `-`.
-    pub fn text(&self) -> Cow<'static, str> {
-        Cow::Borrowed(match self {
+    pub fn text(&self) -> Cow<'static, [u8]> {
+        let fixed = match self {
             Error::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
             Error::Syntax => "ERR syntax error",
             Error::NotInteger => "ERR value is not an integer or out of range",
@@ -64,14 +72,23 @@ impl Error {
             Error::DbIndex => "ERR DB index is out of range",
             Error::NotPositive => "ERR value is out of range, must be positive",
             Error::InvalidExpire(command) => {
-                return Cow::Owned(format!("ERR invalid expire time in '{command}' command"));
+                return Cow::Owned(format!("ERR invalid expire time in '{command}' command").into_bytes());
             }
             Error::Arity(command) => {
-                return Cow::Owned(format!("ERR wrong number of arguments for '{command}' command"));
+                return Cow::Owned(
+                    format!("ERR wrong number of arguments for '{command}' command").into_bytes(),
+                );
             }
             Error::Text(text) => return text.clone(),
-        })
+        };
+        Cow::Borrowed(fixed.as_bytes())
     }
+}
+
+/// A client's word as error texts show it: up to its first zero byte.
+pub fn until_zero(word: &[u8]) -> &[u8] {
+    let end = memchr::memchr(0, word).unwrap_or(word.len());
+    &word[..end]
 }
 
 impl From<WrongType> for Error {

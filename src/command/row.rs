@@ -343,8 +343,16 @@ pub const CATEGORY_NAMES: &[(Categories, &str)] = &[
 
 impl Row {
     /// All categories: the named ones and those that follow from group and flags, as Redis derives them.
+    ///
+    /// Compat: a name that only groups its subcommands is in no family's category; they are.
     pub fn all_categories(&self) -> Categories {
-        let mut all = self.categories | self.group.category();
+        let only_groups = !self.children.is_empty() && !self.arity.admits(1);
+        let family = if only_groups {
+            Categories::empty()
+        } else {
+            self.group.category()
+        };
+        let mut all = self.categories | family;
         let mut imply = |flag, category| {
             if self.flags.contains(flag) {
                 all |= category;

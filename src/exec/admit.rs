@@ -2,7 +2,7 @@
 //!
 //! They are asked in Redis's order. Each looks at flags of the row, never at a name.
 
-use crate::command::error::Error;
+use crate::command::error::{Error, until_zero};
 use crate::command::row::Flags;
 use crate::command::table::Command;
 use crate::session::{Session, SessionFlags};
@@ -50,28 +50,39 @@ pub fn onlooker(command: &Command, session: &Session) -> Result<(), Error> {
     Err(Error::fixed("ERR Replica can't interact with the keyspace"))
 }
 
+/// Whether the words are an HTTP request: a web page may make a browser send commands in a form's body, so the
+/// connection must end before they run.
+pub fn is_browser(words: crate::resp::Args<'_>) -> bool {
+    [&b"post"[..], b"host:"]
+        .iter()
+        .any(|name| words.get(0).eq_ignore_ascii_case(name))
+}
+
 /// The answer to a name nobody knows, with the beginning of its arguments as Redis shows them.
 pub fn unknown(words: crate::resp::Args<'_>) -> Error {
     const SHOWN_BYTES: usize = 128;
-    let shown =
-        |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
-    let mut args = String::new();
+    let shown = |word, bytes_max| until_zero(word).iter().copied().take(bytes_max);
+    let mut args = b"', with args beginning with: ".to_vec();
+    let bytes_max = args.len() + SHOWN_BYTES;
     for word in words.iter().skip(1) {
-        if args.len() >= SHOWN_BYTES {
+        if args.len() >= bytes_max {
             break;
         }
-        args += &format!("'{}' ", shown(word, SHOWN_BYTES - args.len()));
+        let left = bytes_max - args.len();
+        args.push(b'\'');
+        args.extend(shown(word, left));
+        args.extend_from_slice(b"' ");
     }
-    Error::err(format_args!(
-        "unknown command '{}', with args beginning with: {args}",
-        shown(words.get(0), SHOWN_BYTES)
-    ))
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(shown(words.get(0), SHOWN_BYTES));
+    text.extend_from_slice(&args);
+    Error::Text(text.into())
 }
 
 /// The answer to a subcommand nobody knows.
 pub fn unknown_subcommand(container: &Command, word: &[u8]) -> Error {
     const SHOWN_BYTES: usize = 128;
-    let shown = String::from_utf8_lossy(&word[..word.len().min(SHOWN_BYTES)]).into_owned();
+    let shown = &word[..word.len().min(SHOWN_BYTES)];
     let name = container.row.name.to_uppercase();
-    Error::err(format_args!("unknown subcommand '{shown}'. Try {name} HELP."))
+    Error::quoting("unknown subcommand '", shown, &format!("'. Try {name} HELP."))
 }

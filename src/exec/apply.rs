@@ -28,14 +28,20 @@ impl Executor {
         };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
-        let limit = |us: i64| if us < 0 { u64::MAX } else { us as u64 * 1000 };
+        let limit = |us: i64| {
+            if us < 0 {
+                u64::MAX
+            } else {
+                (us as u64).saturating_mul(1000)
+            }
+        };
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),
             latency_ns: if latency_ms == 0 {
                 u64::MAX
             } else {
-                limit(latency_ms * 1000)
+                limit(latency_ms.saturating_mul(1000))
             },
         };
         self.stats.apply_config(
@@ -81,7 +87,7 @@ impl Executor {
             // The host tries the old values again, so that sockets and settings agree.
             let _ = self.host.apply_config(&self.config, &names);
             let text = SetError::effect(directive, reason).wire();
-            let error = Error::Text(String::from_utf8_lossy(&text).into_owned().into());
+            let error = Error::Text(text.into());
             return self.write_error(client, &error, reply);
         }
         self.take_slices();

@@ -287,6 +287,7 @@ impl Executor {
     ) {
         let id = match command {
             Resolved::Command(id) => id,
+            Resolved::Unknown if admit::is_browser(words) => return self.cut_off_browser(client),
             Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), reply),
             Resolved::UnknownSubcommand(id) => {
                 let container = self.table.command(crate::command::table::CommandId(id));
@@ -406,6 +407,19 @@ impl Executor {
         }
     }
 
+    /// Closes a connection on which a browser, not a client, seems to speak; it gets no answer to misuse.
+    #[cold]
+    fn cut_off_browser(&mut self, client: SessionId) {
+        let session = &mut self.sessions[client];
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+             This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+             instance. Connection from {} aborted.",
+            session.addr
+        );
+        session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
+    }
+
     /// Answers an error to a command that did not run.
     #[cold]
     fn refuse(&mut self, client: SessionId, id: Option<u16>, error: Error, reply: &mut Vec<u8>) {
@@ -423,28 +437,29 @@ impl Executor {
     #[cold]
     pub(super) fn write_error(&mut self, client: SessionId, error: &Error, reply: &mut Vec<u8>) {
         let text = error.text();
-        self.stats.record_error(text.as_bytes());
+        self.stats.record_error(&text);
         let resp3 = self
             .sessions
             .get_mut(client)
             .is_some_and(|session| session.resp == 3);
-        Reply::new(reply, resp3).error(text.as_bytes());
+        Reply::new(reply, resp3).error(&text);
     }
 
     #[cold]
     fn note_slow(&mut self, client: SessionId, words: resp::Args<'_>, id: u16, spent_ns: u64) {
         let command = self.table.command(crate::command::table::CommandId(id));
         let spent_us = spent_ns / 1000;
-        if spent_ns >= self.slow.log_ns && !command.row.flags.contains(Flags::SKIP_SLOWLOG) {
-            if let Some(session) = self.sessions.get_mut(client) {
-                self.stats.note_slow_command(
-                    self.now_unix_us,
-                    spent_us,
-                    command.row.shown(words),
-                    &session.addr,
-                    &session.name,
-                );
-            }
+        if spent_ns >= self.slow.log_ns
+            && !command.row.flags.contains(Flags::SKIP_SLOWLOG)
+            && let Some(session) = self.sessions.get_mut(client)
+        {
+            self.stats.note_slow_command(
+                self.now_unix_us,
+                spent_us,
+                command.row.shown(words),
+                &session.addr,
+                &session.name,
+            );
         }
         if spent_ns >= self.slow.latency_ns {
             let event = if command.row.flags.contains(Flags::FAST) {

@@ -50,7 +50,7 @@ impl AccessPolicy {
     #[inline]
     pub fn fresh(&self) -> u32 {
         if self.lfu {
-            self.minutes() << 8 | LFU_INITIAL
+            (self.minutes() << 8) | LFU_INITIAL
         } else {
             self.seconds & 0x00ff_ffff
         }
@@ -84,7 +84,7 @@ impl AccessPolicy {
     }
 
     fn minutes(&self) -> u32 {
-        self.seconds / 60 & 0xffff
+        (self.seconds / 60) & 0xffff
     }
 
     fn decayed(&self, field: u32) -> u32 {
@@ -97,8 +97,8 @@ impl AccessPolicy {
         let counter = self.decayed(field);
         let base = counter.saturating_sub(LFU_INITIAL);
         let one_in = u64::from(base) * u64::from(self.log_factor) + 1;
-        let grows = counter < 255 && self.next_random() % one_in == 0;
-        self.minutes() << 8 | (counter + u32::from(grows))
+        let grows = counter < 255 && self.next_random().is_multiple_of(one_in);
+        (self.minutes() << 8) | (counter + u32::from(grows))
     }
 
     /// xorshift: the odds need no better, and a field of the policy keeps them out of every signature.

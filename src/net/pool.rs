@@ -8,6 +8,7 @@ use crate::resp::Batch;
 const KEPT_MAX: usize = 256;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a batch travels in its box; the pool keeps the box")]
     static POOL: RefCell<Vec<Box<Batch>>> = const { RefCell::new(Vec::new()) };
 }
 

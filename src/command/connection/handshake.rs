@@ -162,8 +162,11 @@ impl<'a> HelloOptions<'a> {
                 options.name = Some(attribute::client_name(args.get(word + 1))?);
                 word += 2;
             } else {
-                let shown = String::from_utf8_lossy(args.get(word));
-                return Err(Error::err(format_args!("Syntax error in HELLO option '{shown}'")));
+                return Err(Error::quoting(
+                    "Syntax error in HELLO option '",
+                    args.get(word),
+                    "'",
+                ));
             }
         }
         Ok(options)

@@ -242,8 +242,7 @@ impl Condition {
                 () if args.is(word, "gt") => &mut condition.gt,
                 () if args.is(word, "lt") => &mut condition.lt,
                 () => {
-                    let shown = String::from_utf8_lossy(args.get(word));
-                    return Err(Error::err(format_args!("Unsupported option {shown}")));
+                    return Err(Error::quoting("Unsupported option ", args.get(word), ""));
                 }
             };
             *flag = true;

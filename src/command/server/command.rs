@@ -286,11 +286,24 @@ fn access(command: &Command, spec: &KeySpec, words: resp::Args<'_>) -> Access {
     // A spec can say only the worst case. These two are the commands with a milder one.
     match command.row.name {
         "set" if !has_word(words, 3, "get") => Access::OW.with(Access::UPDATE),
-        "bitfield" if !has_word(words, 2, "set") && !has_word(words, 2, "incrby") => {
-            Access::RO.with(Access::ACCESS)
-        }
+        "bitfield" if only_reads(words) => Access::RO.with(Access::ACCESS),
         _ => spec.access.difference(Access::VARIABLE_FLAGS),
     }
+}
+
+/// Whether BITFIELD has GET and OVERFLOW only. What is no operation of it may as well be a writing one.
+fn only_reads(words: resp::Args<'_>) -> bool {
+    let mut at = 2;
+    while at < words.len() {
+        let is = |name: &[u8]| words.get(at).eq_ignore_ascii_case(name);
+        let left = words.len() - at - 1;
+        at += match () {
+            () if is(b"get") && left >= 2 => 3,
+            () if is(b"overflow") && left >= 1 => 2,
+            () => return false,
+        };
+    }
+    true
 }
 
 fn has_word(words: resp::Args<'_>, from: usize, wanted: &str) -> bool {

@@ -91,7 +91,7 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let changed = cx
         .config
         .set(&pairs, permissions)
-        .map_err(|error| Error::Text(error.to_string().into()))?;
+        .map_err(|error| Error::Text(error.wire().into()))?;
     Ok(Next::Control(Control::ApplyConfig(changed)))
 }
 

@@ -27,7 +27,11 @@ pub(super) fn write_info(reply: &mut Reply<'_>, table: &Table, command: &Command
     row.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(row.keys.len());
     row.keys.iter().for_each(|spec| write_key_spec(reply, spec));
-    reply.set(command.children.len());
+    // Compat: no subcommands are an empty set, some are an array.
+    match command.children.len() {
+        0 => reply.set(0),
+        count => reply.array(count),
+    }
     command
         .children
         .iter()

@@ -89,12 +89,7 @@ const GRAPH: Row = Row {
 fn graph(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let event = args.get(2);
     let drawn = cx.stats.latency.graph(event, cx.now_unix_us / 1_000_000);
-    let graph = drawn.ok_or_else(|| {
-        Error::err(format_args!(
-            "No samples available for event '{}'",
-            String::from_utf8_lossy(event)
-        ))
-    })?;
+    let graph = drawn.ok_or_else(|| Error::quoting("No samples available for event '", event, "'"))?;
     cx.reply.verbatim("txt", graph.as_bytes());
     Ok(DONE)
 }

@@ -52,10 +52,12 @@ pub const ROWS: &[Row] = &[
 /// The answer to a subcommand that does not exist with this many words.
 fn wrong_subcommand(container: &str, word: &[u8]) -> Error {
     const SHOWN_BYTES: usize = 128;
-    let shown = String::from_utf8_lossy(&word[..word.len().min(SHOWN_BYTES)]);
-    Error::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{shown}'. Try {container} HELP."
-    ))
+    let shown = &word[..word.len().min(SHOWN_BYTES)];
+    Error::quoting(
+        "unknown subcommand or wrong number of arguments for '",
+        shown,
+        &format!("'. Try {container} HELP."),
+    )
 }
 
 /// What a directive that opens a danger says to this client: `yes`, `no`, or `local` for those on this

@@ -70,15 +70,17 @@ fn setname(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 /// A name that CLIENT LIST can show.
 pub(in crate::command::connection) fn client_name(text: &[u8]) -> Result<String, Error> {
-    listable(text, "Client names")
+    listable(text, b"Client names")
 }
 
 /// Text that can stand in a line of CLIENT LIST: visible ASCII, no spaces.
-fn listable(text: &[u8], what: &str) -> Result<String, Error> {
+fn listable(text: &[u8], what: &[u8]) -> Result<String, Error> {
     let refusal = || {
-        Error::err(format_args!(
-            "{what} cannot contain spaces, newlines or special characters."
-        ))
+        Error::quoting(
+            "",
+            what,
+            " cannot contain spaces, newlines or special characters.",
+        )
     };
     if !text.iter().all(u8::is_ascii_graphic) {
         return Err(refusal());
@@ -107,14 +109,14 @@ pub(super) const SETINFO: Row = Row {
 };
 
 fn setinfo(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let attribute = String::from_utf8_lossy(args.get(2));
+    let attribute = args.get(2);
     let session = cx.session();
     let field = match () {
         () if args.is(2, "lib-name") => &mut session.lib_name,
         () if args.is(2, "lib-ver") => &mut session.lib_ver,
-        () => return Err(Error::err(format_args!("Unrecognized option '{attribute}'"))),
+        () => return Err(Error::quoting("Unrecognized option '", attribute, "'")),
     };
-    *field = listable(args.get(3), &attribute)?;
+    *field = listable(args.get(3), attribute)?;
     cx.reply.ok();
     Ok(DONE)
 }

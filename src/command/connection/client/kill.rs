@@ -165,7 +165,7 @@ fn age(value: &[u8]) -> Result<i64, Error> {
 }
 
 fn known_user<'a>(cx: &Cx<'_>, name: &'a [u8]) -> Result<&'a [u8], Error> {
-    let refusal = || Error::err(format_args!("No such user '{}'", String::from_utf8_lossy(name)));
+    let refusal = || Error::quoting("No such user '", name, "'");
     cx.acl.find(name).map(|_| name).ok_or_else(refusal)
 }
 

@@ -85,18 +85,16 @@ fn class_by_name(name: &[u8]) -> Result<ClientClass, Error> {
     let named = NAMES
         .iter()
         .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()));
-    named.map(|(_, class)| *class).ok_or_else(|| {
-        Error::err(format_args!(
-            "Unknown client type '{}'",
-            String::from_utf8_lossy(name)
-        ))
-    })
+    named
+        .map(|(_, class)| *class)
+        .ok_or_else(|| Error::quoting("Unknown client type '", name, "'"))
 }
 
 /// More words than a subcommand with an optional last one takes.
 fn too_many_words(args: Args<'_>) -> Error {
-    let shown = String::from_utf8_lossy(args.get(1));
-    Error::err(format_args!(
-        "unknown subcommand or wrong number of arguments for '{shown}'. Try CLIENT HELP."
-    ))
+    Error::quoting(
+        "unknown subcommand or wrong number of arguments for '",
+        args.get(1),
+        "'. Try CLIENT HELP.",
+    )
 }

@@ -68,7 +68,10 @@ pub(super) fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 /// An answer that happens to be an error: the statistics know nothing of it.
 pub(super) fn error(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    cx.reply.error(args.get(2));
+    let mut text = args.get(2).to_vec();
+    let is_line_end = |byte: &&mut u8| matches!(**byte, b'\r' | b'\n');
+    text.iter_mut().filter(is_line_end).for_each(|byte| *byte = b' ');
+    cx.reply.error(text);
     Ok(DONE)
 }
 

@@ -79,7 +79,7 @@ pub(super) fn digest_value(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     cx.reply.array(args.len() - 2);
     for index in 2..args.len() {
         let mut one = Signature::default();
-        if let Some(entry) = cx.keys.peek(args.key(index)) {
+        if let Some(entry) = cx.keys.stored(args.key(index)) {
             one.mix_value(entry);
         }
         cx.reply.simple(&one.text());

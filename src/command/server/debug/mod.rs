@@ -320,7 +320,7 @@ mod tests {
         let text = refusal(b"reload", PERSISTENCE).text().into_owned();
         assert_eq!(
             text,
-            "ERR DEBUG RELOAD needs persistence, which this build does not have yet"
+            b"ERR DEBUG RELOAD needs persistence, which this build does not have yet"
         );
     }
 }

@@ -1,0 +1,189 @@
+//! When two replies count as the same: byte for byte, but for what Redis leaves open and what 7.4 changed since 7.0.
+
+use russet::resp::value::Value;
+
+use crate::words::{self, Words};
+
+/// A difference between the reference, 7.0, and 7.4, whose behaviour we have.
+pub struct Known {
+    pub reason: &'static str,
+    /// Whether that explains it: the command, our reply, theirs.
+    explains: fn(&Words, &Value, &Value) -> bool,
+}
+
+pub const KNOWN: &[Known] = &[
+    Known {
+        reason: "7.2 added CLIENT NO-TOUCH and SETINFO",
+        explains: |words, _, theirs| {
+            is(words, 0, "client")
+                && (is(words, 1, "no-touch") || is(words, 1, "setinfo"))
+                && is_error(theirs, "ERR unknown subcommand")
+        },
+    },
+    Known {
+        reason: "7.2 reads all of HELLO before it believes a word of it",
+        explains: |words, ours, theirs| {
+            is(words, 0, "hello") && is_error(ours, "ERR") && is_error(theirs, "WRONGPASS")
+        },
+    },
+    Known {
+        reason: "7.4 reads the arguments of BITCOUNT and BITPOS before it looks at the key",
+        explains: |words, ours, theirs| {
+            (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
+                && is_error(ours, "ERR")
+                && matches!(theirs, Value::Int(-1 | 0))
+        },
+    },
+    Known {
+        reason: "7.2 takes COMMAND GETKEYS with the bare name of a command (as COMMAND INFO shows)",
+        explains: |words, ours, _| {
+            is(words, 0, "command") && is(words, 1, "info") && ours.to_string().contains("$command|getkeys")
+        },
+    },
+    Known {
+        reason: "7.2 takes COMMAND GETKEYS with the bare name of a command",
+        explains: |words, _, theirs| {
+            is(words, 0, "command")
+                && words.len() == 3
+                && is_error(theirs, "ERR wrong number of arguments for 'command|getkeys")
+        },
+    },
+    Known {
+        reason: "7.2 added response policies of SCAN and RANDOMKEY",
+        explains: |words, ours, theirs| {
+            let subject = |name| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+            let tips = |value: &Value| value.to_string().matches("$response_policy:special").count();
+            (subject(b"scan") || subject(b"randomkey")) && tips(ours) > tips(theirs)
+        },
+    },
+    Known {
+        reason: "7.2 added the log level nothing",
+        explains: |_, ours, theirs| {
+            let tail = ", nothing";
+            is_error(ours, "ERR CONFIG SET")
+                && ours.to_string().strip_suffix(tail) == Some(&theirs.to_string())
+        },
+    },
+];
+
+/// The reason why these replies may differ.
+pub fn excuse(words: &Words, ours: &Value, theirs: &Value) -> Option<&'static str> {
+    let known = KNOWN.iter().find(|known| (known.explains)(words, ours, theirs));
+    known.map(|known| known.reason)
+}
+
+fn is(words: &Words, index: usize, text: &str) -> bool {
+    words
+        .get(index)
+        .is_some_and(|word| word.eq_ignore_ascii_case(text.as_bytes()))
+}
+
+fn is_error(value: &Value, start: &str) -> bool {
+    matches!(value, Value::Error(text) if text.starts_with(start.as_bytes()))
+}
+
+/// Whether Redis leaves open how they differ.
+pub fn are_alike(words: &Words, ours: &Value, theirs: &Value) -> bool {
+    match (Measure::of(words), ours, theirs) {
+        (Measure::Within(slack), Value::Int(ours @ 0..), Value::Int(theirs @ 0..)) => {
+            ours.abs_diff(*theirs) <= slack
+        }
+        _ => settled(words, ours.clone()) == settled(words, theirs.clone()),
+    }
+}
+
+/// What is fixed of a reply.
+pub fn settled(words: &Words, value: Value) -> Value {
+    match Measure::of(words) {
+        Measure::Exact | Measure::Within(_) => value,
+        Measure::Kind => kind(value),
+        Measure::Unordered => unordered(value),
+        Measure::Greeting => greeting(value),
+    }
+}
+
+/// How much of a reply is fixed.
+enum Measure {
+    Exact,
+    /// Only what it is: nil, an error (and which), a text ...
+    Kind,
+    /// Clocks are read at different moments.
+    Within(u64),
+    Unordered,
+    /// All but version and client id.
+    Greeting,
+}
+
+impl Measure {
+    fn of(words: &Words) -> Measure {
+        let word = |index: usize| {
+            words
+                .get(index)
+                .map(|word| word.to_ascii_lowercase())
+                .unwrap_or_default()
+        };
+        let has_glob = words
+            .iter()
+            .skip(2)
+            .any(|word| word.iter().any(|byte| b"*?[".contains(byte)));
+        match (word(0).as_slice(), word(1).as_slice()) {
+            (b"ttl" | b"expiretime", _) | (b"object", b"idletime") => Measure::Within(2),
+            (b"pttl" | b"pexpiretime", _) => Measure::Within(2000),
+            (b"randomkey" | b"time" | b"lolwut" | b"info", _) => Measure::Kind,
+            (b"client", b"id" | b"info" | b"list") | (b"slowlog", _) | (b"memory", b"usage") => Measure::Kind,
+            (b"command", b"list" | b"count" | b"") => Measure::Kind,
+            (b"config", b"get") if has_glob => Measure::Kind,
+            (b"scan", cursor) if cursor != b"0" || !words.contains(&words::ALL.to_vec()) => Measure::Kind,
+            (b"debug", b"object") => Measure::Kind,
+            (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
+            (b"hello", _) => Measure::Greeting,
+            _ => Measure::Exact,
+        }
+    }
+}
+
+fn kind(value: Value) -> Value {
+    match value {
+        Value::Array(_) => Value::Array(Vec::new()),
+        Value::Set(_) => Value::Set(Vec::new()),
+        Value::Map(_) => Value::Map(Vec::new()),
+        Value::Bulk(_) => Value::Bulk(Vec::new()),
+        Value::Simple(_) => Value::Simple(Vec::new()),
+        Value::Verbatim(format, _) => Value::Verbatim(format, Vec::new()),
+        Value::Int(_) => Value::Int(0),
+        other => other,
+    }
+}
+
+/// Containers sorted, at every depth.
+fn unordered(value: Value) -> Value {
+    let sorted = |values: Vec<Value>| {
+        let mut values: Vec<Value> = values.into_iter().map(unordered).collect();
+        values.sort_by_cached_key(Value::to_string);
+        values
+    };
+    match value {
+        Value::Array(values) => Value::Array(sorted(values)),
+        Value::Set(values) => Value::Set(sorted(values)),
+        Value::Map(pairs) => {
+            let inside = pairs.into_iter().map(|(key, value)| (key, unordered(value)));
+            let mut pairs: Vec<_> = inside.collect();
+            pairs.sort_by_cached_key(|(key, _)| key.to_string());
+            Value::Map(pairs)
+        }
+        other => other,
+    }
+}
+
+fn greeting(value: Value) -> Value {
+    let pairs = match value {
+        Value::Map(pairs) => pairs,
+        Value::Array(values) => values
+            .chunks(2)
+            .map(|pair| (pair[0].clone(), pair[pair.len() - 1].clone()))
+            .collect(),
+        other => return other,
+    };
+    let varies = |key: &Value| ["$version", "$id"].contains(&key.to_string().as_str());
+    Value::Map(pairs.into_iter().filter(|(key, _)| !varies(key)).collect())
+}
