@@ -428,19 +428,24 @@ fn facts(
     supervised: &supervise::Supervised,
 ) -> Facts {
     Facts {
-        run_id: version::new_run_id().unwrap_or_else(|_| "0".repeat(40)),
+        run_id: random_id(),
+        replication_id: random_id(),
         executable: std::env::current_exe().map_or(program.to_owned(), |p| p.to_string_lossy().into_owned()),
         config_file: file.map(|p| p.to_string_lossy().into_owned()).unwrap_or_default(),
         pid: std::process::id(),
         started_unix_us: now_unix_ms() * 1000,
         io_threads,
-        port: config.int("port") as u16,
         supervised: if supervised.is_active() {
             config.choice("supervised").to_owned()
         } else {
             "no".to_owned()
         },
     }
+}
+
+/// 40 hexadecimal digits that no other server has.
+fn random_id() -> String {
+    version::new_run_id().unwrap_or_else(|_| "0".repeat(40))
 }
 
 /// Sends a tick `hz` times a second.

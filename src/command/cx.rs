@@ -153,6 +153,8 @@ impl ReplyPeak {
 pub struct Facts {
     /// 40 hexadecimal digits, new at every start.
     pub run_id: String,
+    /// 40 hexadecimal digits that name the history of the data.
+    pub replication_id: String,
     /// Path of the executable.
     pub executable: String,
     /// Absolute path of the configuration file, or empty.
@@ -163,8 +165,6 @@ pub struct Facts {
     pub started_unix_us: i64,
     /// Threads that do I/O, the executor's included.
     pub io_threads: usize,
-    /// Listening TCP port.
-    pub port: u16,
     /// `systemd`, `upstart` or `no`.
     pub supervised: String,
 }

@@ -40,6 +40,16 @@ pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {
     )))
 }
 
+/// Whether a client that watches with MONITOR may run it: nothing that touches keys.
+#[inline]
+pub fn onlooker(command: &Command, session: &Session) -> Result<(), Error> {
+    const TOUCHES_KEYS: Flags = Flags::WRITE.with(Flags::READONLY).with(Flags::MAY_REPLICATE);
+    if !session.flags.contains(SessionFlags::MONITOR) || !command.row.flags.intersects(TOUCHES_KEYS) {
+        return Ok(());
+    }
+    Err(Error::fixed("ERR Replica can't interact with the keyspace"))
+}
+
 /// Whether the words are an HTTP request: a web page may make a browser send commands in a form's body, so the
 /// connection must end before they run.
 pub fn is_browser(words: crate::resp::Args<'_>) -> bool {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use crate::command::row::Flags;
+use crate::command::table::CommandId;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
-use super::Executor;
+use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
+use super::{Executor, admit};
 
 const DENIED: &str = "DENIED Russet is running in protected mode because protected mode is enabled and no password is \
     set for the default user. In this mode connections are only accepted from the loopback interface. To let other \
@@ -152,20 +154,22 @@ impl Executor {
         limit.hard_bytes > 0 && bytes as u64 > limit.hard_bytes
     }
 
-    /// Whether a pause holds this command back; the client is marked as held then.
+    /// Whether a pause holds this command back; the client is marked as held then. One that would be refused anyway is
+    /// refused at once.
     #[cold]
-    pub(super) fn holds(&mut self, client: SessionId, command: super::dispatch::Resolved) -> bool {
+    pub(super) fn holds(&mut self, client: SessionId, words: resp::Args<'_>, command: Resolved) -> bool {
         let Some(pause) = self.server.pause else {
             return false;
         };
-        let writes = match command {
-            super::dispatch::Resolved::Command(id) => {
-                let row = self.table.command(crate::command::table::CommandId(id)).row;
-                row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE)
-            }
-            _ => false,
+        let Resolved::Command(id) = command else {
+            return false;
         };
+        let command = self.table.command(CommandId(id));
         let session = &mut self.sessions[client];
+        if admit::arity(command, words.len()).is_err() || admit::auth(command, session).is_err() {
+            return false;
+        }
+        let writes = command.row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
         let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {
             session.flags.insert(SessionFlags::PAUSED);

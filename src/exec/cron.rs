@@ -68,6 +68,7 @@ impl Executor {
         if self.server.cron_paused {
             return;
         }
+        let started = Instant::now();
         let now_ms = self.now_unix_us / 1000;
         for (index, job) in JOBS.iter().enumerate() {
             let last = &mut self.cron.last_ms[index];
@@ -77,6 +78,7 @@ impl Executor {
                 (job.run)(self);
             }
         }
+        self.stats.counters.event_loop.cron_us += started.elapsed().as_micros() as u64;
     }
 
     /// Whether active expiry has work and time left in this tick: the executor's loop gives it slices then.

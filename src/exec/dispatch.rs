@@ -187,8 +187,10 @@ impl Executor {
                 }
             }
             plan.group.prefetch(&self.keys);
-            self.tick = self.ticks.raw();
+            let started = self.ticks.raw();
+            self.tick = started;
             self.run_group(&mut plan);
+            self.stats.counters.event_loop.command_ns += self.ticks.nanos_between(started, self.tick);
         }
         for (session, batch) in plan.batches.drain(..) {
             self.finish(session, batch);
@@ -228,7 +230,7 @@ impl Executor {
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
             let mut large = self.adoptable(batch, index, planned.command);
             let words = batch.command(index);
-            if self.server.pause.is_some() && self.holds(client, planned.command) {
+            if self.server.pause.is_some() && self.holds(client, words, planned.command) {
                 break;
             }
             self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
@@ -297,7 +299,8 @@ impl Executor {
         let session = &self.sessions[client];
         let admitted = admit::arity(command, words.len())
             .and_then(|()| admit::auth(command, session))
-            .and_then(|()| admit::subscribed(command, session));
+            .and_then(|()| admit::subscribed(command, session))
+            .and_then(|()| admit::onlooker(command, session));
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, reply);
         }
@@ -317,9 +320,6 @@ impl Executor {
         let replied = reply.len();
         let command = self.table.command(crate::command::table::CommandId(id));
         let row = command.row;
-        if self.server.monitors > 0 {
-            monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
-        }
         crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
@@ -362,6 +362,9 @@ impl Executor {
             }
         }
         crash::activity(Activity::end);
+        if self.server.monitors > 0 {
+            monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
+        }
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, client, db, words, row, dirty);
         }
@@ -369,7 +372,6 @@ impl Executor {
         self.tick = ended;
         let spent_ns = self.ticks.nanos_between(started, ended);
         self.stats.commands.record(id, spent_ns);
-        self.command_ns += spent_ns;
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, id, spent_ns);
         }

@@ -5,7 +5,7 @@ use crate::command::row::{Flags, Row};
 use crate::resp;
 use crate::session::{SessionFlags, SessionId, Sessions};
 
-/// Sends `words`, about to run for `client`, to all monitors.
+/// Sends `words`, which `client` has run, to all monitors.
 #[cold]
 pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {

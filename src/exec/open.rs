@@ -1,6 +1,6 @@
 //! One drain: the mail that has gathered, opened in order.
 
-use crate::base::clock::{Now, Tick};
+use crate::base::clock::Now;
 use crate::resp::Batch;
 use crate::session::SessionId;
 
@@ -41,22 +41,16 @@ impl Executor {
         }
         self.run_gathered(&mut batches);
         self.gathered = batches;
+        // RESETSTAT may have been among the commands.
         let commands = self
             .stats
             .counters
             .total_commands_processed
             .saturating_sub(commands);
-        self.count_turn(started, commands);
-    }
-
-    fn count_turn(&mut self, started: Tick, commands: u64) {
         // The last command's end is as good as now when there was one, and the clock is not asked twice.
         let ended = if commands > 0 { self.tick } else { self.ticks.raw() };
-        let busy_us = self.ticks.nanos_between(started, ended) / 1000;
-        let event_loop = &mut self.stats.counters.event_loop;
-        event_loop.record_cycle(busy_us, commands);
-        event_loop.command_us += self.command_ns / 1000;
-        self.command_ns %= 1000;
+        let busy_ns = self.ticks.nanos_between(started, ended);
+        self.stats.counters.event_loop.record_cycle(busy_ns, commands);
     }
 
     #[inline]

@@ -79,12 +79,12 @@ pub struct Counters {
 pub struct EventLoop {
     /// Turns of the loop.
     pub cycles: u64,
-    /// Time in turns that did something, waiting excluded.
-    pub busy_us: u64,
-    /// Longest turn.
-    pub busy_us_max: u64,
-    /// Part of it spent in commands.
-    pub command_us: u64,
+    /// Time in turns that did something, waiting excluded, in nanoseconds: many a turn is shorter than a microsecond.
+    pub busy_ns: u64,
+    /// Longest turn, in nanoseconds.
+    pub busy_ns_max: u64,
+    /// Part of the time spent in commands, in nanoseconds.
+    pub command_ns: u64,
     /// Part of it spent writing the AOF.
     pub aof_us: u64,
     /// Part of it spent in cron.
@@ -254,10 +254,10 @@ impl Counters {
 
 impl EventLoop {
     /// Counts one turn of the loop.
-    pub fn record_cycle(&mut self, busy_us: u64, commands: u64) {
+    pub fn record_cycle(&mut self, busy_ns: u64, commands: u64) {
         self.cycles += 1;
-        self.busy_us += busy_us;
-        self.busy_us_max = self.busy_us_max.max(busy_us);
+        self.busy_ns += busy_ns;
+        self.busy_ns_max = self.busy_ns_max.max(busy_ns);
         self.commands_per_cycle_max = self.commands_per_cycle_max.max(commands);
     }
 
@@ -266,14 +266,14 @@ impl EventLoop {
         info.section("Debug")
             .field("eventloop_duration_aof_sum", self.aof_us)
             .field("eventloop_duration_cron_sum", self.cron_us)
-            .field("eventloop_duration_max", self.busy_us_max)
+            .field("eventloop_duration_max", self.busy_ns_max / 1000)
             .field("eventloop_cmd_per_cycle_max", self.commands_per_cycle_max);
     }
 
     fn write_stats(&self, info: &mut InfoWriter, rates: &Rates) {
         info.field("eventloop_cycles", self.cycles)
-            .field("eventloop_duration_sum", self.busy_us)
-            .field("eventloop_duration_cmd_sum", self.command_us)
+            .field("eventloop_duration_sum", self.busy_ns / 1000)
+            .field("eventloop_duration_cmd_sum", self.command_ns / 1000)
             .field("instantaneous_eventloop_cycles_per_sec", rates.loop_cycles.rate())
             .field("instantaneous_eventloop_duration_usec", rates.loop_busy_us.rate());
     }
@@ -311,7 +311,7 @@ impl Rates {
         per_second(&mut self.net_repl_output, counters.net_repl_output_bytes);
         per_second(&mut self.loop_cycles, counters.event_loop.cycles);
         self.loop_busy_us
-            .sample(counters.event_loop.busy_us, counters.event_loop.cycles, 1);
+            .sample(counters.event_loop.busy_ns / 1000, counters.event_loop.cycles, 1);
     }
 
     /// Commands per second, averaged over the last 1.6 s.
@@ -380,7 +380,7 @@ mod tests {
             rates.sample(&counters, tick * 100_000);
             counters.total_commands_processed += 10;
             counters.net_output_bytes += 512;
-            counters.event_loop.record_cycle(300, 10);
+            counters.event_loop.record_cycle(300_000, 10);
         }
         let text = stats(&counters, &rates, &Gauges::default());
         assert_eq!(rates.ops_per_sec(), 100);
@@ -427,8 +427,8 @@ mod tests {
     #[test]
     fn the_debug_section_shows_the_extremes_of_the_loop() {
         let mut event_loop = EventLoop::default();
-        event_loop.record_cycle(30, 2);
-        event_loop.record_cycle(10, 9);
+        event_loop.record_cycle(30_000, 2);
+        event_loop.record_cycle(10_000, 9);
         let mut info = InfoWriter::new();
         event_loop.write_debug(&mut info);
         let text = String::from_utf8(info.finish()).expect("only ASCII was written");

@@ -342,7 +342,9 @@ fn aof(info: &mut InfoWriter, counters: &Counters) {
 
 /// The keyspace counts for itself; its counts join the others here.
 fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
-    let keys = &cx.keys.stats;
+    let (keys, own) = (&cx.keys.stats, &cx.stats.counters);
+    // With I/O threads the executor's own thread has no connection.
+    let threaded = cx.server.facts.io_threads > 1;
     let counters = Counters {
         expired_keys: keys.expired,
         expired_stale_share: keys.expired_stale_percent / 100.0,
@@ -350,7 +352,9 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
         expire_cycle_us: keys.expire_cycle_us,
         keyspace_hits: keys.hits,
         keyspace_misses: keys.misses,
-        ..cx.stats.counters.clone()
+        io_threaded_reads_processed: if threaded { own.total_reads_processed } else { 0 },
+        io_threaded_writes_processed: if threaded { own.total_writes_processed } else { 0 },
+        ..own.clone()
     };
     counters.write_stats(info, &cx.stats.rates, &gauges(cx));
 }
@@ -371,7 +375,7 @@ fn replication(info: &mut InfoWriter, cx: &Cx<'_>) {
         .field("role", "master")
         .field("connected_slaves", 0)
         .field("master_failover_state", "no-failover")
-        .field("master_replid", &cx.server.facts.run_id)
+        .field("master_replid", &cx.server.facts.replication_id)
         .field("master_replid2", "0".repeat(40))
         .field("master_repl_offset", 0)
         .field("second_repl_offset", -1)
