@@ -341,3 +341,14 @@ fn the_slow_log_shows_no_secrets() {
         assert_eq!(shown(&mut executor, command), expected);
     }
 }
+
+#[test]
+fn a_browser_is_cut_off_without_a_reply() {
+    for line in ["POST / HTTP/1.1", "Host: localhost", "post"] {
+        let mut executor = Executor::for_tests();
+        let client = executor.connect();
+        assert_eq!(run(&mut executor, client, line), "");
+        let session = executor.sessions.get(client).expect("its replies come first");
+        assert!(session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY), "{line}");
+    }
+}

@@ -369,6 +369,7 @@ impl Executor {
         self.tick = ended;
         let spent_ns = self.ticks.nanos_between(started, ended);
         self.stats.commands.record(id, spent_ns);
+        self.command_ns += spent_ns;
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, id, spent_ns);
         }
@@ -402,19 +403,6 @@ impl Executor {
                 reply.truncate(replied);
             }
         }
-    }
-
-    /// Closes a connection on which a browser, not a client, seems to speak; it gets no answer to misuse.
-    #[cold]
-    fn cut_off_browser(&mut self, client: SessionId) {
-        let session = &mut self.sessions[client];
-        tracing::warn!(
-            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
-             This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
-             instance. Connection from {} aborted.",
-            session.addr
-        );
-        session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
     }
 
     /// Answers an error to a command that did not run.

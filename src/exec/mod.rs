@@ -116,6 +116,10 @@ pub struct Executor {
     plan: dispatch::Plan,
     cron: cron::Cron,
     slow: dispatch::SlowLimits,
+    /// Time spent in commands and not yet counted, below a microsecond between turns.
+    command_ns: u64,
+    /// When a browser was last warned of, in Unix seconds.
+    browser_warned_s: i64,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -153,6 +157,8 @@ impl Executor {
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
+            command_ns: 0,
+            browser_warned_s: 0,
             exit: None,
             config,
         };

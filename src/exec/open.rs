@@ -1,6 +1,6 @@
 //! One drain: the mail that has gathered, opened in order.
 
-use crate::base::clock::Now;
+use crate::base::clock::{Now, Tick};
 use crate::resp::Batch;
 use crate::session::SessionId;
 
@@ -28,6 +28,7 @@ impl Executor {
     /// everything else in its place between them. The rest stays for the next turn.
     pub fn open(&mut self, letters: &mut Vec<Mail>, now: Now) {
         self.set_time_us(now.unix_us);
+        let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
         for letter in letters.drain(..turn_len(letters)) {
             match letter {
@@ -40,6 +41,22 @@ impl Executor {
         }
         self.run_gathered(&mut batches);
         self.gathered = batches;
+        let commands = self
+            .stats
+            .counters
+            .total_commands_processed
+            .saturating_sub(commands);
+        self.count_turn(started, commands);
+    }
+
+    fn count_turn(&mut self, started: Tick, commands: u64) {
+        // The last command's end is as good as now when there was one, and the clock is not asked twice.
+        let ended = if commands > 0 { self.tick } else { self.ticks.raw() };
+        let busy_us = self.ticks.nanos_between(started, ended) / 1000;
+        let event_loop = &mut self.stats.counters.event_loop;
+        event_loop.record_cycle(busy_us, commands);
+        event_loop.command_us += self.command_ns / 1000;
+        self.command_ns %= 1000;
     }
 
     #[inline]
@@ -56,10 +73,18 @@ impl Executor {
         match letter {
             Mail::Batch(..) => unreachable!("batches are gathered by the caller"),
             Mail::Connect(new) => self.admit_client(*new),
+            Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
             Mail::Disconnect(client) => self.forget_client(client),
-            Mail::Tick => self.tick(),
+            Mail::Tick => self.timed_tick(),
             Mail::Stop { interrupt } => self.stop(interrupt),
         }
+    }
+
+    fn timed_tick(&mut self) {
+        let started = self.ticks.raw();
+        self.tick();
+        let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
+        self.stats.counters.event_loop.cron_us += spent_ns.div_ceil(1000);
     }
 
     /// A signal asks the server to end.

@@ -15,9 +15,6 @@ pub struct SharedLimits {
     query_buffer_max: AtomicU64,
     keepalive_s: AtomicU64,
     accepts_per_turn: AtomicUsize,
-
-    /// Connections cut off by `client-query-buffer-limit`.
-    pub query_overflows: AtomicUsize,
 }
 
 impl SharedLimits {
