@@ -576,10 +576,6 @@ impl Host for ServerHost {
         }
         Ok(())
     }
-
-    fn take_query_overflows(&mut self) -> u64 {
-        self.shared.take_query_overflows()
-    }
 }
 
 impl ServerHost {
@@ -598,7 +594,7 @@ impl ServerHost {
         let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
         self.oom
             .apply(mode, config.oom_scores(), oom::ProcessClass::Master)
-            .map_err(|_| "Failed to apply new oom_score_adj configuration, check server logs.".to_owned())
+            .map_err(|_| "Failed to set current oom_score_adj. Check server logs.".to_owned())
     }
 
     /// Binds the new addresses before it lets go of the old ones where it can; open connections stay.

@@ -34,6 +34,9 @@ fn a_skipped_reply_is_the_next_one_only() {
             ("PING 1", ""),
             ("PING 2", "$1\r\n2\r\n"),
             ("CLIENT REPLY SKIP", ""),
+            ("RESET", ""),
+            ("PING", "+PONG\r\n"),
+            ("CLIENT REPLY SKIP", ""),
             ("NOSUCH", ""),
             ("PING", "+PONG\r\n"),
         ],
@@ -336,5 +339,16 @@ fn the_slow_log_shows_no_secrets() {
         ("HELLO 2 SETNAME auth", "HELLO 2 SETNAME auth"),
     ] {
         assert_eq!(shown(&mut executor, command), expected);
+    }
+}
+
+#[test]
+fn a_browser_is_cut_off_without_a_reply() {
+    for line in ["POST / HTTP/1.1", "Host: localhost", "post"] {
+        let mut executor = Executor::for_tests();
+        let client = executor.connect();
+        assert_eq!(run(&mut executor, client, line), "");
+        let session = executor.sessions.get(client).expect("its replies come first");
+        assert!(session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY), "{line}");
     }
 }

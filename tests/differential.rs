@@ -136,21 +136,16 @@ impl Run {
         let mut words = grammar::draw(&self.shapes[rng.index(self.shapes.len())], rng);
         words::damage(&mut words, rng);
         words::tame(&mut words, rng);
-        let name = words[0].to_ascii_lowercase();
-        let subjects = if name == b"command" { words.len() } else { 1 };
-        if words[..subjects]
-            .iter()
-            .any(|word| self.closed.contains(&word.to_ascii_lowercase()))
-        {
+        let is_about_others = words[0].eq_ignore_ascii_case(b"command");
+        let names = if is_about_others { words.len() } else { 1 };
+        let is_closed = |word: &Vec<u8>| self.closed.contains(&word.to_ascii_lowercase());
+        if words[..names].iter().any(is_closed) {
             return Vec::new();
         }
-        let mut steps = Vec::new();
-        if name == b"randomkey" {
-            // It removes the dead it meets, by chance: here they go before.
-            let mut all = vec![b"exists".to_vec()];
-            all.extend(words::KEYS.iter().map(|key| key.to_vec()));
-            steps.push(Step::Send(connection, all));
-        }
+        let mut steps: Vec<Step> = burial(&words)
+            .map(|words| Step::Send(connection, words))
+            .into_iter()
+            .collect();
         steps.push(Step::Send(connection, words));
         steps
     }
@@ -278,6 +273,19 @@ fn end_of_pipeline(steps: &[Step], from: usize) -> usize {
         .take_while(belongs)
         .count();
     from + len.max(1)
+}
+
+/// A command that removes what is dead but still there, before one that may do so or not.
+fn burial(words: &Words) -> Option<Words> {
+    let mut exists = vec![b"exists".to_vec()];
+    match words[0].to_ascii_lowercase().as_slice() {
+        // They remove those they meet, by chance or by pattern.
+        b"randomkey" | b"scan" => exists.extend(words::KEYS.iter().map(|key| key.to_vec())),
+        // 7.0 looks at the key before it refuses the others.
+        b"bitcount" | b"bitpos" => exists.extend(words.get(1).cloned()),
+        _ => return None,
+    }
+    Some(exists)
 }
 
 fn kill_a_key(connection: usize, rng: &mut Rng) -> Step {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
+use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
@@ -16,6 +16,9 @@ const DENIED: &str = "DENIED Russet is running in protected mode because protect
     machines connect: 1) run 'CONFIG SET protected-mode no' from this machine, and 'CONFIG REWRITE' to keep it; 2) or \
     set 'protected-mode no' in the configuration file; 3) or start the server with '--protected-mode no'; 4) or, \
     better, set a password for the default user.";
+
+/// Replies of so few bytes pass any limit: Redis has a buffer of this size beside the list that it limits.
+const UNCOUNTED_BYTES: usize = 16 * 1024;
 
 impl Executor {
     /// Takes in a new connection, or sends it away with an error.
@@ -113,6 +116,9 @@ impl Executor {
             Reply::new(&mut batch.reply, resp3).error(error.text());
             batch.close = true;
         }
+        if batch.reply.len() > UNCOUNTED_BYTES && self.replies_too_much(client, batch.reply.len()) {
+            return self.cut_off(client);
+        }
         let session = &mut self.sessions[client];
         session.batches_returned += 1;
         session.answering = false;
@@ -134,6 +140,18 @@ impl Executor {
         counters.net_output_bytes += batch.reply.len() as u64;
         counters.total_writes_processed += 1;
         self.finished.push((client, batch));
+    }
+
+    /// Whether replies of so many bytes exceed the hard limit of `client-output-buffer-limit`.
+    #[cold]
+    fn replies_too_much(&self, client: SessionId, bytes: usize) -> bool {
+        let limits = self.config.output_limits();
+        let limit = match self.sessions[client].class() {
+            ClientClass::Pubsub => limits.pubsub,
+            ClientClass::Replica => limits.replica,
+            ClientClass::Normal | ClientClass::Master => limits.normal,
+        };
+        limit.hard_bytes > 0 && bytes as u64 > limit.hard_bytes
     }
 
     /// Whether a pause holds this command back; the client is marked as held then. One that would be refused anyway is
@@ -192,6 +210,22 @@ impl Executor {
             outlet.close();
         }
         self.forget_client(client);
+    }
+
+    /// Closes a client that speaks HTTP before what it sent is taken for commands; warns once a minute.
+    #[cold]
+    pub(super) fn cut_off_browser(&mut self, client: SessionId) {
+        const SILENCE_S: i64 = 60;
+        let now_s = self.now_unix_us / 1_000_000;
+        if (now_s - self.browser_warned_s).abs() > SILENCE_S {
+            self.browser_warned_s = now_s;
+            let addr = &self.sessions[client].addr;
+            tracing::warn!(
+                "Possible SECURITY ATTACK detected. A client sent POST or Host: as a command, as a browser does that a \
+                 page has pointed at this server (cross-protocol scripting). Connection from {addr} aborted."
+            );
+        }
+        self.close_client(client, client);
     }
 
     /// Closes a client that reads more slowly than it is sent to.

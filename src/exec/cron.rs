@@ -117,7 +117,6 @@ fn begin_sweep(executor: &mut Executor) {
 }
 
 fn sample_rates(executor: &mut Executor) {
-    executor.stats.counters.client_query_buffer_limit_disconnections += executor.host.take_query_overflows();
     executor.stats.sample_rates(executor.now_unix_us);
 }
 

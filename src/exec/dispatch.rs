@@ -407,19 +407,6 @@ impl Executor {
         }
     }
 
-    /// Closes a connection on which a browser, not a client, seems to speak; it gets no answer to misuse.
-    #[cold]
-    fn cut_off_browser(&mut self, client: SessionId) {
-        let session = &mut self.sessions[client];
-        tracing::warn!(
-            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
-             This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
-             instance. Connection from {} aborted.",
-            session.addr
-        );
-        session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
-    }
-
     /// Answers an error to a command that did not run.
     #[cold]
     fn refuse(&mut self, client: SessionId, id: Option<u16>, error: Error, reply: &mut Vec<u8>) {

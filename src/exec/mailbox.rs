@@ -34,6 +34,8 @@ pub enum Mail {
     Connect(Box<NewClient>),
     /// Commands.
     Batch(SessionId, Box<Batch>),
+    /// A connection ends because its input passed `client-query-buffer-limit`.
+    Overflow,
     /// The connection is gone.
     Disconnect(SessionId),
     /// Time for the cron.

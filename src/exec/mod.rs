@@ -50,11 +50,6 @@ pub trait Host: Send {
         config: &Config,
         changed: &[&'static str],
     ) -> Result<(), (&'static str, String)>;
-
-    /// Connections cut off by `client-query-buffer-limit` since the last call.
-    fn take_query_overflows(&mut self) -> u64 {
-        0
-    }
 }
 
 /// A host for executors without a process around them.
@@ -121,6 +116,8 @@ pub struct Executor {
     plan: dispatch::Plan,
     cron: cron::Cron,
     slow: dispatch::SlowLimits,
+    /// When a browser was last warned of, in Unix seconds.
+    browser_warned_s: i64,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -158,6 +155,7 @@ impl Executor {
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
+            browser_warned_s: 0,
             exit: None,
             config,
         };

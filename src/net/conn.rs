@@ -11,7 +11,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use tokio::sync::mpsc::Sender;
@@ -155,7 +154,7 @@ impl Conn {
                 .parser
                 .parse(&mut batch, &self.limits.parser(self.authenticated));
             if matches!(parsed, Parsed::Overflow) {
-                self.limits.query_overflows.fetch_add(1, Ordering::Relaxed);
+                let _ = self.mail.send(Mail::Overflow).await;
                 tracing::warn!("Closing client that reached max query buffer length");
                 return Err(End::Closed);
             }

@@ -15,9 +15,6 @@ pub struct SharedLimits {
     query_buffer_max: AtomicU64,
     keepalive_s: AtomicU64,
     accepts_per_turn: AtomicUsize,
-
-    /// Connections cut off by `client-query-buffer-limit`.
-    pub query_overflows: AtomicUsize,
 }
 
 impl SharedLimits {
@@ -38,11 +35,6 @@ impl SharedLimits {
     /// Seconds between keep-alive probes of new connections; 0 for none.
     pub fn keepalive_s(&self) -> u64 {
         self.keepalive_s.load(Ordering::Relaxed)
-    }
-
-    /// Connections cut off since the last call.
-    pub fn take_query_overflows(&self) -> u64 {
-        self.query_overflows.swap(0, Ordering::Relaxed) as u64
     }
 
     /// Connections accepted before others get a turn, at least 1.

@@ -245,7 +245,11 @@ impl Session {
         self.name.clear();
         self.user = "default".into();
         self.authenticated = authenticated;
-        self.flags &= SessionFlags::UNIX_SOCKET | SessionFlags::INTERNAL | SessionFlags::REPLICA;
+        // Compat: a reply that is to be skipped is that of the reset itself.
+        self.flags &= SessionFlags::UNIX_SOCKET
+            | SessionFlags::INTERNAL
+            | SessionFlags::REPLICA
+            | SessionFlags::REPLY_SKIP;
         self.multi = -1;
         (self.channels, self.patterns, self.shard_channels) = (0, 0, 0);
     }

@@ -4,7 +4,7 @@ use russet::resp::value::Value;
 
 use crate::words::{self, Words};
 
-/// A difference between the reference, 7.0, and 7.4, whose behaviour we have.
+/// A difference between the reference, 7.0, and 7.4, whose behaviour we have, or one on purpose.
 pub struct Known {
     pub reason: &'static str,
     /// Whether that explains it: the command, our reply, theirs.
@@ -49,6 +49,13 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 took the tips from MSETNX",
+        explains: |words, _, theirs| {
+            let is_msetnx = words.iter().any(|word| word.eq_ignore_ascii_case(b"msetnx"));
+            is(words, 0, "command") && is_msetnx && theirs.to_string().contains("$request_policy:multi_shard")
+        },
+    },
+    Known {
         reason: "7.2 added response policies of SCAN and RANDOMKEY",
         explains: |words, ours, theirs| {
             let subject = |name| words.iter().any(|word| word.eq_ignore_ascii_case(name));
@@ -62,6 +69,12 @@ pub const KNOWN: &[Known] = &[
             let tail = ", nothing";
             is_error(ours, "ERR CONFIG SET")
                 && ours.to_string().strip_suffix(tail) == Some(&theirs.to_string())
+        },
+    },
+    Known {
+        reason: "of an integer that Redis shares, COPY makes one that it does not",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
         },
     },
 ];
@@ -127,19 +140,27 @@ impl Measure {
             .skip(2)
             .any(|word| word.iter().any(|byte| b"*?[".contains(byte)));
         match (word(0).as_slice(), word(1).as_slice()) {
-            (b"ttl" | b"expiretime", _) | (b"object", b"idletime") => Measure::Within(2),
+            (b"ttl" | b"expiretime", _) => Measure::Within(2),
+            // Integers that Redis shares have been idle for as long as nobody used them anywhere.
+            (b"object", b"idletime") => Measure::Kind,
             (b"pttl" | b"pexpiretime", _) => Measure::Within(2000),
             (b"randomkey" | b"time" | b"lolwut" | b"info", _) => Measure::Kind,
             (b"client", b"id" | b"info" | b"list") | (b"slowlog", _) | (b"memory", b"usage") => Measure::Kind,
             (b"command", b"list" | b"count" | b"") => Measure::Kind,
             (b"config", b"get") if has_glob => Measure::Kind,
-            (b"scan", cursor) if cursor != b"0" || !words.contains(&words::ALL.to_vec()) => Measure::Kind,
+            (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"debug", b"object") => Measure::Kind,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
         }
     }
+}
+
+/// Whether the COUNT of SCAN, the last one, is large.
+fn ends_at_once(words: &Words) -> bool {
+    let last = words.iter().rposition(|word| word.eq_ignore_ascii_case(b"count"));
+    last.is_some_and(|at| words.get(at + 1).is_some_and(|count| count == words::ALL))
 }
 
 fn kind(value: Value) -> Value {

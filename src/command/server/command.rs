@@ -118,7 +118,7 @@ fn docs(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// A command by its full name: `get`, `client|list`, in any case.
-fn find<'t>(table: &'t Table, name: &[u8]) -> Option<&'t Command> {
+pub(super) fn find<'t>(table: &'t Table, name: &[u8]) -> Option<&'t Command> {
     let Some(bar) = name.iter().position(|&byte| byte == b'|') else {
         return table.find(name);
     };

@@ -158,7 +158,7 @@ fn histogram(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         2 => table.all().iter().collect(),
         _ => args
             .iter_from(2)
-            .filter_map(|name| table.find(name))
+            .filter_map(|name| super::command::find(table, name))
             .flat_map(|c| family(cx, c))
             .collect(),
     };
