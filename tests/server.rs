@@ -97,13 +97,15 @@ fn info_prints_its_sections_in_order() {
 fn info_counts_what_the_keyspace_counts() {
     let mut executor = Executor::for_tests();
     let client = executor.connect();
-    for line in ["SET a 1", "GET a", "GET b", "GET c", "NOSUCH"] {
+    for line in [
+        "SET a 1", "GET a", "GET b", "GET c", "COPY a z", "COPY d z", "NOSUCH",
+    ] {
         run(&mut executor, client, line);
     }
     let info = text(&mut executor, client, "INFO stats errorstats commandstats");
     for field in [
-        "keyspace_hits:1",
-        "keyspace_misses:2",
+        "keyspace_hits:2",
+        "keyspace_misses:3",
         "total_error_replies:1",
         "errorstat_ERR:count=1",
     ] {

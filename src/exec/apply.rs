@@ -77,6 +77,13 @@ impl Executor {
             return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
         }
         tracing::warn!("User requested shutdown...");
+        if options.save == Some(true) && !options.force {
+            tracing::warn!(
+                "Snapshots are not written by this version of Russet yet: SHUTDOWN SAVE is refused."
+            );
+            let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
+            return self.write_error(client, &error, reply);
+        }
         self.exit = Some(0);
     }
 

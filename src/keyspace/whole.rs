@@ -29,16 +29,10 @@ impl Keyspace {
         true
     }
 
-    /// Copies `from` of the selected database to `to` of `target`. False when `from` does not exist, or `to` does and
+    /// Copies `from`, which is read by it, of the selected database to `to` of `target`. False when `from` does not exist, or `to` does and
     /// `replace` is not set. Event `copy_to`.
     pub fn copy(&mut self, from: Key<'_>, target: usize, to: Key<'_>, replace: bool) -> bool {
-        self.forget_if_expired(from);
-        let Some(copy) = self
-            .here()
-            .dict
-            .find(from.hash, from.bytes)
-            .map(|entry| entry.duplicate(to.bytes))
-        else {
+        let Some(copy) = self.read(from).map(|entry| entry.duplicate(to.bytes)) else {
             return false;
         };
         if !self.make_room(target, to, replace) {

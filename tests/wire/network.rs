@@ -95,13 +95,21 @@ fn the_unix_socket_has_its_permissions_and_goes_with_the_server() {
 }
 
 #[test]
-fn a_server_that_cannot_start_leaves_the_socket_of_another() {
-    let server = Server::start(&["--unixsocket", "./russet.sock"]);
-    let path = server.folder().join("russet.sock");
+fn a_server_that_cannot_start_leaves_socket_and_pidfile_of_another() {
+    let server = Server::start(&["--unixsocket", "./russet.sock", "--pidfile", "./russet.pid"]);
+    let (path, pidfile) = (
+        server.folder().join("russet.sock"),
+        server.folder().join("russet.pid"),
+    );
     let port = server.port().to_string();
     let second = ["--port", &port, "--unixsocket", path.to_str().expect("text")];
+    let second = [&second[..], &["--pidfile", pidfile.to_str().expect("text")]].concat();
     assert_eq!(super::process::run_to_end(&second).code, Some(1));
     Wire::unix(&path).ask(PING, PONG);
+    if !super::server::is_reference() {
+        let pid = super::server::read_text(&pidfile);
+        assert_eq!(pid.trim(), server.pid().to_string());
+    }
 }
 
 #[test]
@@ -422,4 +430,42 @@ fn what_applies_to_new_connections_may_change_without_a_new_door() {
     });
     new.ask(PING, PONG);
     Wire::unix(&server.folder().join("russet.sock")).ask(PING, PONG);
+}
+
+#[test]
+fn a_monitor_sees_where_a_command_left_its_client() {
+    let server = Server::start(&[]);
+    let (mut monitor, mut wire) = (server.connect(), server.connect());
+    monitor.ask(b"MONITOR\r\n", b"+OK\r\n");
+    wire.ok(&["SELECT", "3"]);
+    let line = String::from_utf8(monitor.first_within(Duration::from_secs(10))).expect("text");
+    assert!(
+        line.contains(" [3 127.0.0.1:") && line.contains("\"SELECT\" \"3\""),
+        "{line}"
+    );
+}
+
+#[test]
+fn refused_connections_are_not_counted_as_received() {
+    let server = Server::start(&["--maxclients", "1"]);
+    let mut wire = server.connect();
+    wire.ask(PING, PONG);
+    let received = |wire: &mut Wire| super::wire::info_number(wire, "stats", "total_connections_received");
+    let before = received(&mut wire);
+    let mut refused = server.connect();
+    refused.expect_end(b"-ERR max number of clients reached\r\n");
+    assert_eq!(received(&mut wire), before);
+}
+
+#[test]
+fn what_would_be_refused_anyway_does_not_wait_for_a_pause() {
+    let server = Server::start(&[]);
+    let (mut pausing, mut wire) = (server.connect(), server.connect());
+    pausing.ok(&["CLIENT", "PAUSE", "100000"]);
+    wire.ask(
+        b"GET\r\n",
+        b"-ERR wrong number of arguments for 'get' command\r\n",
+    );
+    let error = wire.error(&["NOSUCH"]);
+    assert!(error.contains("unknown command"), "{error}");
 }

@@ -277,6 +277,53 @@ fn a_line_that_makes_no_sense_is_shown_with_file_and_number() {
 }
 
 #[test]
+fn what_cannot_be_carried_out_is_an_error_of_its_line() {
+    let cases = [
+        ("rename-command NOSUCH x", "No such command in rename-command"),
+        ("rename-command GET SET", "Target command name already exists"),
+        (
+            "logfile /no/such/folder/x",
+            "Can't open the log file: No such file or directory",
+        ),
+    ];
+    for (line, reason) in cases {
+        let ended = run_with_input(&["-"], format!("port 0\n{line}\n").as_bytes());
+        assert_eq!(ended.code, Some(1), "{line}");
+        assert!(ended.err.contains(reason), "no {reason:?} in {}", ended.err);
+        if !super::server::is_reference() {
+            let place = format!("at line 2\n>>> '{line}'\n");
+            assert!(ended.err.contains(&place), "no {place:?} in {}", ended.err);
+        }
+    }
+}
+
+#[test]
+fn features_still_to_come_stop_the_start_and_ignored_wishes_are_logged() {
+    if super::server::is_reference() {
+        return;
+    }
+    let lines = [
+        "appendonly yes",
+        "replicaof 127.0.0.1 1",
+        "cluster-enabled yes",
+        "tls-port 7000",
+        "aclfile x",
+        "user alice on nopass ~* +@all",
+    ];
+    for line in lines {
+        let ended = run_with_input(&["-"], format!("port 0\n{line}\n").as_bytes());
+        let name = line.split(' ').next().expect("a name");
+        let reason = format!(">>> '{line}'\n'{name}' is not supported by this version of Russet yet");
+        assert_eq!(ended.code, Some(1), "{line}");
+        assert!(ended.err.contains(&reason), "no {reason:?} in {}", ended.err);
+    }
+    let server = Server::start(&["--save", "900 1", "--maxmemory", "1gb"]);
+    for words in ["the save points are ignored", "'maxmemory' is not enforced"] {
+        assert!(server.log().contains(words), "no {words:?} in {}", server.log());
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let ended = run_to_end(&["./none.conf"]);
     assert_eq!(ended.code, Some(1));
