@@ -181,7 +181,7 @@ impl Config {
     }
 
     fn replace(&mut self, entry: &Entry, new: Value, changed: &mut Changed) {
-        let new = settled(entry.row, new);
+        let new = raised(entry.row, settled(entry.row, new));
         let old = std::mem::replace(&mut self.values[entry.index], new);
         let differs = old != self.values[entry.index] || entry.row.traits.contains(Traits::VOLATILE);
         if differs && !changed.names.contains(&entry.row.name) {
@@ -196,6 +196,17 @@ pub(super) fn settled(row: &Directive, value: Value) -> Value {
     match value {
         Value::Int(number) if row.name == "hz" => {
             Value::Int(number.clamp(*HZ_RANGE.start(), *HZ_RANGE.end()))
+        }
+        other => other,
+    }
+}
+
+/// Compat: CONFIG SET makes no backlog of less than this, although a configuration file may.
+fn raised(row: &Directive, value: Value) -> Value {
+    const BACKLOG_BYTES_MIN: u64 = 16 * 1024;
+    match value {
+        Value::Memory(bytes) if row.name == "repl-backlog-size" => {
+            Value::Memory(bytes.max(BACKLOG_BYTES_MIN))
         }
         other => other,
     }
@@ -301,6 +312,12 @@ mod tests {
     fn values_are_stored_and_shown() {
         check(&[("maxmemory", "1gb"), ("hz", "9999")], ANYTHING, "hz", Ok("500"));
         check(&[("hz", "0")], ANYTHING, "hz", Ok("1"));
+        check(
+            &[("repl-backlog-size", "1")],
+            ANYTHING,
+            "repl-backlog-size",
+            Ok("16384"),
+        );
         check(&[("save", "900 1 300 10")], ANYTHING, "save", Ok("900 1 300 10"));
         check(&[("save", "")], ANYTHING, "save", Ok(""));
         check(&[("bind", "")], ANYTHING, "bind", Ok(""));
