@@ -147,7 +147,7 @@ struct Connection {
 impl Connection {
     fn open(port: u16) -> Option<Connection> {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         stream.set_nodelay(true).ok()?;
         let unread = Vec::new();
         Some(Connection { stream, unread })

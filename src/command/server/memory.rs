@@ -53,7 +53,8 @@ const USAGE: Row = Row {
 
 fn usage(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     check_samples(args)?;
-    let bytes = cx.keys.peek(args.key(2)).map(|entry| entry.heap_bytes());
+    // What is past its time still takes its bytes.
+    let bytes = cx.keys.stored(args.key(2)).map(|entry| entry.heap_bytes());
     match bytes {
         Some(bytes) => {
             let bytes = bytes + table_share(cx);
