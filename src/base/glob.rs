@@ -9,7 +9,7 @@
 //! Compat: a class that is never closed ends with the pattern (`[a` is `[a]`, `[^` matches any byte); a `-`
 //! before the closing bracket still makes a range (`[a-]` is the range `]`..`a`); and an empty text matches
 //! only an empty pattern, so `*` does not match it: `KEYS *` is answered without asking this function. A pattern
-//! that would have to pass more than [`STARS_MAX`] stars matches nothing, as Redis bounds its recursion there.
+//! that would have to pass more than `STARS_MAX` stars matches nothing, as Redis bounds its recursion there.
 //!
 //! Cost: O(pattern * text) at worst, constant space, no recursion. A star that was once passed by a later
 //! star never has to be tried again: what follows the later one can start anywhere, so a longer match of the

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Clients, tests and (later) AOF replay, a replication link, EXEC and scripts all enter through [`Executor::run`] or a
-//! batch. It needs no runtime and no socket; time comes in with [`Executor::set_now`], chance is a seeded generator.
+//! batch. It needs no runtime and no socket; time comes in with [`Executor::set_time_us`], chance is a seeded generator.
 //!
 //! Imports: every room but net.
 

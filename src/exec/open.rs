@@ -24,7 +24,7 @@ fn turn_len(letters: &[Mail]) -> usize {
 }
 
 impl Executor {
-    /// Opens the first of `letters` at time `now`, about [`TURN_COMMANDS`] commands' worth: batches run together,
+    /// Opens the first of `letters` at time `now`, about `TURN_COMMANDS` commands' worth: batches run together,
     /// everything else in its place between them. The rest stays for the next turn.
     pub fn open(&mut self, letters: &mut Vec<Mail>, now: Now) {
         self.set_time_us(now.unix_us);

@@ -5,7 +5,7 @@
 //! step is one segment, so the caller can stop between steps when its time is up.
 //!
 //! A segment in which one key after another comes due would be opened again and again for little. So a database is
-//! swept whole at most once per [`PASS_NS_PER_KEY`] for each key that expires, unless the last pass was worth its
+//! swept whole at most once per `PASS_NS_PER_KEY` for each key that expires, unless the last pass was worth its
 //! while. With ten million such keys that is a pass in ten seconds; with a thousand, in a millisecond.
 
 use crate::ds::dict::Verdict;

@@ -132,17 +132,21 @@ impl Conn {
 
     /// Waits for input; writes pushes meanwhile.
     async fn idle(&mut self) -> Result<(), End> {
-        loop {
-            let Conn { stream, outbox, .. } = self;
-            let event = poll_fn(|cx| match outbox.poll(cx) {
-                Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
-                Poll::Pending => stream.poll_readable(cx).map_ok(|()| None),
-            });
-            let Some(delivery) = event.await? else {
-                return Ok(());
-            };
+        while let Some(delivery) = self.input_or_delivery().await? {
             self.write_pushes(&unasked(delivery)?).await?;
         }
+        Ok(())
+    }
+
+    /// Waits for input (`None`) or a delivery.
+    #[inline]
+    async fn input_or_delivery(&mut self) -> io::Result<Option<Delivery>> {
+        let Conn { stream, outbox, .. } = self;
+        let event = poll_fn(|cx| match outbox.poll(cx) {
+            Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
+            Poll::Pending => stream.poll_readable(cx).map_ok(|()| None),
+        });
+        event.await
     }
 
     /// Reads and serves until nothing is left over.
@@ -194,15 +198,14 @@ impl Conn {
                 target.buf.reserve(target.limit.min(READ_BYTES));
             }
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
-            let Conn { stream, outbox, .. } = self;
-            let delivery = tokio::select! {
-                biased;
-                read = stream.read(target.buf, room) => return note_read(batch, read?, room),
-                delivery = poll_fn(|cx| outbox.poll(cx)) => delivery,
-            };
-            match delivery {
-                Delivery::Trim => self.doze(batch).await?,
-                other => self.write_pushes(&unasked(other)?).await?,
+            match self.stream.try_read(target.buf, room) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return note_read(batch, read?, room),
+            }
+            match self.input_or_delivery().await? {
+                None => {}
+                Some(Delivery::Trim) => self.doze(batch).await?,
+                Some(other) => self.write_pushes(&unasked(other)?).await?,
             }
         }
     }

@@ -195,7 +195,7 @@ impl Parser {
 
     /// Where the connection reads next. Call after [`Parsed::NeedMore`].
     ///
-    /// A large argument's buffer grows with what has arrived; what was announced counts up to [`ANNOUNCED_MAX`].
+    /// A large argument's buffer grows with what has arrived; what was announced counts up to `ANNOUNCED_MAX`.
     pub fn read_target<'a>(&mut self, batch: &'a mut Batch) -> ReadTarget<'a> {
         let Batch { input, large, .. } = batch;
         if self.stage == Stage::Large
