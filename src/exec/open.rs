@@ -30,6 +30,8 @@ impl Executor {
         self.set_time_us(now.unix_us);
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
+        // Whoever waited for the end of a pause comes before those who arrive after it.
+        self.end_pause();
         for letter in letters.drain(..turn_len(letters)) {
             match letter {
                 Mail::Batch(session, batch) => batches.push((session, batch)),
@@ -58,7 +60,13 @@ impl Executor {
         if !batches.is_empty() {
             self.run_batches(batches);
         }
-        if self.server.pause.is_none() && self.held_count() > 0 {
+        self.end_pause();
+    }
+
+    /// Goes on with what a pause held back when it is over, by time or by CLIENT UNPAUSE.
+    #[inline]
+    fn end_pause(&mut self) {
+        if self.server.pause.is_some() || self.held_count() > 0 {
             self.resume_held();
         }
     }

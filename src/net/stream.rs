@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::task::{Context, Poll};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -38,6 +38,16 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.writable().await,
             Stream::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Waits until the peer sends no more, whether or not all it has sent was read.
+    pub async fn hung_up(&self) -> io::Result<()> {
+        // Of what it stands for, only the peer's end comes to a socket without urgent data.
+        const END: Interest = Interest::PRIORITY;
+        match self {
+            Stream::Tcp(stream) => stream.ready(END).await.map(drop),
+            Stream::Unix(stream) => stream.ready(END).await.map(drop),
         }
     }
 
