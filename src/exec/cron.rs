@@ -199,3 +199,27 @@ fn log_databases(executor: &mut Executor) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client like those that come through a socket.
+    fn silent_client(executor: &mut Executor, flags: SessionFlags) -> SessionId {
+        let client = executor.connect();
+        executor.sessions[client].flags = flags;
+        client
+    }
+
+    #[test]
+    fn a_client_that_waits_for_the_end_of_a_pause_is_not_idle() {
+        let mut executor = Executor::for_tests();
+        assert!(executor.config.assign("timeout", b"1").is_ok());
+        let idle = silent_client(&mut executor, SessionFlags::empty());
+        let held = silent_client(&mut executor, SessionFlags::PAUSED);
+        executor.set_time_us(10_000_000);
+        executor.tick();
+        assert!(executor.sessions.contains(held));
+        assert!(!executor.sessions.contains(idle));
+    }
+}
