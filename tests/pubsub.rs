@@ -71,6 +71,7 @@ impl Peer {
                     self.outbox.pushes_written();
                     all.push(format!("pushes {}", values(&bytes)));
                 }
+                Poll::Ready(Delivery::Held) => all.push("held".into()),
                 Poll::Ready(Delivery::Trim) => all.push("trim".into()),
                 Poll::Ready(Delivery::Close) => return vec!["close".into()],
                 Poll::Pending => return all,

@@ -101,9 +101,12 @@ impl Executor {
         let session = &mut self.sessions[client];
         session.active_ms = self.now_unix_us / 1000;
         if session.flags.contains(SessionFlags::PAUSED) {
+            if batch.reply.is_empty() {
+                session.answering = false;
+                return self.hold(client, batch);
+            }
+            // What was answered before the pause is not to wait for its end: the rest comes back to be held.
             session.flags.remove(SessionFlags::PAUSED);
-            session.answering = !batch.reply.is_empty();
-            return self.held.push_back((client, batch));
         }
         let closing = session.flags.contains(SessionFlags::CLOSE_AFTER_REPLY);
         let done = batch.next >= batch.command_count();
@@ -177,6 +180,14 @@ impl Executor {
         held
     }
 
+    /// Keeps a batch until the pause is over; its connection looks out for a peer that gives up.
+    fn hold(&mut self, client: SessionId, batch: Box<Batch>) {
+        self.held.push_back((client, batch));
+        if let Some(outbox) = self.outbox(client) {
+            outbox.note_held();
+        }
+    }
+
     /// Runs the batches that a pause held back, once it is over.
     pub fn resume_held(&mut self) {
         if let Some(pause) = self.server.pause {
@@ -186,6 +197,11 @@ impl Executor {
             self.server.pause = None;
         }
         let mut batches: Vec<_> = self.held.drain(..).collect();
+        for (client, _) in &batches {
+            if let Some(session) = self.sessions.get_mut(*client) {
+                session.flags.remove(SessionFlags::PAUSED);
+            }
+        }
         if !batches.is_empty() {
             self.run_batches(&mut batches);
         }

@@ -228,11 +228,12 @@ impl Executor {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
-            let mut large = self.adoptable(batch, index, planned.command);
-            let words = batch.command(index);
-            if self.server.pause.is_some() && self.holds(client, words, planned.command) {
+            if self.server.pause.is_some() && self.holds(client, batch.command(index), planned.command) {
                 break;
             }
+            // Only now: a command that is held back must keep its words.
+            let mut large = self.adoptable(batch, index, planned.command);
+            let words = batch.command(index);
             self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
             self.settle(&mut reply);
             batch.next += 1;
@@ -326,6 +327,7 @@ impl Executor {
         session.commands += 1;
         let (db, resp3, before) = (session.db, session.resp == 3, session.flags);
         self.keys.select(db);
+        self.keys.expire_suspended = self.server.pause.is_some();
         self.keys.access.no_touch = before.contains(SessionFlags::NO_TOUCH);
         let dirty = self.keys.changes.dirty;
         let first = command.first_key.max(0) as usize;

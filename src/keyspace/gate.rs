@@ -43,14 +43,14 @@ impl Keyspace {
     /// The entry of a key for a command that reads its value: counts a hit or miss and notes the use.
     #[inline]
     pub fn read(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.forget_if_expired(key);
+        let hidden = self.is_out_of_sight(key);
         match self.dbs[self.current].dict.find_mut(key.hash, key.bytes) {
-            Some(entry) => {
+            Some(entry) if !hidden => {
                 self.stats.hits += 1;
                 self.access.touch(entry);
                 Some(entry)
             }
-            None => {
+            _ => {
                 self.stats.misses += 1;
                 self.changes
                     .event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
@@ -71,8 +71,11 @@ impl Keyspace {
     /// use that would keep the key from being evicted.
     #[inline]
     pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.forget_if_expired(key);
-        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        let hidden = self.is_out_of_sight(key);
+        let entry = self.dbs[self.current]
+            .dict
+            .find(key.hash, key.bytes)
+            .filter(|_| !hidden);
         match entry {
             Some(_) => self.stats.hits += 1,
             None => {
@@ -87,8 +90,11 @@ impl Keyspace {
     /// As [`Keyspace::inspect`], but a missing key is no event (OBJECT).
     #[inline]
     pub fn inspect_quietly(&mut self, key: Key<'_>) -> Option<&Entry> {
-        self.forget_if_expired(key);
-        let entry = self.dbs[self.current].dict.find(key.hash, key.bytes);
+        let hidden = self.is_out_of_sight(key);
+        let entry = self.dbs[self.current]
+            .dict
+            .find(key.hash, key.bytes)
+            .filter(|_| !hidden);
         match entry {
             Some(_) => self.stats.hits += 1,
             None => self.stats.misses += 1,
@@ -311,6 +317,18 @@ impl Keyspace {
         self.changes
             .event(Classes::GENERIC, event, self.current, key.bytes);
         true
+    }
+
+    /// Sees to it that a read finds no expired key: removes it or, while expiry is suspended, tells that it is there but
+    /// is not to be seen.
+    #[inline]
+    fn is_out_of_sight(&mut self, key: Key<'_>) -> bool {
+        if self.expire_suspended {
+            let found = self.here().dict.find(key.hash, key.bytes);
+            return found.is_some_and(|entry| !self.is_visible(entry, self.now_ms));
+        }
+        self.forget_if_expired(key);
+        false
     }
 
     /// Removes the key if its time has come, before anybody sees it.

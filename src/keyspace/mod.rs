@@ -20,6 +20,8 @@ pub mod entry;
 pub mod expire;
 pub mod gate;
 pub mod lazyfree;
+#[cfg(test)]
+mod tests;
 pub mod whole;
 
 use crate::base::hash::KeyHasher;
@@ -152,6 +154,8 @@ pub struct Keyspace {
     pub lazy: LazyPolicy,
     /// `DEBUG SET-ACTIVE-EXPIRE 0`-like switch for lazy expiry: off while a file is loaded or on a replica.
     pub expire_lazily: bool,
+    /// Reads hide expired keys and leave them where they are (CLIENT PAUSE); a write that meets one removes it.
+    pub expire_suspended: bool,
     lazyfree: LazyFree,
 }
 
@@ -168,6 +172,7 @@ impl Keyspace {
             access: AccessPolicy::default(),
             lazy: LazyPolicy::default(),
             expire_lazily: true,
+            expire_suspended: false,
             lazyfree: LazyFree::default(),
         }
     }

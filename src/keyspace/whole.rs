@@ -29,8 +29,8 @@ impl Keyspace {
         true
     }
 
-    /// Copies `from`, which is read by it, of the selected database to `to` of `target`. False when `from` does not exist, or `to` does and
-    /// `replace` is not set. Event `copy_to`.
+    /// Copies `from`, which is read by it, of the selected database to `to` of `target`. False when `from` does not
+    /// exist, or `to` does and `replace` is not set. Event `copy_to`.
     pub fn copy(&mut self, from: Key<'_>, target: usize, to: Key<'_>, replace: bool) -> bool {
         let Some(copy) = self.read(from).map(|entry| entry.duplicate(to.bytes)) else {
             return false;
@@ -112,7 +112,7 @@ impl Keyspace {
         let next = self.here().dict.scan(cursor, &mut |entry| {
             if self.is_visible(entry, self.now_ms) {
                 visit(entry);
-            } else {
+            } else if !self.expire_suspended {
                 expired.push(entry.key().into());
             }
         });
@@ -130,25 +130,30 @@ impl Keyspace {
             .filter(|entry| self.is_visible(entry, self.now_ms))
     }
 
-    fn is_visible(&self, entry: &Entry, now_ms: i64) -> bool {
+    pub(super) fn is_visible(&self, entry: &Entry, now_ms: i64) -> bool {
         !self.expire_lazily || entry.expire_at().is_none_or(|at| at > now_ms)
     }
 
-    /// Some key that has not expired, near-uniformly chosen; expired ones met on the way are removed.
+    /// Some key that has not expired, near-uniformly chosen; expired ones met on the way are removed. While expiry is
+    /// suspended it may be an expired one, when there is little else.
     pub fn random_key(&mut self, random: &mut dyn FnMut() -> u64) -> Option<&[u8]> {
-        // After this many expired finds in a row the next one is answered as it is: all keys may be expired and kept.
-        const TRIES: usize = 100;
-        for _ in 0..TRIES {
+        const TRIES_SUSPENDED: usize = 100;
+        let mut tries = 0;
+        // Ends, if not before, when the last expired key is gone or has been met too often.
+        loop {
+            tries += 1;
             let entry = self.here().dict.random(random)?;
-            if self.is_visible(entry, self.now_ms) {
+            let kept = self.expire_suspended && tries == TRIES_SUSPENDED;
+            if kept || self.is_visible(entry, self.now_ms) {
                 let hash = self.hasher.hash(entry.key());
                 let bytes: Vec<u8> = entry.key().to_vec();
                 return self.here().dict.find(hash, &bytes).map(Entry::key);
             }
-            let bytes = entry.key().to_vec();
-            self.forget_if_expired(self.key(&bytes));
+            if !self.expire_suspended {
+                let bytes = entry.key().to_vec();
+                self.forget_if_expired(self.key(&bytes));
+            }
         }
-        self.here().dict.random(random).map(Entry::key)
     }
 
     /// A database's table in exchange for an empty one (DEBUG RELOAD and the like).

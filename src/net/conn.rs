@@ -57,7 +57,7 @@ fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
     match delivery {
         Delivery::Pushes(bytes) => Ok(bytes),
         // Between two commands there is nothing to trim.
-        Delivery::Trim => Ok(Vec::new()),
+        Delivery::Trim | Delivery::Held => Ok(Vec::new()),
         Delivery::Close => Err(End::Closed),
         Delivery::Batch(_) => unreachable!("no batch is under way"),
     }
@@ -239,18 +239,35 @@ impl Conn {
         }
     }
 
-    /// Waits for the batch under way; pushes that come first are written first.
+    /// Waits for the batch under way; pushes that come first are written first. Only when the executor says that it
+    /// holds the batch back is a peer that hangs up noticed before: else the answer is there as soon.
     async fn returned(&mut self) -> Result<Box<Batch>, End> {
+        let mut held = false;
         loop {
-            match poll_fn(|cx| self.outbox.poll(cx)).await {
+            let delivery = if held {
+                self.delivery_or_hangup().await?
+            } else {
+                poll_fn(|cx| self.outbox.poll(cx)).await
+            };
+            match delivery {
                 Delivery::Batch(batch) => {
                     self.authenticated = batch.authenticated;
                     return Ok(batch);
                 }
                 Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Held => held = true,
                 Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
             }
+        }
+    }
+
+    async fn delivery_or_hangup(&mut self) -> Result<Delivery, End> {
+        let Conn { stream, outbox, .. } = self;
+        tokio::select! {
+            biased;
+            delivery = poll_fn(|cx| outbox.poll(cx)) => Ok(delivery),
+            _ = stream.hung_up() => Err(End::Closed),
         }
     }
 

@@ -42,7 +42,7 @@ bitflags! {
         const NO_TOUCH = 1 << 6;
         /// Came through the unix socket.
         const UNIX_SOCKET = 1 << 7;
-        /// Held back by CLIENT PAUSE.
+        /// Held back by CLIENT PAUSE: from the command that must wait until its batch is taken up again.
         const PAUSED = 1 << 8;
         /// A replica's link.
         const REPLICA = 1 << 9;

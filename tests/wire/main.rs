@@ -13,6 +13,7 @@
 mod clients;
 mod hostile;
 mod network;
+mod pause;
 mod process;
 mod protocol;
 mod server;

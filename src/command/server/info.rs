@@ -152,13 +152,14 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
     });
     let queues = clients(cx).filter_map(|session| session.outlet.as_ref());
     let queued_max = queues.map(|outlet| outlet.queued_bytes());
+    let held = clients(cx).filter(|session| session.flags.contains(SessionFlags::PAUSED));
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
         .field("maxclients", cx.config.int("maxclients"))
         .field("client_recent_max_input_buffer", input_max.max().unwrap_or(0))
         .field("client_recent_max_output_buffer", queued_max.max().unwrap_or(0))
-        .field("blocked_clients", 0)
+        .field("blocked_clients", held.count())
         .field("tracking_clients", 0)
         .field(
             "pubsub_clients",

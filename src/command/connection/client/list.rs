@@ -228,10 +228,11 @@ impl Memory {
 
 /// The letters of `flags=`, `N` for none.
 fn flag_letters(session: &Session) -> String {
-    const LETTERS: [(SessionFlags, char); 8] = [
+    const LETTERS: [(SessionFlags, char); 9] = [
         (SessionFlags::MONITOR, 'O'),
         (SessionFlags::REPLICA, 'S'),
         (SessionFlags::PUBSUB, 'P'),
+        (SessionFlags::PAUSED, 'b'),
         (SessionFlags::CLOSE_AFTER_REPLY, 'c'),
         (SessionFlags::CLOSING, 'A'),
         (SessionFlags::UNIX_SOCKET, 'U'),
