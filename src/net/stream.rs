@@ -4,14 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 
-<<<<<<< HEAD
 use rustix::buffer::spare_capacity;
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
-=======
-use tokio::io::{AsyncReadExt, Interest};
->>>>>>> eyes
 use tokio::net::{TcpStream, UnixStream};
 
 /// A connected socket.
@@ -48,9 +44,6 @@ impl Stream {
         }
     }
 
-<<<<<<< HEAD
-    /// Reads up to `limit` bytes onto the end of `buffer` without waiting; 0 at the end of the stream.
-=======
     /// Waits until the peer sends no more, whether or not all it has sent was read.
     pub async fn hung_up(&self) -> io::Result<()> {
         // Of what it stands for, only the peer's end comes to a socket without urgent data.
@@ -61,8 +54,7 @@ impl Stream {
         }
     }
 
-    /// Reads up to `limit` bytes onto the end of `buffer`; 0 at the end of the stream. Waits if there is nothing.
->>>>>>> eyes
+    /// Reads up to `limit` bytes onto the end of `buffer` without waiting; 0 at the end of the stream.
     ///
     /// A read that fills less than it was offered found all there was: it clears the socket's readiness as if it had
     /// found nothing, so that the next wait costs no read in vain. (tokio's own reads do so too.)
