@@ -176,4 +176,20 @@ mod tests {
         keys.sweep_expired(&mut || panic!("no segment is due"));
         assert_eq!(keys.here().len(), 5_000);
     }
+
+    #[test]
+    fn tables_told_to_keep_their_room_shrink_only_when_told_otherwise() {
+        let mut keys = with_keys(20_000, |_| Some(50));
+        let room = keys.here().dict().capacity();
+        keys.keep_room(true);
+        keys.now_ms = 100;
+        while keys.sweep_expired(&mut || true) {}
+        assert!(keys.here().is_empty());
+        assert_eq!(keys.here().dict().capacity(), room);
+        keys.keep_room(false);
+        let key = keys.key(b"last");
+        keys.set(key, NewValue::Int(1), SetExpiry::Clear);
+        assert!(keys.delete(key, false));
+        assert!(keys.here().dict().capacity() < room);
+    }
 }

@@ -157,6 +157,8 @@ pub struct Keyspace {
     /// Reads hide expired keys and leave them where they are (CLIENT PAUSE); a write that meets one removes it.
     pub expire_suspended: bool,
     lazyfree: LazyFree,
+    /// Tables keep their room when keys go.
+    keeps_room: bool,
 }
 
 impl Keyspace {
@@ -174,6 +176,7 @@ impl Keyspace {
             expire_lazily: true,
             expire_suspended: false,
             lazyfree: LazyFree::default(),
+            keeps_room: false,
         }
     }
 
@@ -205,6 +208,18 @@ impl Keyspace {
     /// The selected database.
     pub fn here(&self) -> &Db {
         &self.dbs[self.current]
+    }
+
+    /// Whether tables keep their room when keys go (DEBUG DICT-RESIZING 0) or shrink again.
+    pub fn keep_room(&mut self, keeps_room: bool) {
+        self.keeps_room = keeps_room;
+        self.dbs.iter_mut().for_each(|db| db.dict.keep_room(keeps_room));
+    }
+
+    fn empty_db(&self) -> Db {
+        let mut db = Db::new(self.hasher);
+        db.dict.keep_room(self.keeps_room);
+        db
     }
 
     /// How keys are hashed.

@@ -4,7 +4,7 @@ use crate::ds::dict::Dict;
 
 use super::changes::Classes;
 use super::entry::Entry;
-use super::{Db, Key, Keyspace};
+use super::{Key, Keyspace};
 
 impl Keyspace {
     /// Moves value and expiry of `from`, which must exist, to `to`, overwriting it. Events `rename_from`, `rename_to`.
@@ -82,7 +82,8 @@ impl Keyspace {
             let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
             self.changes.touched.extend(keys.into_iter().map(|key| (db, key)));
         }
-        let old = std::mem::replace(&mut self.dbs[db], Db::new(self.hasher));
+        let empty = self.empty_db();
+        let old = std::mem::replace(&mut self.dbs[db], empty);
         let removed = old.len();
         self.discard_table(old.dict, lazy);
         self.changes.dirty += removed as u64;
@@ -158,6 +159,7 @@ impl Keyspace {
 
     /// A database's table in exchange for an empty one (DEBUG RELOAD and the like).
     pub fn take_table(&mut self, db: usize) -> Dict<Entry> {
-        std::mem::replace(&mut self.dbs[db], Db::new(self.hasher)).dict
+        let empty = self.empty_db();
+        std::mem::replace(&mut self.dbs[db], empty).dict
     }
 }

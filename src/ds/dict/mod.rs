@@ -105,6 +105,8 @@ pub struct Dict<E: ThinElement, H: HashKey = KeyHasher> {
     table: Table<E>,
     len: usize,
     hasher: H,
+    /// Segments do not join or shrink.
+    keeps_room: bool,
 }
 
 impl<E: ThinElement, H: HashKey> Dict<E, H> {
@@ -114,6 +116,7 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
             table: Table::new(),
             len: 0,
             hasher,
+            keeps_room: false,
         }
     }
 
@@ -121,6 +124,12 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u64 {
         self.hasher.hash(key)
+    }
+
+    /// With `true`, the table keeps the room it has when elements go; with `false`, segments join and shrink again as
+    /// further elements go. Growing cannot be held back: a full segment splits.
+    pub fn keep_room(&mut self, keeps_room: bool) {
+        self.keeps_room = keeps_room;
     }
 
     /// Number of elements.
@@ -295,6 +304,9 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// After removals: joins the segment for `hash` with its buddy, or shrinks it, if that is due.
     #[inline]
     fn relax(&mut self, hash: u64) {
+        if self.keeps_room {
+            return;
+        }
         let Some(segment) = self.table.segment_of(hash) else {
             return;
         };
@@ -313,6 +325,9 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
     /// often as that is due. Each join moves few elements, and there are at most as many as the directory is
     /// deep.
     fn relax_fully(&mut self, hash: u64) {
+        if self.keeps_room {
+            return;
+        }
         while self.join(hash) {}
         self.shrink(hash);
     }

@@ -38,6 +38,14 @@ pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(DONE)
 }
 
+pub(super) fn dict_resizing(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    cx.keys
+        .keep_room(number::parse_i64(args.get(2)).unwrap_or(0) == 0);
+    cx.reply.ok();
+    Ok(DONE)
+}
+
 pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.cron_paused = number::parse_i64(args.get(2)).unwrap_or(0) != 0;

@@ -216,6 +216,13 @@ const TOOLS: &[Tool] = &[
         act::set_active_expire,
     ),
     tool(
+        "DICT-RESIZING",
+        "<0|1>",
+        "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
+        3..=3,
+        act::dict_resizing,
+    ),
+    tool(
         "SLEEP",
         "<seconds>",
         "Do nothing for a while, fractions allowed.",
@@ -235,9 +242,6 @@ const TOOLS: &[Tool] = &[
 const PERSISTENCE: &str = "needs persistence, which this build does not have yet";
 const REPLICATION: &str = "needs replication, which this build does not have yet";
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
-const TABLES: &str =
-    "does not apply: tables grow and shrink a segment at a time, and nothing can hold that back";
-
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
     ("AOF-FLUSH-SLEEP", PERSISTENCE),
@@ -255,7 +259,6 @@ const ABSENT: &[(&str, &str)] = &[
         "CRASH-AND-RECOVER",
         "is not there: end the server with SHUTDOWN and start it anew",
     ),
-    ("DICT-RESIZING", TABLES),
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
     ("LEAK", "is not there"),
