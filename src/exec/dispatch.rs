@@ -17,6 +17,7 @@ use crate::keyspace::Keyspace;
 use crate::process::crash::{self, Activity};
 use crate::resp::{self, Batch, Reply};
 use crate::session::{SessionFlags, SessionId};
+use crate::stats::slowlog::cut_arg;
 
 use super::{Executor, admit, effects, monitor};
 
@@ -47,6 +48,14 @@ pub(super) enum Resolved {
     Command(u16),
     UnknownSubcommand(u16),
     Unknown,
+}
+
+/// A large argument taken out of its batch, for the handler to keep.
+struct Adopted {
+    word: usize,
+    bytes: Vec<u8>,
+    /// How the slow log shows it, since the handler leaves nothing behind.
+    shown: Box<[u8]>,
 }
 
 /// Scratch of one drain, kept for the next.
@@ -253,7 +262,7 @@ impl Executor {
 
     /// Takes the large argument that a row would rather keep than copy, unless others must see the words, too.
     #[inline]
-    fn adoptable(&self, batch: &mut Batch, index: usize, command: Resolved) -> Option<(usize, Vec<u8>)> {
+    fn adoptable(&self, batch: &mut Batch, index: usize, command: Resolved) -> Option<Adopted> {
         if !batch.has_large() || self.keys.changes.followed || self.server.monitors > 0 {
             return None;
         }
@@ -265,7 +274,11 @@ impl Executor {
             return None;
         }
         let count = batch.command(index).len();
-        (2..count).find_map(|word| batch.take_large(index, word).map(|bytes| (word, bytes)))
+        (2..count).find_map(|word| {
+            let bytes = batch.take_large(index, word)?;
+            let shown = cut_arg(&bytes);
+            Some(Adopted { word, bytes, shown })
+        })
     }
 
     /// Runs one command that came from no batch (tests, replay, EXEC, scripts).
@@ -284,7 +297,7 @@ impl Executor {
         command: Resolved,
         hashes: &[u64],
         reply: &mut Vec<u8>,
-        large: Option<&mut (usize, Vec<u8>)>,
+        large: Option<&mut Adopted>,
     ) {
         let id = match command {
             Resolved::Command(id) => id,
@@ -316,9 +329,16 @@ impl Executor {
         id: u16,
         hashes: &[u64],
         reply: &mut Vec<u8>,
-        large: Option<&mut (usize, Vec<u8>)>,
+        large: Option<&mut Adopted>,
     ) {
         let replied = reply.len();
+        let (bytes, taken) = match large {
+            Some(large) => (
+                Some((large.word, &mut large.bytes)),
+                Some((large.word, &*large.shown)),
+            ),
+            None => (None, None),
+        };
         let command = self.table.command(crate::command::table::CommandId(id));
         let row = command.row;
         crash::activity(|a| a.begin(client.client, row.name));
@@ -351,7 +371,7 @@ impl Executor {
             server: &mut self.server,
             rng: &mut self.rng,
             now_unix_us: self.now_unix_us,
-            large: large.map(|(word, bytes)| (*word, bytes)),
+            large: bytes,
         };
         let outcome = (row.run)(&mut cx, args);
         self.stats.counters.total_commands_processed += 1;
@@ -375,7 +395,7 @@ impl Executor {
         let spent_ns = self.ticks.nanos_between(started, ended);
         self.stats.commands.record(id, spent_ns);
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
-            self.note_slow(client, words, id, spent_ns);
+            self.note_slow(client, words, taken, id, spent_ns);
         }
         if before.intersects(SILENT) || self.server_has_silent(client) {
             let replied = if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
@@ -435,7 +455,14 @@ impl Executor {
     }
 
     #[cold]
-    fn note_slow(&mut self, client: SessionId, words: resp::Args<'_>, id: u16, spent_ns: u64) {
+    fn note_slow(
+        &mut self,
+        client: SessionId,
+        words: resp::Args<'_>,
+        taken: Option<(usize, &[u8])>,
+        id: u16,
+        spent_ns: u64,
+    ) {
         let command = self.table.command(crate::command::table::CommandId(id));
         let spent_us = spent_ns / 1000;
         if spent_ns >= self.slow.log_ns
@@ -449,6 +476,9 @@ impl Executor {
                 &session.addr,
                 &session.name,
             );
+            if let Some((word, shown)) = taken {
+                self.stats.slowlog.amend(word, shown);
+            }
         }
         if spent_ns >= self.slow.latency_ns {
             let event = if command.row.flags.contains(Flags::FAST) {

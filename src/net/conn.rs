@@ -274,6 +274,8 @@ impl Conn {
     async fn write_pushes(&mut self, bytes: &[u8]) -> Result<(), End> {
         self.write(bytes).await?;
         self.outbox.pushes_written();
+        // Another thread may push as fast as this one writes: neither waits then, and others must have their turn.
+        tokio::task::coop::consume_budget().await;
         Ok(())
     }
 

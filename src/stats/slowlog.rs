@@ -109,6 +109,18 @@ impl SlowLog {
         self.next_id += 1;
     }
 
+    /// Shows `arg`, cut by [`cut_arg`] before the command took it over, as word `index` of the newest entry.
+    pub fn amend(&mut self, index: usize, arg: &[u8]) {
+        // A log that is off keeps old entries, and none of them is this command's.
+        let newest = self
+            .entries
+            .front_mut()
+            .filter(|_| self.slower_than_us >= 0 && self.len_max != 0);
+        if let Some(shown) = newest.and_then(|entry| entry.args.get_mut(index)) {
+            *shown = arg.into();
+        }
+    }
+
     /// The newest `count` entries, newest first; None for all.
     pub fn get(&self, count: Option<usize>) -> impl ExactSizeIterator<Item = &Entry> {
         self.entries.iter().take(count.unwrap_or(usize::MAX))
@@ -144,7 +156,8 @@ fn cut_args<'a>(args: impl ExactSizeIterator<Item = &'a [u8]>) -> Vec<Box<[u8]>>
     kept
 }
 
-fn cut_arg(arg: &[u8]) -> Box<[u8]> {
+/// An argument as the log shows it: its beginning, and how much more there was.
+pub fn cut_arg(arg: &[u8]) -> Box<[u8]> {
     match arg.split_at_checked(ARG_BYTES_MAX) {
         None | Some((_, [])) => arg.into(),
         Some((kept, rest)) => [kept, format!("... ({} more bytes)", rest.len()).as_bytes()]
@@ -169,6 +182,19 @@ mod tests {
 
     fn ids(log: &SlowLog, count: Option<usize>) -> Vec<u64> {
         log.get(count).map(|entry| entry.id).collect()
+    }
+
+    #[test]
+    fn what_a_command_took_over_is_shown_in_its_own_entry_only() {
+        let mut log = SlowLog::new(0, 2);
+        push(&mut log, 1, &[b"set", b"k", b""]);
+        log.amend(2, &cut_arg(&[b'v'; 130]));
+        log.amend(3, b"no such word");
+        let expected = ["v".repeat(128).as_bytes(), b"... (2 more bytes)"].concat();
+        assert_eq!(*log.get(None).next().unwrap().args[2], *expected);
+        log.set_limits(-1, 2);
+        log.amend(2, b"of another command");
+        assert_eq!(*log.get(None).next().unwrap().args[2], *expected);
     }
 
     #[test]

@@ -383,3 +383,13 @@ fn a_write_waits_out_a_pause() {
     other.expect(b"+OK\r\n");
     wire.ask(b"GET k\r\n", b"$1\r\n1\r\n");
 }
+
+#[test]
+fn the_slow_log_shows_the_beginning_of_a_large_value() {
+    let server = Server::start(&["--slowlog-log-slower-than", "0"]);
+    let mut wire = server.connect();
+    wire.ask(&command(&[b"SET", b"k", &[b'v'; 50_000]]), b"+OK\r\n");
+    let log = format!("{}", wire.run(&["SLOWLOG", "GET", "1"]));
+    let shown = format!("{}... (49872 more bytes)", "v".repeat(128));
+    assert!(log.contains(&shown), "{log}");
+}
