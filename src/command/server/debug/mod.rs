@@ -109,6 +109,13 @@ const TOOLS: &[Tool] = &[
         act::assert,
     ),
     tool(
+        "DICT-RESIZING",
+        "<0|1>",
+        "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
+        3..=3,
+        act::dict_resizing,
+    ),
+    tool(
         "DIGEST",
         "",
         "Tell a signature of all data.",
@@ -214,13 +221,6 @@ const TOOLS: &[Tool] = &[
         "Stop or resume the search for expired keys.",
         3..=3,
         act::set_active_expire,
-    ),
-    tool(
-        "DICT-RESIZING",
-        "<0|1>",
-        "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
-        3..=3,
-        act::dict_resizing,
     ),
     tool(
         "SLEEP",
