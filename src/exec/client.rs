@@ -255,9 +255,4 @@ impl Executor {
     pub fn outbox(&self, client: SessionId) -> Option<&Arc<Outbox>> {
         self.outboxes.get(client.slot as usize)?.as_ref()
     }
-
-    /// The words of a command, for the crash report.
-    pub fn describe(words: resp::Args<'_>) -> String {
-        format!("{words:?}")
-    }
 }

@@ -12,7 +12,7 @@ use crate::command::args::Args;
 use crate::command::cx::{Cx, Next};
 use crate::command::error::Error;
 use crate::command::row::Flags;
-use crate::command::table::{Command, Table, is_positional};
+use crate::command::table::{Command, CommandId, Table, is_positional};
 use crate::keyspace::Keyspace;
 use crate::process::crash::{self, Activity};
 use crate::resp::{self, Batch, Reply};
@@ -111,7 +111,7 @@ impl Group {
         let resolved = resolve(table, words);
         let hashes_start = self.hashes.len() as u32;
         if let Resolved::Command(id) = resolved {
-            let command = table.command(crate::command::table::CommandId(id));
+            let command = table.command(CommandId(id));
             hash_keys(command, words, keys.hasher(), &mut self.hashes);
             self.dbs.resize(self.hashes.len(), db as u32);
         }
@@ -269,7 +269,7 @@ impl Executor {
         let Resolved::Command(id) = command else {
             return None;
         };
-        let row = self.table.command(crate::command::table::CommandId(id)).row;
+        let row = self.table.command(CommandId(id)).row;
         if !row.flags.contains(Flags::ADOPTS_VALUE) || !row.arity.admits(batch.command(index).len()) {
             return None;
         }
@@ -304,12 +304,12 @@ impl Executor {
             Resolved::Unknown if admit::is_browser(words) => return self.cut_off_browser(client),
             Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), reply),
             Resolved::UnknownSubcommand(id) => {
-                let container = self.table.command(crate::command::table::CommandId(id));
+                let container = self.table.command(CommandId(id));
                 let error = admit::unknown_subcommand(container, words.get(1));
                 return self.refuse(client, None, error, reply);
             }
         };
-        let command = self.table.command(crate::command::table::CommandId(id));
+        let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         let admitted = admit::arity(command, words.len())
             .and_then(|()| admit::auth(command, session))
@@ -339,7 +339,7 @@ impl Executor {
             ),
             None => (None, None),
         };
-        let command = self.table.command(crate::command::table::CommandId(id));
+        let command = self.table.command(CommandId(id));
         let row = command.row;
         crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
@@ -463,7 +463,7 @@ impl Executor {
         id: u16,
         spent_ns: u64,
     ) {
-        let command = self.table.command(crate::command::table::CommandId(id));
+        let command = self.table.command(CommandId(id));
         let spent_us = spent_ns / 1000;
         if spent_ns >= self.slow.log_ns
             && !command.row.flags.contains(Flags::SKIP_SLOWLOG)

@@ -50,7 +50,6 @@ fn propagate(executor: &mut Executor, db: usize, words: resp::Args<'_>, row: &Ro
         let words: Vec<&[u8]> = words.iter().collect();
         changes.propagate(db, &words);
     }
-    executor.propagated_count += changes.propagated.len() as u64;
     changes.propagated.clear();
 }
 

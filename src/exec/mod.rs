@@ -111,8 +111,6 @@ pub struct Executor {
     finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
     gathered: Vec<(SessionId, Box<Batch>)>,
-    /// Commands handed to AOF and replicas.
-    propagated_count: u64,
     plan: dispatch::Plan,
     cron: cron::Cron,
     slow: dispatch::SlowLimits,
@@ -151,7 +149,6 @@ impl Executor {
             held: VecDeque::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
-            propagated_count: 0,
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),

@@ -71,35 +71,32 @@ impl Keyspace {
     /// use that would keep the key from being evicted.
     #[inline]
     pub fn inspect(&mut self, key: Key<'_>) -> Option<&Entry> {
-        let hidden = self.is_out_of_sight(key);
-        let entry = self.dbs[self.current]
-            .dict
-            .find(key.hash, key.bytes)
-            .filter(|_| !hidden);
-        match entry {
-            Some(_) => self.stats.hits += 1,
-            None => {
-                self.stats.misses += 1;
-                self.changes
-                    .event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
-            }
-        }
-        entry
+        self.consult(key, true)
     }
 
     /// As [`Keyspace::inspect`], but a missing key is no event (OBJECT).
     #[inline]
     pub fn inspect_quietly(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.consult(key, false)
+    }
+
+    #[inline]
+    fn consult(&mut self, key: Key<'_>, announces_miss: bool) -> Option<&Entry> {
         let hidden = self.is_out_of_sight(key);
         let entry = self.dbs[self.current]
             .dict
             .find(key.hash, key.bytes)
             .filter(|_| !hidden);
-        match entry {
-            Some(_) => self.stats.hits += 1,
-            None => self.stats.misses += 1,
+        if entry.is_some() {
+            self.stats.hits += 1;
+            return entry;
         }
-        entry
+        self.stats.misses += 1;
+        if announces_miss {
+            self.changes
+                .event(Classes::KEY_MISS, "keymiss", self.current, key.bytes);
+        }
+        None
     }
 
     /// The entry as it is stored, expired or not: for a second look at a key just inspected.

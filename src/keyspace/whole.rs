@@ -1,7 +1,5 @@
 //! Operations on whole keys and databases: rename, copy, move, flush, swap, scan, a random key.
 
-use crate::ds::dict::Dict;
-
 use super::changes::Classes;
 use super::entry::Entry;
 use super::{Key, Keyspace};
@@ -155,11 +153,5 @@ impl Keyspace {
                 self.forget_if_expired(self.key(&bytes));
             }
         }
-    }
-
-    /// A database's table in exchange for an empty one (DEBUG RELOAD and the like).
-    pub fn take_table(&mut self, db: usize) -> Dict<Entry> {
-        let empty = self.empty_db();
-        std::mem::replace(&mut self.dbs[db], empty).dict
     }
 }
