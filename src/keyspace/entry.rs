@@ -27,6 +27,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
+pub use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 use crate::value::Value;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
@@ -485,16 +486,6 @@ fn settle(value: NewValue<'_>) -> NewValue<'_> {
     }
 }
 
-/// `size` rounded up to jemalloc's size class: 16 apart up to 128, then four classes to each doubling.
-#[inline]
-pub fn rounded(size: usize) -> usize {
-    if size <= 128 {
-        return (size.max(1) + 15) & !15;
-    }
-    let spacing = 1usize << (usize::BITS - 1 - (size - 1).leading_zeros() - 2);
-    (size + spacing - 1) & !(spacing - 1)
-}
-
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(rounded(size), 8).expect("a key is shorter than isize::MAX")
 }
@@ -506,22 +497,6 @@ mod tests {
 
     fn value_of(entry: &Entry) -> Vec<u8> {
         entry.string().unwrap().to_vec()
-    }
-
-    #[test]
-    fn sizes_match_the_allocators_classes() {
-        for (size, class) in [
-            (1, 16),
-            (16, 16),
-            (17, 32),
-            (128, 128),
-            (129, 160),
-            (224, 224),
-            (225, 256),
-            (257, 320),
-        ] {
-            assert_eq!(rounded(size), class);
-        }
     }
 
     #[test]
