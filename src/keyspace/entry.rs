@@ -241,6 +241,8 @@ impl Entry {
             View::Int(n) => Some(StringRef::Int(n)),
             View::Inline(bytes) => Some(StringRef::Bytes(bytes)),
             View::Boxed(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
+            #[allow(unreachable_patterns, reason = "until there is a collection")]
+            View::Boxed(_) => None,
         }
     }
 
@@ -333,6 +335,17 @@ impl Entry {
         unsafe { &mut **self.bytes().add(slot).cast::<*mut Value>() }
     }
 
+    /// The boxed value, to be changed in place, if it has one.
+    #[inline]
+    pub fn boxed_mut(&mut self) -> Option<&mut Value> {
+        let header = self.header();
+        if header.storage() != BOX {
+            return None;
+        }
+        // SAFETY: I3: the entry is a BOX.
+        Some(unsafe { &mut **self.bytes().add(header.slot_offset()).cast::<*mut Value>() })
+    }
+
     /// The string's bytes, to be changed in place.
     ///
     /// # Panics
@@ -340,6 +353,8 @@ impl Entry {
     pub fn string_mut(&mut self) -> &mut Vec<u8> {
         match self.value_mut() {
             Value::String(bytes) => bytes,
+            #[allow(unreachable_patterns, reason = "until there is a collection")]
+            other => unreachable!("a {} taken for a string", other.type_name()),
         }
     }
 
