@@ -27,6 +27,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
+pub use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 use crate::value::Value;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
@@ -483,16 +484,6 @@ fn settle(value: NewValue<'_>) -> NewValue<'_> {
         }
         value => value,
     }
-}
-
-/// `size` rounded up to jemalloc's size class: 16 apart up to 128, then four classes to each doubling.
-#[inline]
-pub fn rounded(size: usize) -> usize {
-    if size <= 128 {
-        return (size.max(1) + 15) & !15;
-    }
-    let spacing = 1usize << (usize::BITS - 1 - (size - 1).leading_zeros() - 2);
-    (size + spacing - 1) & !(spacing - 1)
 }
 
 fn layout(size: usize) -> Layout {
