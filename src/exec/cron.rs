@@ -20,6 +20,10 @@ const JOBS: &[Job] = &[
         run: begin_sweep,
     },
     Job {
+        period_ms: 0,
+        run: Executor::attend_saving,
+    },
+    Job {
         period_ms: 100,
         run: sample_rates,
     },

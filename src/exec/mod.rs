@@ -15,9 +15,12 @@ pub mod client;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
+pub mod load;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
+pub mod payload;
+pub mod save;
 
 use std::collections::VecDeque;
 
@@ -116,6 +119,10 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
+    /// A background save under way.
+    saving: Option<save::Saving>,
+    /// A load under way.
+    loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -153,6 +160,8 @@ impl Executor {
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            saving: None,
+            loading: None,
             exit: None,
             config,
         };

@@ -20,6 +20,7 @@ pub mod entry;
 pub mod expire;
 pub mod gate;
 pub mod lazyfree;
+pub mod restore;
 #[cfg(test)]
 mod tests;
 pub mod typed;
