@@ -71,6 +71,7 @@ impl Executor {
             Control::Reload(options) => self.reload(client, options, reply),
             Control::Dump(key) => self.dump(client, &key, reply),
             Control::Restore(request) => self.restore(client, &request, reply),
+            Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Debug(act) => debug(act),
         }
     }

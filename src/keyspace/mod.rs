@@ -19,11 +19,13 @@ pub mod changes;
 pub mod entry;
 pub mod expire;
 pub mod gate;
+pub mod interest;
 pub mod lazyfree;
 pub mod restore;
 #[cfg(test)]
 mod tests;
 pub mod typed;
+pub mod watch;
 pub mod whole;
 
 use crate::base::hash::KeyHasher;
@@ -174,7 +176,7 @@ impl Keyspace {
             hasher,
             current: 0,
             now_ms: 0,
-            changes: Changes::default(),
+            changes: Changes::new(hasher.hash(b"interest")),
             stats: KeyspaceStats::default(),
             access: AccessPolicy::default(),
             limits: Limits::new(hasher),
