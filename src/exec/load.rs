@@ -20,19 +20,29 @@ pub(super) struct Loading {
 }
 
 impl Executor {
-    /// Begins to load the snapshot file, if there is one.
-    ///
-    /// # Errors
-    /// It is no snapshot, or cannot be read.
-    pub fn begin_load(&mut self) -> Result<(), Refused> {
-        let now_s = self.now_unix_us / 1_000_000;
-        self.stats.persistence.last_save_s = now_s;
+    /// Begins to load the snapshot file; with none, clients are welcome at once.
+    pub fn begin_load(&mut self) {
+        self.stats.persistence.last_save_s = self.now_unix_us / 1_000_000;
         let path = self.snapshot_path();
         if path.as_os_str().is_empty() || !path.exists() {
-            return Ok(());
+            return self.host.ready();
         }
-        self.open_loader(&path)
-            .map(|loading| self.loading = Some(loading))
+        match self.open_loader(&path) {
+            Ok(loading) => self.loading = Some(loading),
+            Err(refused) => self.give_up(&refused),
+        }
+    }
+
+    /// A damaged file is left as it is, for somebody to look at.
+    fn give_up(&mut self, refused: &Refused) {
+        let path = self.snapshot_path();
+        tracing::warn!("Fatal error loading the DB: {refused}. Exiting.");
+        tracing::warn!(
+            "Terminating server after rdb file {} reading failure.",
+            path.display()
+        );
+        self.stats.persistence.loading = None;
+        self.exit = Some(1);
     }
 
     fn open_loader(&mut self, path: &Path) -> Result<Loading, Refused> {
@@ -49,30 +59,24 @@ impl Executor {
         })
     }
 
-    /// Whether a load is under way: the executor's loop gives it slices then.
-    pub fn is_loading(&self) -> bool {
-        self.loading.is_some()
-    }
-
-    /// One slice of loading.
-    ///
-    /// # Errors
-    /// What is wrong with the file: the server cannot go on.
-    pub fn load_slice(&mut self) -> Result<(), Refused> {
+    /// One slice of loading. A damaged file ends the server.
+    pub(super) fn load_slice(&mut self) {
         let Some(mut loading) = self.loading.take() else {
-            return Ok(());
+            return;
         };
         let started = Instant::now();
         let more = loading
             .loader
-            .step(&mut self.keys, &mut || started.elapsed() < SLICE)?;
+            .step(&mut self.keys, &mut || started.elapsed() < SLICE);
         self.note_progress(&mut loading);
-        if more {
-            self.loading = Some(loading);
-        } else {
-            self.conclude_load(&loading);
+        match more {
+            Ok(true) => self.loading = Some(loading),
+            Ok(false) => {
+                self.conclude_load(&loading);
+                self.host.ready();
+            }
+            Err(refused) => self.give_up(&refused),
         }
-        Ok(())
     }
 
     /// Loads `path` from end to end.

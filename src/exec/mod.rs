@@ -47,6 +47,9 @@ use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
+    /// Everything is loaded: clients are welcome.
+    fn ready(&mut self) {}
+
     /// Takes over directives that sockets, the log or the process follow.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ use crate::session::SessionId;
 use crate::stats::persistence::ChildProgress;
 
 use super::Executor;
+use super::admit::ServerState;
 
 /// A background save under way.
 pub(super) struct Saving {
@@ -47,6 +48,20 @@ impl Executor {
     /// Where snapshots go; `None` when the directive is empty.
     pub(super) fn snapshot_path(&self) -> PathBuf {
         self.config.path("dbfilename").to_owned()
+    }
+
+    /// What keeps the server from doing everything.
+    #[inline]
+    pub(super) fn server_state(&self) -> ServerState {
+        ServerState {
+            loading: self.loading.is_some(),
+            unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
+        }
+    }
+
+    #[cold]
+    fn refuses_unsaved_writes(&self) -> bool {
+        self.config.bool("stop-writes-on-bgsave-error") && !self.config.save_points().is_empty()
     }
 
     fn plan(&self) -> Plan {
@@ -273,7 +288,7 @@ impl Executor {
             .config
             .save_points()
             .iter()
-            .find(|point| dirty >= point.changes as u64 && since > point.seconds as i64);
+            .find(|point| dirty >= point.changes as u64 && since > point.seconds);
         if let Some(point) = due.filter(|_| patient && dirty > 0 && self.loading.is_none()) {
             tracing::info!(
                 "{} changes in {} seconds. Saving...",

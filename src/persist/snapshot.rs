@@ -147,7 +147,7 @@ fn dawdle(delay_us: i64, done: u64) {
     match delay_us {
         0 => {}
         1.. => std::thread::sleep(Duration::from_micros(delay_us as u64)),
-        _ if done % delay_us.unsigned_abs() == 0 => std::thread::sleep(Duration::from_micros(1)),
+        _ if done.is_multiple_of(delay_us.unsigned_abs()) => std::thread::sleep(Duration::from_micros(1)),
         _ => {}
     }
 }

@@ -33,8 +33,7 @@ pub fn dump(entry: &Entry, version: u16, compresses: bool) -> Vec<u8> {
     bytes
 }
 
-/// Whether the footer of a payload is right: its version one that can be read, its checksum that of the rest (or 0, for
-/// none).
+/// Whether the footer of a payload is right: its version one that can be read, its checksum that of the rest.
 ///
 /// # Errors
 /// [`Rejected::Footer`].
@@ -43,7 +42,7 @@ pub fn verify(payload: &[u8]) -> Result<&[u8], Rejected> {
     let (body, footer) = payload.split_at(body_len);
     let version = u16::from_le_bytes([footer[0], footer[1]]);
     let sum = footer[2..].try_into().map(u64::from_le_bytes);
-    let right = sum.is_ok_and(|sum| sum == 0 || sum == checksum(&payload[..body_len + 2]));
+    let right = sum.is_ok_and(|sum| sum == checksum(&payload[..body_len + 2]));
     if version > VERSION || !right {
         return Err(Rejected::Footer);
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{float, glob, number};
 use crate::command::args::Args;
-use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReplyPeak, ReloadOptions};
+use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReloadOptions, ReplyPeak};
 use crate::command::error::Error;
 use crate::keyspace::entry::{Entry, NewValue};
 
