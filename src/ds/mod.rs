@@ -2,4 +2,5 @@
 
 pub mod dict;
 pub mod intset;
+pub mod listpack;
 pub mod thin;
