@@ -10,7 +10,7 @@
 
 use super::raw::{BUCKET_SLOTS, Lanes, Segment};
 use super::table::Table;
-use super::{Dict, ThinElement, Verdict};
+use super::{Dict, Occupied, ThinElement, Verdict};
 use crate::base::hash::HashKey;
 
 /// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are
@@ -139,6 +139,13 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
             }
         }
         self.nth(below(r(), self.len()))
+    }
+
+    /// Takes a random element out, chosen as [`random`](Self::random) does; its key is not compared again.
+    pub fn take_random(&mut self, r: &mut dyn FnMut() -> u64) -> Option<E> {
+        let element = self.random(r)?;
+        let (hash, address) = (self.hash(element.key()), element.address());
+        Some(Occupied::at_address(self, hash, address)?.remove())
     }
 
     /// The element that is number `rank` in an order that holds until the next change. O(segments).
