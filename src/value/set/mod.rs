@@ -28,6 +28,7 @@ mod edit;
 mod tests;
 
 use crate::base::number;
+use crate::base::size_class::rounded;
 use crate::ds::dict::{self, Dict};
 use crate::ds::intset::{self, Intset};
 use crate::ds::listpack::{self, Listpack};
@@ -115,23 +116,6 @@ impl Set {
         self.iter().for_each(visit);
         0
     }
-
-    /// Bytes it holds on the heap; of a table's members `samples` are measured and taken for typical, 0 for all.
-    pub fn sampled_bytes(&self, samples: usize) -> usize {
-        let table = match self {
-            Set::Ints(ints) => return ints.heap_bytes(),
-            Set::Packed(list) => return list.heap_bytes(),
-            Set::Table(table) => table,
-        };
-        let sampled = if samples == 0 {
-            table.len()
-        } else {
-            samples.min(table.len())
-        };
-        let measured: usize = table.iter().take(sampled).map(Thin::heap_bytes).sum();
-        let typical = measured as f64 / sampled.max(1) as f64;
-        size_of::<Table>() + table.heap_bytes() + (typical * table.len() as f64) as usize
-    }
 }
 
 /// Calls `read` with a member's text.
@@ -209,6 +193,22 @@ impl Typed for Set {
 
     fn heap_bytes(&self) -> usize {
         self.sampled_bytes(MEMORY_SAMPLES)
+    }
+
+    fn sampled_bytes(&self, samples: usize) -> usize {
+        let table = match self {
+            Set::Ints(ints) => return ints.heap_bytes(),
+            Set::Packed(list) => return list.heap_bytes(),
+            Set::Table(table) => table,
+        };
+        let sampled = if samples == 0 {
+            table.len()
+        } else {
+            samples.min(table.len())
+        };
+        let measured: usize = table.iter().take(sampled).map(Thin::heap_bytes).sum();
+        let typical = measured as f64 / sampled.max(1) as f64;
+        rounded(size_of::<Table>()) + table.heap_bytes() + (typical * table.len() as f64) as usize
     }
 }
 
