@@ -1,7 +1,6 @@
 //! Random members: one, many with repeats, a sample without, popping.
 //!
-//! Every member is equally likely, and every sample as likely as any other of its size (in a table of many segments,
-//! give or take what [`Dict::random`](crate::ds::dict::Dict::random) says).
+//! Every member is equally likely, and every sample as likely as any other of its size.
 
 use std::collections::HashSet;
 
