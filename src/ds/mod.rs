@@ -2,4 +2,5 @@
 
 pub mod dict;
 pub mod listpack;
+pub mod quicklist;
 pub mod thin;
