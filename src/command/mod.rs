@@ -16,6 +16,7 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
@@ -39,6 +40,12 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    list::push::ROWS,
+    list::pop::ROWS,
+    list::wait::ROWS,
+    list::move_end::ROWS,
+    list::read::ROWS,
+    list::change::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,
