@@ -7,6 +7,7 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod hash;
 pub mod lcs;
 pub mod limits;
 pub mod range;
@@ -67,6 +68,11 @@ pub trait Typed: Sized {
     fn free_effort(&self) -> usize;
     /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
     fn heap_bytes(&self) -> usize;
+    /// A time, in Unix milliseconds, before which no part of it expires by itself; `None` when none ever will. O(1).
+    #[inline]
+    fn soonest(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Defines [`Value`] with one variant for each collection, and how to get at it.
@@ -108,6 +114,15 @@ macro_rules! values {
                 }
             }
 
+            /// A time before which no part of it expires by itself (see [`Typed::soonest`]).
+            #[inline]
+            pub fn soonest(&self) -> Option<i64> {
+                match self {
+                    Value::String(_) => None,
+                    $(Value::$variant(value) => value.soonest(),)*
+                }
+            }
+
             /// Bytes this value holds on the heap beyond its own `size_of`.
             pub fn heap_bytes(&self) -> usize {
                 match self {
@@ -120,7 +135,6 @@ macro_rules! values {
 }
 
 /// The parts of `impl Typed` that are the same for every type: getting at its variant.
-#[allow(unused_macros, reason = "used by the files of the collections")]
 macro_rules! variant {
     ($variant:ident) => {
         fn of(value: &$crate::value::Value) -> Option<&Self> {
@@ -144,10 +158,12 @@ macro_rules! variant {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
-values! {}
+values! {
+    /// A hash.
+    Hash(hash::Hash),
+}
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
 pub const LAZYFREE_EFFORT_MIN: usize = 64;

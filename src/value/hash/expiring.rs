@@ -129,14 +129,19 @@ impl Expiring {
         true
     }
 
-    /// Removes due fields, at most `budget` of them; whether all due ones are gone.
-    pub(super) fn expire(&mut self, due_ms: i64, budget: usize, gone: &mut dyn FnMut(Field<'_>)) -> bool {
+    /// Removes due fields, at most `budget` of them; how many, and whether all due ones are gone.
+    pub(super) fn expire(
+        &mut self,
+        due_ms: i64,
+        budget: usize,
+        gone: &mut dyn FnMut(Field<'_>),
+    ) -> (usize, bool) {
         let due = self.iter().take_while(|field| field.is_due(due_ms));
         let count = due.take(budget).map(gone).count();
         if let Some(first) = self.0.first() {
             self.0.remove_many(first, count * 3);
         }
-        self.soonest().is_none_or(|at_ms| at_ms > due_ms)
+        (count, self.soonest().is_none_or(|at_ms| at_ms > due_ms))
     }
 
     /// The first field that expires later than `at_ms` or never.
@@ -174,7 +179,10 @@ impl Expiring {
     #[cfg(test)]
     pub(super) fn check_invariants(&self) {
         assert_eq!(self.0.len() % 3, 0, "I1");
-        let order: Vec<i64> = self.iter().map(|field| field.expire_at.unwrap_or(i64::MAX)).collect();
+        let order: Vec<i64> = self
+            .iter()
+            .map(|field| field.expire_at.unwrap_or(i64::MAX))
+            .collect();
         assert!(order.is_sorted(), "I2: {order:?}");
     }
 }

@@ -188,21 +188,13 @@ impl Hash {
     /// Guarantee: a field that is there from the first call to the last is visited.
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Field<'_>)) -> u64 {
         match &self.0 {
-            Repr::Table(table) => table.dict().scan(cursor, &mut |element| visit(table::field(element))),
+            Repr::Table(table) => table
+                .dict()
+                .scan(cursor, &mut |element| visit(table::field(element))),
             _ => {
                 self.fields().for_each(visit);
                 0
             }
-        }
-    }
-
-    /// A time before which no field is due; `None` when no field expires. O(1).
-    #[inline]
-    pub fn soonest(&self) -> Option<i64> {
-        match &self.0 {
-            Repr::Packed(_) => None,
-            Repr::Expiring(pack) => pack.soonest(),
-            Repr::Table(table) => table.soonest(),
         }
     }
 
@@ -302,13 +294,13 @@ impl Hash {
         }
     }
 
-    /// Removes due fields until about `budget` fields have been looked at, and shows each to `gone`; whether it has come
-    /// to its end. The next call goes on where this one stopped.
+    /// Removes due fields until about `budget` fields have been looked at, and shows each to `gone`; how many it has
+    /// looked at and whether it has come to its end. The next call goes on where this one stopped.
     ///
     /// A piece of a big table is looked at whole, so this may be 2,000 fields more.
-    pub fn expire(&mut self, due_ms: i64, budget: usize, gone: &mut dyn FnMut(Field<'_>)) -> bool {
+    pub fn expire(&mut self, due_ms: i64, budget: usize, gone: &mut dyn FnMut(Field<'_>)) -> (usize, bool) {
         match &mut self.0 {
-            Repr::Packed(_) => true,
+            Repr::Packed(_) => (0, true),
             Repr::Expiring(pack) => pack.expire(due_ms, budget, gone),
             Repr::Table(table) => table.expire(due_ms, budget, gone),
         }
@@ -387,6 +379,15 @@ impl Typed for Hash {
         match &self.0 {
             Repr::Packed(_) | Repr::Expiring(_) => 1,
             Repr::Table(table) => table.len(),
+        }
+    }
+
+    #[inline]
+    fn soonest(&self) -> Option<i64> {
+        match &self.0 {
+            Repr::Packed(_) => None,
+            Repr::Expiring(pack) => pack.soonest(),
+            Repr::Table(table) => table.soonest(),
         }
     }
 

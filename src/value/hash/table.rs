@@ -168,7 +168,9 @@ impl Table {
         };
         let (old, value) = parts(place);
         match (old, expire_at) {
-            (Some(_), Some(at_ms)) => place.payload_mut()[..EXPIRY_BYTES].copy_from_slice(&at_ms.to_le_bytes()),
+            (Some(_), Some(at_ms)) => {
+                place.payload_mut()[..EXPIRY_BYTES].copy_from_slice(&at_ms.to_le_bytes())
+            }
             (None, None) => {}
             _ => *place = element(name, value, expire_at),
         }
@@ -196,9 +198,14 @@ impl Table {
         }
     }
 
-    /// Removes due fields, a segment at a time, until `budget` fields have been looked at or the pass is over; whether
-    /// it is.
-    pub(super) fn expire(&mut self, due_ms: i64, budget: usize, gone: &mut dyn FnMut(Field<'_>)) -> bool {
+    /// Removes due fields, a segment at a time, until `budget` fields have been looked at or the pass is over; how many
+    /// were, and whether it is.
+    pub(super) fn expire(
+        &mut self,
+        due_ms: i64,
+        budget: usize,
+        gone: &mut dyn FnMut(Field<'_>),
+    ) -> (usize, bool) {
         let (mut seen, mut removed) = (0, 0);
         while seen < budget {
             self.cursor = self.dict.sweep(
@@ -226,7 +233,7 @@ impl Table {
         if over {
             self.soonest_ms = i64::try_from(self.dict.lowest_mark()).unwrap_or(i64::MAX);
         }
-        over
+        (seen, over)
     }
 
     /// Bytes on the heap: the table exactly, its fields by a sample.
@@ -254,7 +261,7 @@ impl Table {
 impl Clone for Table {
     fn clone(&self) -> Table {
         // The order of hashes fills the copy's segments one after the other.
-        let mut copy = Table::new(*self.dict.hasher());
+        let mut copy = Table::new(self.dict.hasher());
         for element in self.iter() {
             let hash = copy.dict.hash(element.key());
             copy.dict.insert_new(hash, element.clone());

@@ -19,8 +19,9 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::hash::Hash;
 use crate::value::string::{IntText, StringRef};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -42,7 +43,6 @@ impl Signature {
     }
 
     /// An element of an unordered collection that consists of several parts: a field and its value.
-    #[expect(dead_code, reason = "for hashes and sorted sets")]
     fn xor_parts(&mut self, parts: &[&[u8]]) {
         let mut one = Signature::default();
         parts.iter().for_each(|part| one.mix(part));
@@ -64,6 +64,7 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Hash(hash) => self.mix_hash(hash),
         }
     }
 
@@ -82,6 +83,19 @@ impl Signature {
     fn mix_string(&mut self, bytes: &[u8]) {
         self.mix_type(Kind::String);
         self.mix(bytes);
+    }
+}
+
+impl Signature {
+    /// Compat: that some fields expire plays a part, which and when does not.
+    fn mix_hash(&mut self, hash: &Hash) {
+        self.mix_type(Kind::Hash);
+        for field in hash.fields() {
+            self.xor_parts(&[&field.name.to_vec(), &field.value.to_vec()]);
+        }
+        if hash.soonest().is_some() {
+            self.xor(b"!!hexpire!!");
+        }
     }
 }
 
