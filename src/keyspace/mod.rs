@@ -21,10 +21,12 @@ pub mod entry;
 pub mod expire;
 mod fields;
 pub mod gate;
+pub mod interest;
 pub mod lazyfree;
 #[cfg(test)]
 mod tests;
 pub mod typed;
+pub mod watch;
 pub mod whole;
 
 use crate::base::hash::KeyHasher;
@@ -218,7 +220,7 @@ impl Keyspace {
             hasher,
             current: 0,
             now_ms: 0,
-            changes: Changes::default(),
+            changes: Changes::new(hasher.hash(b"interest")),
             stats: KeyspaceStats::default(),
             access: AccessPolicy::default(),
             limits: Limits::new(hasher),
