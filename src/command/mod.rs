@@ -15,6 +15,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod hash;
 pub mod help;
 pub mod pubsub;
 pub mod row;
@@ -39,6 +40,12 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    hash::write::ROWS,
+    hash::count::ROWS,
+    hash::read::ROWS,
+    hash::all::ROWS,
+    hash::expire::ROWS,
+    hash::ttl::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,
