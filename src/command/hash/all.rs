@@ -30,10 +30,15 @@ const HGETALL: Row = Row {
     name: "hgetall",
     summary: "Returns all fields of a hash with their values.",
     run: |cx, args| {
-        list(cx, args, |reply, count| reply.map(count), |reply, field| {
-            reply_item(reply, field.name);
-            reply_item(reply, field.value);
-        })
+        list(
+            cx,
+            args,
+            |reply, count| reply.map(count),
+            |reply, field| {
+                reply_item(reply, field.name);
+                reply_item(reply, field.value);
+            },
+        )
     },
     ..READER
 };
@@ -41,14 +46,28 @@ const HGETALL: Row = Row {
 const HKEYS: Row = Row {
     name: "hkeys",
     summary: "Returns the names of all fields of a hash.",
-    run: |cx, args| list(cx, args, |reply, count| reply.array(count), |reply, field| reply_item(reply, field.name)),
+    run: |cx, args| {
+        list(
+            cx,
+            args,
+            |reply, count| reply.array(count),
+            |reply, field| reply_item(reply, field.name),
+        )
+    },
     ..READER
 };
 
 const HVALS: Row = Row {
     name: "hvals",
     summary: "Returns the values of all fields of a hash.",
-    run: |cx, args| list(cx, args, |reply, count| reply.array(count), |reply, field| reply_item(reply, field.value)),
+    run: |cx, args| {
+        list(
+            cx,
+            args,
+            |reply, count| reply.array(count),
+            |reply, field| reply_item(reply, field.value),
+        )
+    },
     ..READER
 };
 
@@ -201,7 +220,13 @@ fn hrandfield_many(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 /// Count and WITHVALUES.
 fn parse_sample(args: Args<'_>) -> Result<(Sample, bool), Error> {
-    let count = args.int_in(2, -i64::MAX..=i64::MAX)?;
+    const NOT_NEGATABLE: Error = Error::fixed(
+        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    );
+    let count = args.int(2)?;
+    if count == i64::MIN {
+        return Err(NOT_NEGATABLE);
+    }
     let with_values = args.len() > 3;
     if args.len() > 4 || with_values && !args.is(3, "withvalues") {
         return Err(Error::Syntax);

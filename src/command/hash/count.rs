@@ -42,10 +42,16 @@ const HINCRBY: Row = Row {
 fn hincrby(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let delta = args.int(3)?;
     let sum = edit_field(cx, args.key(1), args.get(2), |hash, edit| {
-        let old = hash.find(args.get(2)).map_or(Some(0), |found| integer(found.value));
+        let old = hash
+            .find(args.get(2))
+            .map_or(Some(0), |found| integer(found.value));
         let old = old.ok_or(Error::fixed("ERR hash value is not an integer"))?;
         let sum = old.checked_add(delta).ok_or(Error::Overflow)?;
-        hash.update(args.get(2), itoa::Buffer::new().format(sum).as_bytes(), edit.limits);
+        hash.update(
+            args.get(2),
+            itoa::Buffer::new().format(sum).as_bytes(),
+            edit.limits,
+        );
         edit.changed("hincrby", 1);
         Ok(sum)
     })?;

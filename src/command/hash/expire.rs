@@ -58,7 +58,12 @@ const HEXPIRE: Row = Row {
 const HPEXPIRE: Row = Row {
     name: "hpexpire",
     summary: "Lets fields of a hash expire after a number of milliseconds.",
-    args: &[Arg::key("key", 0), Arg::integer("milliseconds"), CONDITION, FIELDS],
+    args: &[
+        Arg::key("key", 0),
+        Arg::integer("milliseconds"),
+        CONDITION,
+        FIELDS,
+    ],
     run: |cx, args| set_deadline(cx, args, "hpexpire", 1, From::Now),
     ..SETTER
 };
@@ -156,13 +161,7 @@ fn deadline_ms(args: Args<'_>, command: &'static str, unit_ms: i64, from_ms: i64
 }
 
 /// Compat: another type is refused before anything is read.
-fn set_deadline(
-    cx: &mut Cx<'_>,
-    args: Args<'_>,
-    command: &'static str,
-    unit_ms: i64,
-    from: From,
-) -> Outcome {
+fn set_deadline(cx: &mut Cx<'_>, args: Args<'_>, command: &'static str, unit_ms: i64, from: From) -> Outcome {
     let key = args.key(1);
     cx.keys.peek_as::<Hash>(key)?;
     let from_ms = match from {
@@ -210,9 +209,7 @@ fn set_fields<'a>(
         }
     })?;
     if found.is_none() {
-        names
-            .iter(args)
-            .for_each(|_| cx.reply.int(Fate::NoField as i64));
+        names.iter(args).for_each(|_| cx.reply.int(Fate::NoField as i64));
     }
     cx.keys.stats.expired_fields += removed;
     Ok(changed)

@@ -85,10 +85,7 @@ fn hmget(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         let found = hash.and_then(|hash| hash.find(name));
         let is_due = found.is_some_and(|found| found.is_due(due_ms));
         met_due |= is_due;
-        reply_optional(
-            &mut cx.reply,
-            found.filter(|_| !is_due).map(|found| found.value),
-        );
+        reply_optional(&mut cx.reply, found.filter(|_| !is_due).map(|found| found.value));
     }
     if met_due {
         cx.keys.forget_due_fields(key, args.iter_from(2));

@@ -69,11 +69,10 @@ fn answer(cx: &mut Cx<'_>, args: Args<'_>, tell: fn(i64, i64) -> i64) -> Outcome
     cx.reply.array(names.count(args));
     for name in names.iter(args) {
         let found = hash.and_then(|hash| hash.find(name));
-        cx.reply
-            .int(match found.filter(|found| !found.is_due(due_ms)) {
-                None => NO_SUCH_FIELD,
-                Some(found) => found.expire_at.map_or(NO_EXPIRY, |at_ms| tell(at_ms, now_ms)),
-            });
+        cx.reply.int(match found.filter(|found| !found.is_due(due_ms)) {
+            None => NO_SUCH_FIELD,
+            Some(found) => found.expire_at.map_or(NO_EXPIRY, |at_ms| tell(at_ms, now_ms)),
+        });
     }
     Ok(DONE)
 }
