@@ -31,7 +31,7 @@ pub const KNOWN: &[Known] = &[
         explains: |words, ours, theirs| {
             (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
                 && is_error(ours, "ERR")
-                && matches!(theirs, Value::Int(-1 | 0))
+                && (matches!(theirs, Value::Int(-1 | 0)) || is_error(theirs, "WRONGTYPE"))
         },
     },
     Known {
@@ -75,6 +75,13 @@ pub const KNOWN: &[Known] = &[
         reason: "of an integer that Redis shares, COPY makes one that it does not",
         explains: |words, ours, theirs| {
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
+        },
+    },
+    Known {
+        reason: "7.4 takes no empty text and no negative number for a cursor",
+        explains: |words, ours, _| {
+            let is_refused = |word: &Vec<u8>| word.first().is_none_or(|&byte| byte == 0 || byte == b'-');
+            words.iter().any(is_refused) && is_error(ours, "ERR invalid cursor")
         },
     },
 ];
@@ -150,6 +157,9 @@ impl Measure {
             (b"config", b"get") if has_glob => Measure::Kind,
             (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"debug", b"object") => Measure::Kind,
+            (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
+            (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,

@@ -8,6 +8,7 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
+use crate::value::hash::Hash;
 use crate::value::string::StringRef;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
@@ -36,8 +37,20 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
-        View::Boxed(collection) => collection.heap_bytes(),
+        View::Boxed(Value::Hash(hash)) => serialized_hash_bytes(hash),
     }
+}
+
+/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
+/// expiries.
+fn serialized_hash_bytes(hash: &Hash) -> usize {
+    if let Some((pack, _)) = hash.listpack() {
+        return serialized_string_bytes(pack.size());
+    }
+    let fields = hash
+        .fields()
+        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
+    serialized_string_bytes(0) + fields.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -68,7 +81,7 @@ pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let (len, free) = match entry.view() {
         View::Inline(bytes) => (bytes.len(), 0),
         View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
-        View::Int(_) | View::Boxed(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
+        _ => return Err(Error::fixed("ERR Not an sds encoded string.")),
     };
     let key_len = entry.key().len();
     let line = format!(
