@@ -15,6 +15,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod hash;
 pub mod help;
 pub mod list;
 pub mod pubsub;
@@ -51,6 +52,12 @@ pub const FAMILIES: &[&[Row]] = &[
     list::move_end::ROWS,
     list::read::ROWS,
     list::change::ROWS,
+    hash::write::ROWS,
+    hash::count::ROWS,
+    hash::read::ROWS,
+    hash::all::ROWS,
+    hash::expire::ROWS,
+    hash::ttl::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

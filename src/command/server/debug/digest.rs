@@ -19,10 +19,11 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
 use crate::value::string::{IntText, StringRef};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -44,7 +45,6 @@ impl Signature {
     }
 
     /// An element of an unordered collection that consists of several parts: a field and its value.
-    #[expect(dead_code, reason = "for hashes and sorted sets")]
     fn xor_parts(&mut self, parts: &[&[u8]]) {
         let mut one = Signature::default();
         parts.iter().for_each(|part| one.mix(part));
@@ -68,6 +68,7 @@ impl Signature {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
+            Value::Hash(hash) => self.mix_hash(hash),
         }
     }
 
@@ -102,6 +103,19 @@ impl Signature {
         self.mix_type(Kind::Set);
         set.iter()
             .for_each(|member| set::with_text(member, |text| self.xor(text)));
+    }
+}
+
+impl Signature {
+    /// Compat: that some fields expire plays a part, which and when does not.
+    fn mix_hash(&mut self, hash: &Hash) {
+        self.mix_type(Kind::Hash);
+        for field in hash.fields() {
+            self.xor_parts(&[&field.name.to_vec(), &field.value.to_vec()]);
+        }
+        if hash.soonest().is_some() {
+            self.xor(b"!!hexpire!!");
+        }
     }
 }
 
