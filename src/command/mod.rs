@@ -50,6 +50,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
