@@ -9,6 +9,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod range;
 pub mod set;
 pub mod string;
@@ -136,7 +137,6 @@ macro_rules! values {
 }
 
 /// The parts of `impl Typed` that are the same for every type: getting at its variant.
-#[allow(unused_macros, reason = "used by the files of the collections")]
 macro_rules! variant {
     ($variant:ident) => {
         fn of(value: &$crate::value::Value) -> Option<&Self> {
@@ -160,12 +160,13 @@ macro_rules! variant {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
 values! {
     /// Distinct strings in no order.
     Set(set::Set),
+    /// Elements in order.
+    List(list::List),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
