@@ -1,3 +1,4 @@
 //! Containers usable as a library. Imports: base.
 
 pub mod dict;
+pub mod radix;
