@@ -10,4 +10,5 @@ pub mod long_double;
 pub mod number;
 pub mod quote;
 pub mod rng;
+pub mod size_class;
 pub mod units;

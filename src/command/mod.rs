@@ -17,6 +17,7 @@ pub mod generic;
 pub mod help;
 pub mod pubsub;
 pub mod row;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod table;

@@ -2,3 +2,4 @@
 
 pub mod dict;
 pub mod radix;
+pub mod thin;
