@@ -10,6 +10,7 @@ pub mod bits;
 pub mod lcs;
 pub mod limits;
 pub mod range;
+pub mod stream;
 pub mod string;
 
 pub use limits::Limits;
@@ -147,7 +148,10 @@ macro_rules! variant {
 #[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
-values! {}
+values! {
+    /// A log of entries.
+    Stream(Box<stream::Stream>),
+}
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
 pub const LAZYFREE_EFFORT_MIN: usize = 64;

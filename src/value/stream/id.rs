@@ -166,14 +166,29 @@ mod tests {
         check("5", Some((5, Seq::Missing)));
         check("5-3", Some((5, Seq::Given(3))));
         check("5-*", Some((5, Seq::Auto)));
-        check("18446744073709551615-18446744073709551615", Some((u64::MAX, Seq::Given(u64::MAX))));
+        check(
+            "18446744073709551615-18446744073709551615",
+            Some((u64::MAX, Seq::Given(u64::MAX))),
+        );
         check("007- 3", Some((7, Seq::Given(3))));
         check("5\0-x", Some((5, Seq::Missing)));
     }
 
     #[test]
     fn what_is_no_id_is_refused() {
-        for text in ["", "-", "+", "5-", "-5", "5--3", "5-3-1", "a", "5-a", "18446744073709551616", "5-**"] {
+        for text in [
+            "",
+            "-",
+            "+",
+            "5-",
+            "-5",
+            "5--3",
+            "5-3-1",
+            "a",
+            "5-a",
+            "18446744073709551616",
+            "5-**",
+        ] {
             check(text, None);
         }
         check(&"0".repeat(128), None);
@@ -189,10 +204,18 @@ mod tests {
 
     #[test]
     fn bytes_sort_as_ids_do() {
-        let ids = [StreamId::MIN, StreamId::new(0, 256), StreamId::new(1, 0), StreamId::MAX];
+        let ids = [
+            StreamId::MIN,
+            StreamId::new(0, 256),
+            StreamId::new(1, 0),
+            StreamId::MAX,
+        ];
         assert!(ids.map(StreamId::to_bytes).is_sorted());
         assert_eq!(ids.map(|id| StreamId::from_bytes(id.to_bytes())), ids);
-        assert_eq!(&*StreamId::MAX.text(), b"18446744073709551615-18446744073709551615");
+        assert_eq!(
+            &*StreamId::MAX.text(),
+            b"18446744073709551615-18446744073709551615"
+        );
         assert_eq!(StreamId::new(1, 2).to_string(), "1-2");
     }
 }

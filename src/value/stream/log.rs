@@ -237,7 +237,11 @@ impl Log {
     ///
     /// # Errors
     /// [`Damaged`] when its master id is not above those of the others or the listpack is no node.
-    pub fn adopt_node(&mut self, master: StreamId, listpack: crate::ds::listpack::Listpack) -> Result<(), Damaged> {
+    pub fn adopt_node(
+        &mut self,
+        master: StreamId,
+        listpack: crate::ds::listpack::Listpack,
+    ) -> Result<(), Damaged> {
         if self.nodes.last().is_some_and(|(last, _)| *last >= master) {
             return Err(Damaged);
         }

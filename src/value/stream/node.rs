@@ -86,7 +86,10 @@ impl Node {
         listpack.push_back_int(id.ms.wrapping_sub(master.ms) as i64);
         listpack.push_back_int(id.seq.wrapping_sub(master.seq) as i64);
         if is_same {
-            words.skip(1).step_by(2).for_each(|value| listpack.push_back(value));
+            words
+                .skip(1)
+                .step_by(2)
+                .for_each(|value| listpack.push_back(value));
             listpack.push_back_int((FIXED_ELEMENTS + count) as i64);
         } else {
             listpack.push_back_int(count as i64);
@@ -306,7 +309,10 @@ fn check_entry<'a>(
     elements: &mut impl Iterator<Item = Item<'a>>,
     names: i64,
 ) -> Result<bool, Damaged> {
-    let flags = flags.int().filter(|flags| (0..4).contains(flags)).ok_or(Damaged)?;
+    let flags = flags
+        .int()
+        .filter(|flags| (0..4).contains(flags))
+        .ok_or(Damaged)?;
     let mut number = || elements.next().and_then(Item::int).ok_or(Damaged);
     (number()?, number()?);
     let (body, head) = if flags & SAME_NAMES != 0 {

@@ -8,6 +8,7 @@
 //!   string  mix(bytes)                   list    mix(element) for each
 //!   set     xor(member) for each         hash    xor(mix(field), mix(value)) for each
 //!   zset    xor(mix(member), mix(score)) for each, scores with 17 digits
+//!   stream  mix(<ms>.<seq>), then mix(name), mix(value) for each field, for each entry
 //! all     = per database: mix(number), then for each key: xor(mix(key) continued with value)
 //! ```
 //!
@@ -19,6 +20,9 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::stream::Stream;
+use crate::value::stream::id::StreamId;
+use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
 use crate::value::{Kind, Value};
 
@@ -64,6 +68,7 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Stream(stream) => self.mix_stream(stream),
         }
     }
 
@@ -82,6 +87,18 @@ impl Signature {
     fn mix_string(&mut self, bytes: &[u8]) {
         self.mix_type(Kind::String);
         self.mix(bytes);
+    }
+
+    fn mix_stream(&mut self, stream: &Stream) {
+        self.mix_type(Kind::Stream);
+        let entries = stream.log.range(StreamId::MIN, StreamId::MAX, Direction::Forward);
+        for entry in entries {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (name, value) in entry.fields() {
+                self.mix(&name.to_vec());
+                self.mix(&value.to_vec());
+            }
+        }
     }
 }
 

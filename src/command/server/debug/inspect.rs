@@ -36,6 +36,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(collection) => collection.heap_bytes(),
     }
 }
 
@@ -65,9 +66,9 @@ fn serialized_string_bytes(len: usize) -> usize {
 pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let entry = entry(cx, args)?;
     let (len, free) = match entry.view() {
-        View::Int(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
         View::Inline(bytes) => (bytes.len(), 0),
         View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
+        View::Int(_) | View::Boxed(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
     };
     let key_len = entry.key().len();
     let line = format!(
