@@ -146,6 +146,15 @@ impl Log {
         all.next().map(|entry| entry.id)
     }
 
+    /// The id of the first entry or tombstone; the last possible one without any.
+    pub fn oldest_id(&self) -> StreamId {
+        let first = self.nodes.first().and_then(|(&master, node)| {
+            let entry = node.first_entry(master, node.head())?;
+            Some(entry.id)
+        });
+        first.unwrap_or(StreamId::MAX)
+    }
+
     /// Whether there is an entry above `id`.
     #[inline]
     pub fn has_after(&self, id: StreamId) -> bool {
