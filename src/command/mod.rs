@@ -20,6 +20,7 @@ pub mod pubsub;
 pub mod row;
 pub mod scan;
 pub mod server;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]
@@ -39,6 +40,15 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    stream::add::ROWS,
+    stream::trim::ROWS,
+    stream::range::ROWS,
+    stream::delete::ROWS,
+    stream::read::ROWS,
+    stream::group::ROWS,
+    stream::pending::ROWS,
+    stream::claim::ROWS,
+    stream::info::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

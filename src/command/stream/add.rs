@@ -88,11 +88,13 @@ impl Addition {
             addition.parse_options(cx, args)?;
         }
         let words = args.len().saturating_sub(addition.id_word + 1);
-        if words < 2 || words % 2 == 1 {
+        if words < 2 || !words.is_multiple_of(2) {
             return Err(Error::Arity("xadd".into()));
         }
         if matches!(addition.id, WantedId::At(0, Seq::Given(0) | Seq::Missing)) {
-            return Err(Error::fixed("ERR The ID specified in XADD must be greater than 0-0"));
+            return Err(Error::fixed(
+                "ERR The ID specified in XADD must be greater than 0-0",
+            ));
         }
         Ok(addition)
     }

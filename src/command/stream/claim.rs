@@ -118,7 +118,13 @@ impl<'a> Claim<'a> {
     /// Compat: a time in the future, as clocks that differ produce, means now; so does -1.
     fn parse_option(&mut self, args: Args<'_>, word: usize, now_ms: i64) -> Result<usize, Error> {
         let has_value = word + 1 < args.len();
-        let past = |time: i64| if (0..=now_ms).contains(&time) { time } else { now_ms };
+        let past = |time: i64| {
+            if (0..=now_ms).contains(&time) {
+                time
+            } else {
+                now_ms
+            }
+        };
         if args.is(word, "force") {
             self.force = true;
             return Ok(1);
@@ -138,7 +144,11 @@ impl<'a> Claim<'a> {
         } else if args.is(word, "lastid") && has_value {
             self.last_id = ids::exact(args, word + 1)?;
         } else {
-            return Err(Error::quoting("Unrecognized XCLAIM option '", args.get(word), "'"));
+            return Err(Error::quoting(
+                "Unrecognized XCLAIM option '",
+                args.get(word),
+                "'",
+            ));
         }
         Ok(2)
     }

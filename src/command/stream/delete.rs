@@ -93,9 +93,8 @@ struct Remembered {
 impl Remembered {
     fn parse(args: Args<'_>) -> Result<Remembered, Error> {
         const NEGATIVE: Error = Error::fixed("ERR entries_added must be positive");
-        const DELETED_ABOVE: Error = Error::fixed(
-            "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id",
-        );
+        const DELETED_ABOVE: Error =
+            Error::fixed("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
         let mut memory = Remembered {
             last_id: ids::exact(args, 2)?,
             entries_added: None,

@@ -202,9 +202,7 @@ fn reply_ends(reply: &mut Reply<'_>, stream: &Stream) {
 
 fn reply_full(reply: &mut Reply<'_>, stream: &Stream, count: usize) {
     reply.bulk(b"entries");
-    let all = stream
-        .log
-        .range(StreamId::MIN, StreamId::MAX, Direction::Forward);
+    let all = stream.log.range(StreamId::MIN, StreamId::MAX, Direction::Forward);
     let shown = usize::try_from(stream.log.len()).unwrap_or(usize::MAX).min(count);
     reply.array(shown);
     all.take(shown).for_each(|entry| reply_entry(reply, &entry));

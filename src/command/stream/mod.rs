@@ -62,7 +62,9 @@ fn reply_one(reply: &mut Reply<'_>, log: &Log, id: StreamId) -> bool {
 /// The error of a code of its own that quotes words of the client.
 fn no_group(parts: &[&[u8]]) -> Error {
     let mut text = b"NOGROUP ".to_vec();
-    parts.iter().for_each(|part| text.extend_from_slice(until_zero(part)));
+    parts
+        .iter()
+        .for_each(|part| text.extend_from_slice(until_zero(part)));
     Error::Text(text.into())
 }
 

@@ -110,7 +110,10 @@ fn reply_summary(reply: &mut Reply<'_>, group: &Group) {
     reply.bulk(&last.text());
     let array = reply.defer_array();
     let mut written = 0;
-    for consumer in group.consumers().filter(|consumer| !consumer.pending().is_empty()) {
+    for consumer in group
+        .consumers()
+        .filter(|consumer| !consumer.pending().is_empty())
+    {
         reply.array(2);
         reply.bulk(consumer.name());
         reply.bulk_int(consumer.pending().len() as i64);
@@ -157,7 +160,12 @@ impl<'a> Filter<'a> {
     fn reply(&self, reply: &mut Reply<'_>, group: &Group, now_ms: i64) {
         let array = reply.defer_array();
         let written = match self.consumer {
-            None => self.reply_some(reply, group, now_ms, group.pending().iter_from(&self.start).map(|(id, _)| *id)),
+            None => self.reply_some(
+                reply,
+                group,
+                now_ms,
+                group.pending().iter_from(&self.start).map(|(id, _)| *id),
+            ),
             Some(name) => group.find_consumer(name).map_or(0, |consumer| {
                 let own = group.consumer(consumer).pending().iter_from(&self.start);
                 self.reply_some(reply, group, now_ms, own.map(|(id, ())| *id))

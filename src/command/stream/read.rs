@@ -2,7 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::blocking::{self, BlockOn, Nil};
-use crate::command::cx::{Cx, DONE, Next, Outcome};
+use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::{Error, until_zero};
 use crate::command::row::{Access, Arg, Arity, Find, Flags, Group as Family, KeySpec, Row};
 use crate::keyspace::typed::Edit;
@@ -91,11 +91,7 @@ const XREADGROUP: Row = Row {
         Access::RO.with(Access::ACCESS),
     )],
     args: &[
-        Arg::block(
-            "group-block",
-            &[Arg::string("group"), Arg::string("consumer")],
-        )
-        .token("GROUP"),
+        Arg::block("group-block", &[Arg::string("group"), Arg::string("consumer")]).token("GROUP"),
         Arg::integer("count").token("COUNT").optional(),
         Arg::integer("milliseconds").token("BLOCK").optional(),
         Arg::flag("noack", "NOACK").optional(),
@@ -244,7 +240,9 @@ impl<'a> Request<'a> {
             sign @ (b"$" | b"+") => Err(meaningless(char::from(sign[0]))),
             b">" => Ok(Wanted::New),
             // Compat: the last possible id says the same as `>`.
-            _ => Ok(ids::exact(args, word)?.next().map_or(Wanted::New, Wanted::OwnFrom)),
+            _ => Ok(ids::exact(args, word)?
+                .next()
+                .map_or(Wanted::New, Wanted::OwnFrom)),
         }
     }
 
@@ -278,7 +276,7 @@ impl<'a> Request<'a> {
 
 /// How many streams so many words behind STREAMS name.
 fn streams(words: usize, command: &str) -> Result<usize, Error> {
-    if words % 2 == 0 {
+    if words.is_multiple_of(2) {
         return Ok(words / 2);
     }
     let sign = if command == "xread" { '$' } else { '>' };
@@ -375,7 +373,11 @@ impl Reader<'_> {
                 self.repeat(&stream.log, group, edit.now_ms, start, consumer, reply);
             }
             Wanted::New => {
-                let Some(start) = group.last_id.next().filter(|_| stream.log.has_after(group.last_id)) else {
+                let Some(start) = group
+                    .last_id
+                    .next()
+                    .filter(|_| stream.log.has_after(group.last_id))
+                else {
                     return;
                 };
                 answer.begin(reply, self.names.key);

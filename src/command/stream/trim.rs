@@ -99,7 +99,8 @@ impl Options {
         if args.is(word, "maxlen") {
             let at = self.parse_threshold(args, word)?;
             let len = args.int(at)?;
-            let len = u64::try_from(len).map_err(|_| Error::fixed("ERR The MAXLEN argument must be >= 0."))?;
+            let len =
+                u64::try_from(len).map_err(|_| Error::fixed("ERR The MAXLEN argument must be >= 0."))?;
             self.keep = Some(Keep::Newest(len));
             Ok(Some(at + 1))
         } else if args.is(word, "minid") {
@@ -108,7 +109,8 @@ impl Options {
             Ok(Some(at + 1))
         } else if args.is(word, "limit") {
             let limit = args.int(word + 1)?;
-            let limit = u64::try_from(limit).map_err(|_| Error::fixed("ERR The LIMIT argument must be >= 0."))?;
+            let limit =
+                u64::try_from(limit).map_err(|_| Error::fixed("ERR The LIMIT argument must be >= 0."))?;
             self.limit = Some(limit);
             self.written.limits.push(word);
             Ok(Some(word + 2))

@@ -196,7 +196,7 @@ impl<K, V> Radix<K, V> {
         self.len -= 1;
         match block.len() {
             0 => self.drop_block(spot.block),
-            ..JOIN_BELOW => self.tighten(spot.block),
+            1..JOIN_BELOW => self.tighten(spot.block),
             _ => {}
         }
         entry

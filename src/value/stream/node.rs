@@ -314,7 +314,8 @@ fn check_entry<'a>(
         .filter(|flags| (0..4).contains(flags))
         .ok_or(Damaged)?;
     let mut number = || elements.next().and_then(Item::int).ok_or(Damaged);
-    (number()?, number()?);
+    number()?;
+    number()?;
     let (body, head) = if flags & SAME_NAMES != 0 {
         (names, FIXED_ELEMENTS as i64)
     } else {
