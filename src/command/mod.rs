@@ -20,11 +20,13 @@ pub mod pubsub;
 pub mod row;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -40,6 +42,9 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    set::member::ROWS,
+    set::chance::ROWS,
+    set::combine::ROWS,
     stream::add::ROWS,
     stream::trim::ROWS,
     stream::range::ROWS,
@@ -55,9 +60,11 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
+    transaction::ROWS,
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,

@@ -20,6 +20,7 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::set::{self, Set};
 use crate::value::stream::Stream;
 use crate::value::stream::id::StreamId;
 use crate::value::stream::range::Direction;
@@ -68,6 +69,7 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Set(set) => self.mix_set(set),
             Value::Stream(stream) => self.mix_stream(stream),
         }
     }
@@ -87,6 +89,12 @@ impl Signature {
     fn mix_string(&mut self, bytes: &[u8]) {
         self.mix_type(Kind::String);
         self.mix(bytes);
+    }
+
+    fn mix_set(&mut self, set: &Set) {
+        self.mix_type(Kind::Set);
+        set.iter()
+            .for_each(|member| set::with_text(member, |text| self.xor(text)));
     }
 
     fn mix_stream(&mut self, stream: &Stream) {
