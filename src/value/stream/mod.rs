@@ -41,17 +41,6 @@ pub struct Stream {
     pub groups: Radix<Box<[u8]>, Box<Group>>,
 }
 
-impl Stream {
-    /// Bytes on the heap, estimated from so many nodes.
-    pub fn sampled_bytes(&self, samples: usize) -> usize {
-        let groups = self.groups.iter();
-        let groups: usize = groups
-            .map(|(name, group)| name.len() + size_of::<Group>() + group.heap_bytes())
-            .sum();
-        self.log.heap_bytes(samples) + self.groups.heap_bytes() + groups
-    }
-}
-
 impl Typed for Box<Stream> {
     const KIND: Kind = Kind::Stream;
 
@@ -75,6 +64,15 @@ impl Typed for Box<Stream> {
     }
 
     fn heap_bytes(&self) -> usize {
-        size_of::<Stream>() + self.sampled_bytes(SAMPLES)
+        self.sampled_bytes(SAMPLES)
+    }
+
+    /// Nodes are sampled; groups count their blocks.
+    fn sampled_bytes(&self, samples: usize) -> usize {
+        let samples = if samples == 0 { usize::MAX } else { samples };
+        let group =
+            |(name, group): (&Box<[u8]>, &Box<Group>)| name.len() + size_of::<Group>() + group.heap_bytes();
+        let groups: usize = self.groups.iter().map(group).sum();
+        size_of::<Stream>() + self.log.heap_bytes(samples) + self.groups.heap_bytes() + groups
     }
 }

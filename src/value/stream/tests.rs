@@ -3,11 +3,13 @@ use proptest::prelude::*;
 use crate::base::hash::KeyHasher;
 use crate::value::Limits;
 
+use super::Stream;
 use super::group::{Group, Pending};
 use super::id::{Seq, StreamId};
 use super::log::{IdError, Log, TooLarge, WantedId};
 use super::range::Direction;
 use super::trim::{Keep, Trim};
+use crate::value::Typed;
 
 type Words = Vec<Vec<u8>>;
 
@@ -294,4 +296,29 @@ fn an_entry_too_large_for_a_node_is_refused() {
     let words = std::iter::repeat_n(big.as_slice(), 1026);
     assert_eq!(log.append(id(1), words, &limits(100, 4096)), Err(TooLarge));
     assert_eq!((log.len(), log.entries_added), (0, 0));
+}
+
+#[test]
+fn the_memory_of_a_stream_is_that_of_its_nodes_and_groups() {
+    let mut stream = Box::<Stream>::default();
+    let empty = stream.heap_bytes();
+    assert!(empty < 200, "{empty}");
+    stream.log = log_of(10_000, &limits(100, 4096));
+    let (sampled, whole) = (stream.heap_bytes(), stream.sampled_bytes(0));
+    assert!(sampled.abs_diff(whole) < whole / 10, "{sampled} {whole}");
+    let mut group = Group::new(StreamId::MIN, None);
+    let consumer = group.create_consumer(b"c", 1).expect("a new name");
+    for ms in 1..=10_000 {
+        group.assign(
+            id(ms),
+            Pending {
+                delivered_ms: 1,
+                deliveries: 1,
+                consumer,
+            },
+        );
+    }
+    stream.groups.insert(b"g".as_slice().into(), Box::new(group));
+    let pending = stream.sampled_bytes(0) - whole;
+    assert!((560_000..600_000).contains(&pending), "{pending}");
 }
