@@ -9,6 +9,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod range;
 pub mod set;
 pub mod stream;
@@ -137,7 +138,6 @@ macro_rules! values {
 }
 
 /// The parts of `impl Typed` that are the same for every type: getting at its variant.
-#[allow(unused_macros, reason = "used by the files of the collections")]
 macro_rules! variant {
     ($variant:ident) => {
         fn of(value: &$crate::value::Value) -> Option<&Self> {
@@ -161,12 +161,13 @@ macro_rules! variant {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
 values! {
     /// Distinct strings in no order.
     Set(set::Set),
+    /// Elements in order.
+    List(list::List),
     /// A log of entries.
     Stream(Box<stream::Stream>),
 }

@@ -255,9 +255,20 @@ impl Log {
             return Err(Damaged);
         }
         let node = Node::adopt(listpack)?;
-        self.len += node.counts().0;
-        self.nodes.insert(master, node);
+        let (live, _) = node.counts();
+        if live > 0 {
+            self.len += live;
+            self.nodes.insert(master, node);
+        }
         Ok(())
+    }
+
+    /// What a file says of entries that are gone, once its nodes are taken over. The last id is not below an entry's.
+    pub fn remember(&mut self, last_id: StreamId, max_deleted_id: StreamId, entries_added: u64) {
+        self.find_first();
+        self.last_id = last_id.max(self.newest_id().unwrap_or_default());
+        self.max_deleted_id = max_deleted_id;
+        self.entries_added = entries_added;
     }
 }
 

@@ -20,6 +20,7 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::list::List;
 use crate::value::set::{self, Set};
 use crate::value::stream::Stream;
 use crate::value::stream::id::StreamId;
@@ -70,8 +71,19 @@ impl Signature {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
+            Value::List(list) => self.mix_list(list),
             Value::Stream(stream) => self.mix_stream(stream),
         }
+    }
+
+    fn mix_list(&mut self, list: &List) {
+        self.mix_type(Kind::List);
+        let mut text = Vec::new();
+        list.for_each(|item| {
+            text.clear();
+            item.write_to(&mut text);
+            self.mix(&text);
+        });
     }
 
     fn mix_type(&mut self, kind: Kind) {
