@@ -322,3 +322,11 @@ fn the_memory_of_a_stream_is_that_of_its_nodes_and_groups() {
     let pending = stream.sampled_bytes(0) - whole;
     assert!((560_000..600_000).contains(&pending), "{pending}");
 }
+
+#[test]
+fn a_node_left_with_tombstones_only_goes() {
+    let mut log = log_of(3, &limits(100, 4096));
+    log.delete(&[id(3)]);
+    assert_eq!(log.trim(exactly(Keep::From(id(3)))), 2);
+    assert_eq!((log.len(), log.node_count()), (0, 0));
+}

@@ -91,7 +91,13 @@ impl Log {
         if surplus.is_empty() {
             return 0;
         }
-        self.nodes.at_mut(spot).delete(&surplus);
+        let node = self.nodes.at_mut(spot);
+        if node.counts().0 == surplus.len() as u64 {
+            // Its newest entries were tombstones already.
+            self.nodes.pop_first();
+        } else {
+            node.delete(&surplus);
+        }
         self.len -= surplus.len() as u64;
         surplus.len() as u64
     }
