@@ -8,6 +8,7 @@
 //!   string  mix(bytes)                   list    mix(element) for each
 //!   set     xor(member) for each         hash    xor(mix(field), mix(value)) for each
 //!   zset    xor(mix(member), mix(score)) for each, scores with 17 digits
+//!   stream  mix(<ms>.<seq>), then mix(name), mix(value) for each field, for each entry
 //! all     = per database: mix(number), then for each key: xor(mix(key) continued with value)
 //! ```
 //!
@@ -22,6 +23,9 @@ use crate::keyspace::entry::{Entry, View};
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
+use crate::value::stream::Stream;
+use crate::value::stream::id::StreamId;
+use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
 use crate::value::{Kind, Typed, Value};
 
@@ -69,6 +73,7 @@ impl Signature {
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
             Value::Hash(hash) => self.mix_hash(hash),
+            Value::Stream(stream) => self.mix_stream(stream),
         }
     }
 
@@ -103,6 +108,18 @@ impl Signature {
         self.mix_type(Kind::Set);
         set.iter()
             .for_each(|member| set::with_text(member, |text| self.xor(text)));
+    }
+
+    fn mix_stream(&mut self, stream: &Stream) {
+        self.mix_type(Kind::Stream);
+        let entries = stream.log.range(StreamId::MIN, StreamId::MAX, Direction::Forward);
+        for entry in entries {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (name, value) in entry.fields() {
+                self.mix(&name.to_vec());
+                self.mix(&value.to_vec());
+            }
+        }
     }
 }
 

@@ -46,6 +46,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Boxed(Value::Hash(hash)) => serialized_hash_bytes(hash),
         View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
+        View::Boxed(collection) => collection.heap_bytes(),
     }
 }
 
