@@ -50,6 +50,24 @@ fn parse_unusual(text: &str) -> Option<f64> {
     }
 }
 
+/// Reads a double as C's `strtod` reads a whole string: up to the first zero byte, white space before it skipped, nothing
+/// at all as 0, and decimal numbers out of range as infinity or zero.
+///
+/// Compat: how Redis reads the borders of ranges of scores.
+pub fn parse_c(text: &[u8]) -> Option<f64> {
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    let text = &text[..end];
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let blanks = text.iter().take_while(|&&byte| number::is_c_space(byte)).count();
+    let text = str::from_utf8(&text[blanks..]).ok()?;
+    parse(text.as_bytes()).or_else(|| match classify(text.as_bytes())? {
+        Syntax::Finite { hex: false, .. } => text.parse().ok(),
+        _ => None,
+    })
+}
+
 /// Reads `text`, which [`classify`] described as `syntax`, into any soft-float format, correctly rounded.
 ///
 /// `None` when a finite text rounds to infinity, or a non-zero one to zero.
@@ -349,6 +367,27 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(parse(b"1\xff"), None);
+    }
+
+    #[test]
+    fn borders_are_read_as_strtod_reads_them() {
+        let cases: [(&[u8], Option<f64>); 12] = [
+            (b"", Some(0.0)),
+            (b" 1.5", Some(1.5)),
+            (b"\x0b1", Some(1.0)),
+            (b"1 ", None),
+            (b" ", None),
+            (b"1\0x", Some(1.0)),
+            (b"0x10", Some(16.0)),
+            (b"1e400", Some(f64::INFINITY)),
+            (b"-1e400", Some(f64::NEG_INFINITY)),
+            (b"1e-400", Some(0.0)),
+            (b"nan", None),
+            (b"-inf", Some(f64::NEG_INFINITY)),
+        ];
+        for (text, value) in cases {
+            assert_eq!(parse_c(text), value, "{}", text.escape_ascii());
+        }
     }
 
     #[test]
