@@ -66,6 +66,19 @@ impl Ranked {
         }
     }
 
+    /// Of members that come in order, each once. O(members).
+    ///
+    /// # Panics
+    /// If they do not, or a score is NaN.
+    pub fn from_sorted<'a>(hasher: KeyHasher, sorted: impl Iterator<Item = (&'a [u8], f64)>) -> Ranked {
+        let mut tally = Tally::new(hasher);
+        let mut items = Vec::with_capacity(sorted.size_hint().0);
+        for (member, score) in sorted {
+            items.push(tally.add(member, score));
+        }
+        tally.with_order(&items)
+    }
+
     /// Number of members.
     #[inline]
     pub fn len(&self) -> usize {
@@ -78,7 +91,7 @@ impl Ranked {
         self.len() == 0
     }
 
-    /// Bytes on the heap. O(members / 50).
+    /// Bytes on the heap; of a big order's nodes it is an estimate. O(1).
     pub fn heap_bytes(&self) -> usize {
         self.members.heap_bytes() + self.order.heap_bytes() + self.element_bytes
     }
@@ -150,7 +163,7 @@ impl Ranked {
     #[inline]
     pub fn remove(&mut self, member: &[u8]) -> Option<f64> {
         let element = self.members.remove(self.members.hash(member), member)?;
-        self.order.remove(element.score(), element.member());
+        self.order.remove(&element);
         self.element_bytes -= element.heap_bytes();
         Some(element.score())
     }
@@ -227,14 +240,7 @@ impl Ranked {
 impl Clone for Ranked {
     /// O(members).
     fn clone(&self) -> Ranked {
-        let mut tally = Tally::new(*self.members.hasher());
-        let mut items = Vec::with_capacity(self.len());
-        for (member, score) in self.iter(0..self.len()) {
-            items.push(tally.add(self.members.hash(member), member, score));
-        }
-        // SAFETY: R1: the elements stay in the table until their items leave the order.
-        let order = unsafe { Order::from_sorted(&items) };
-        tally.with_order(order)
+        Ranked::from_sorted(*self.members.hasher(), self.iter(0..self.len()))
     }
 }
 
@@ -294,8 +300,12 @@ impl Tally {
     }
 
     /// Adds a member that is not there.
-    fn add(&mut self, hash: u64, member: &[u8], score: f64) -> Item {
-        let element = self.members.insert_new(hash, Element::new(member, score));
+    fn add(&mut self, member: &[u8], score: f64) -> Item {
+        let hash = self.members.hash(member);
+        let Entry::Vacant(place) = self.members.entry(hash, member) else {
+            panic!("R1: a member comes once");
+        };
+        let element = place.insert(Element::new(member, score));
         self.element_bytes += element.heap_bytes();
         element.item()
     }
@@ -306,16 +316,16 @@ impl Tally {
     /// If a score is NaN.
     pub fn into_ranked(self) -> Ranked {
         let mut items: Vec<Item> = self.members.iter().map(Element::item).collect();
-        assert!(items.iter().all(|item| !item.score.is_nan()), "R2");
-        // SAFETY: R1: the elements stay in the table until their items leave the order.
-        let order = unsafe {
-            Order::sort(&mut items);
-            Order::from_sorted(&items)
-        };
-        self.with_order(order)
+        // SAFETY: the elements are in the table.
+        unsafe { Order::sort(&mut items) };
+        self.with_order(&items)
     }
 
-    fn with_order(self, order: Order) -> Ranked {
+    /// `items` are those of all elements, sorted.
+    fn with_order(self, items: &[Item]) -> Ranked {
+        // SAFETY: R1: the elements stay in the table until their items leave the order.
+        let order = unsafe { Order::from_sorted(items) };
+        assert_eq!(order.len(), self.members.len(), "R1");
         Ranked {
             order,
             members: self.members,

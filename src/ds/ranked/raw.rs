@@ -158,6 +158,14 @@ impl Item {
         unsafe { member_behind(self.element) }
     }
 
+    /// # Safety
+    /// Both elements are alive.
+    unsafe fn compare(self, other: Item) -> Ordering {
+        let by_score = self.score.partial_cmp(&other.score).unwrap_or(Ordering::Equal);
+        // SAFETY: the caller's promise.
+        by_score.then_with(|| unsafe { self.member().cmp(other.member()) })
+    }
+
     #[inline]
     fn prefetch(self) {
         #[cfg(target_arch = "x86_64")]
@@ -177,6 +185,11 @@ unsafe impl Send for Order {}
 // SAFETY: as above; through a shared borrow nothing changes.
 unsafe impl Sync for Order {}
 
+/// Above so many members nodes are not counted but estimated.
+const ESTIMATE_FROM: usize = 10_000;
+/// Bytes of nodes for each member of a big order, in practice.
+const TYPICAL_BYTES: usize = 20;
+
 impl Order {
     pub(super) const fn new() -> Order {
         Order(Tree::new())
@@ -184,7 +197,19 @@ impl Order {
 
     /// # Safety
     /// I3 for all items.
+    ///
+    /// # Panics
+    /// If they are not in order, or a score is NaN: an order that is none could not be kept.
     pub(super) unsafe fn from_sorted(items: &[Item]) -> Order {
+        assert!(
+            items.iter().all(|item| !item.score.is_nan()),
+            "R2: scores are numbers"
+        );
+        // SAFETY: the caller's promise.
+        let sorted = items
+            .windows(2)
+            .all(|pair| unsafe { pair[0].compare(pair[1]).is_lt() });
+        assert!(sorted, "items come in order");
         Order(Tree::from_sorted(items))
     }
 
@@ -193,11 +218,8 @@ impl Order {
     /// # Safety
     /// All their elements are alive.
     pub(super) unsafe fn sort(items: &mut [Item]) {
-        items.sort_unstable_by(|a, b| {
-            let by_score = a.score.partial_cmp(&b.score).unwrap_or(Ordering::Equal);
-            // SAFETY: the caller's promise.
-            by_score.then_with(|| unsafe { a.member().cmp(b.member()) })
-        });
+        // SAFETY: the caller's promise.
+        items.sort_unstable_by(|a, b| unsafe { a.compare(*b) });
     }
 
     #[inline]
@@ -206,6 +228,9 @@ impl Order {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
+        if self.len() > ESTIMATE_FROM {
+            return self.len() * TYPICAL_BYTES;
+        }
         self.0.heap_bytes()
     }
 
@@ -244,11 +269,16 @@ impl Order {
         self.0.insert(place, item);
     }
 
-    /// Takes out a member that is there.
+    /// Takes out the item of an element.
+    ///
+    /// # Panics
+    /// If it is not there, which would leave an item without an element behind.
     #[inline]
-    pub(super) fn remove(&mut self, score: f64, member: &[u8]) {
-        let place = self.place(score, member);
-        self.0.remove(place..place + 1, &mut |_| {});
+    pub(super) fn remove(&mut self, element: &Element) {
+        let place = self.place(element.score(), element.member());
+        self.0.remove(place..place + 1, &mut |item| {
+            assert!(item.element == element.0, "R1: the order knows every element");
+        });
     }
 
     /// Takes out the members of `places`, handing over each of their items in order.
