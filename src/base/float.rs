@@ -192,6 +192,42 @@ pub fn shortest(value: f64, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends the text C's `%.17g` prints, with infinities as `inf` and `-inf`: 17 significant digits, less zeros at the
+/// end, in scientific notation below 1e-4 and from 1e17 on.
+pub fn seventeen_digits(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() || value == 0.0 {
+        return shortest(value, out);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let text = format!("{:.16e}", value.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent = number::parse_i64(exponent.as_bytes()).unwrap_or(0) as i32;
+    let all: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    let zeros = all.iter().rev().take_while(|&&digit| digit == b'0').count();
+    let digits = &all[..all.len() - zeros];
+    let places = digits.len() as i32 - 1 - exponent;
+    if !(-4..17).contains(&exponent) {
+        write_two_digit_scientific(digits, exponent, out);
+    } else if places > 0 {
+        write_fraction(digits, places as usize, out);
+    } else {
+        out.extend_from_slice(digits);
+        push_zeros(places.unsigned_abs() as usize, out);
+    }
+}
+
+/// As C does: an exponent has two digits or three.
+fn write_two_digit_scientific(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    write_scientific(digits, exponent, &mut text);
+    if exponent.abs() < 10 {
+        text.insert(text.len() - 1, b'0');
+    }
+    out.extend_from_slice(&text);
+}
+
 /// A positive number as `significand * 10^exponent`, the significand not divisible by ten.
 struct Decimal {
     significand: u64,
@@ -432,6 +468,29 @@ mod tests {
         }
         assert_eq!(printed(f64::NEG_INFINITY), "-inf");
         assert_eq!(printed(-f64::NAN), "nan");
+    }
+
+    #[test]
+    fn seventeen_digits_are_printed_as_c_prints_them() {
+        for (value, text) in [
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (3.1, "3.1000000000000001"),
+            (-1.5, "-1.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e20, "1e+20"),
+            (123456789012345678.0, "1.2345678901234568e+17"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (1e-300, "1e-300"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            let mut out = Vec::new();
+            seventeen_digits(value, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
     }
 
     #[test]

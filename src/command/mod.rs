@@ -24,6 +24,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod zset;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -39,6 +40,14 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    zset::add::ROWS,
+    zset::query::ROWS,
+    zset::range::ROWS,
+    zset::revised::ROWS,
+    zset::remove::ROWS,
+    zset::combine::ROWS,
+    zset::pop::ROWS,
+    zset::chance::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

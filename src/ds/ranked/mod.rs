@@ -33,7 +33,7 @@ mod tree;
 
 use std::ops::Range;
 
-use crate::base::hash::{HashKey, KeyHasher};
+use crate::base::hash::KeyHasher;
 use crate::ds::dict::{Dict, Entry};
 use raw::{Element, Item, Order};
 

@@ -214,6 +214,24 @@ impl Zset {
         Packed::from_listpack(listpack).map(Zset::Packed)
     }
 
+    /// The members of a range of ranks, in the encoding they fit. O(log n + members copied).
+    pub fn copy_of(&self, ranks: Range<usize>, limits: &Limits) -> Zset {
+        match self {
+            Zset::Ranked(ranked) => {
+                let members = || ranked.iter(ranks.clone());
+                Zset::from_sorted(members(), limits)
+                    .unwrap_or_else(|| Zset::Ranked(Box::new(Ranked::from_sorted(limits.hasher, members()))))
+            }
+            Zset::Packed(_) => {
+                let mut copy = Zset::default();
+                for (member, score) in self.walk(ranks, Direction::Up) {
+                    with_text(member, |text| copy.set(text, score, limits));
+                }
+                copy
+            }
+        }
+    }
+
     /// Of members in no order, in the encoding they fit. O(n log n).
     pub fn from_tally(tally: Tally, limits: &Limits) -> Zset {
         let ranked = tally.into_ranked();

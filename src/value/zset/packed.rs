@@ -20,6 +20,7 @@ use crate::ds::listpack::{At, Damaged, Item, Listpack, Pairs};
 /// The longest text of a score.
 const SCORE_TEXT_MAX: usize = 25;
 
+/// A listpack of members and scores. See the module's documentation.
 #[derive(Debug, Clone, Default)]
 pub struct Packed(Listpack);
 
