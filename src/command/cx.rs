@@ -57,6 +57,8 @@ pub enum Control {
         /// Whether it is answered an error.
         with_error: bool,
     },
+    /// Run what the client has queued. The executor replies.
+    Exec,
     /// Abort or crash on purpose (DEBUG).
     Debug(DebugAct),
 }

@@ -24,6 +24,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 pub mod zset;
 
 use args::Args;
@@ -57,6 +58,7 @@ pub const FAMILIES: &[&[Row]] = &[
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
+    transaction::ROWS,
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,

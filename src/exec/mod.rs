@@ -21,6 +21,7 @@ pub mod monitor;
 pub mod open;
 #[cfg(test)]
 mod testing;
+pub mod txn;
 
 use std::collections::VecDeque;
 
@@ -37,7 +38,7 @@ use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
 
 use crate::resp::{ArgBuf, Batch};
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
 
 use mailbox::Outbox;
@@ -112,6 +113,12 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Queues for the next transactions.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go to sessions and come back without being copied"
+    )]
+    spare_transactions: Vec<Box<Transaction>>,
     /// Batches done in this drain, with whose they are.
     finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
@@ -121,6 +128,9 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
+    /// What followers were given.
+    #[cfg(test)]
+    journal: Vec<crate::keyspace::changes::Propagated>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -153,12 +163,15 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            #[cfg(test)]
+            journal: Vec::new(),
             exit: None,
             config,
         };
