@@ -12,11 +12,15 @@ const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
     "memory", "command", "missing", "badid", "nosuch", "member",
+    "score", "border", "lexborder", "rank",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// A sorted set whose scores are all 0.
+pub const LEX_KEY: &[u8] = b"lex";
 
 /// A COUNT that lets SCAN end at once.
 pub const ALL: &[u8] = b"1000000";
@@ -77,6 +81,7 @@ pub const DIRECTIVES: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-ziplist-value",
     "zset-max-listpack-value",
+    "zset-max-listpack-entries",
     "list-max-listpack-size",
     "list-compress-depth",
     "set-max-intset-entries",
@@ -169,14 +174,6 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             ),
             1 => float(rng),
             _ => number(between(-12, 12, rng) as f64 / 4.0),
-        },
-        "member" => match rng.below(12) {
-            0 => value(rng),
-            1 => number(between(-3, 12, rng)),
-            _ => {
-                let len = 1 + rng.index(2);
-                letters(len, rng)
-            }
         },
         "border" => {
             let mut border = if rng.below(3) == 0 {
@@ -342,6 +339,17 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
     if name == b"config" {
         // Zero bytes end a value there: one of the few things not worth being alike in.
         words.iter_mut().for_each(|word| word.retain(|&byte| byte != 0));
+    }
+    if name == b"zadd" && words.get(1).is_some_and(|key| key == LEX_KEY) {
+        // Ranges of strings mean something only where all scores are equal.
+        words
+            .iter_mut()
+            .skip(2)
+            .step_by(2)
+            .for_each(|word| *word = b"0".to_vec());
+    }
+    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+        words[2] = b"x".to_vec();
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.
