@@ -16,6 +16,7 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
@@ -45,6 +46,12 @@ pub const FAMILIES: &[&[Row]] = &[
     set::member::ROWS,
     set::chance::ROWS,
     set::combine::ROWS,
+    list::push::ROWS,
+    list::pop::ROWS,
+    list::wait::ROWS,
+    list::move_end::ROWS,
+    list::read::ROWS,
+    list::change::ROWS,
     zset::add::ROWS,
     zset::query::ROWS,
     zset::range::ROWS,

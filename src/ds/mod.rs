@@ -3,5 +3,6 @@
 pub mod dict;
 pub mod intset;
 pub mod listpack;
+pub mod quicklist;
 pub mod ranked;
 pub mod thin;

@@ -9,6 +9,7 @@ pub mod bitfield;
 pub mod bits;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod range;
 pub mod set;
 pub mod string;
@@ -165,6 +166,8 @@ pub(crate) use variant;
 values! {
     /// Distinct strings in no order.
     Set(set::Set),
+    /// Elements in order.
+    List(list::List),
     /// Members with scores.
     Zset(zset::Zset),
 }
