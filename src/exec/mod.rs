@@ -4,8 +4,8 @@
 //!  mail ──> drain: plan (find command, hash keys) ─ prefetch buckets ─ prefetch entries ─ admit ─ run ─ effects ──> replies
 //! ```
 //!
-//! Clients, tests and (later) AOF replay, a replication link, EXEC and scripts all enter through [`Executor::run`] or a
-//! batch. It needs no runtime and no socket; time comes in with [`Executor::set_time_us`], chance is a seeded generator.
+//! Clients, tests and (later) AOF replay and a replication link all enter through [`Executor::run`] or a batch, what runs
+//! inside another command (EXEC, scripts) through [`Executor::run_nested`]. It needs no runtime and no socket; time comes in with [`Executor::set_time_us`], chance is a seeded generator.
 //!
 //! Imports: every room but net.
 
