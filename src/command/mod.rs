@@ -17,10 +17,12 @@ pub mod error;
 pub mod generic;
 pub mod hash;
 pub mod help;
+pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]
@@ -41,6 +43,15 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    set::member::ROWS,
+    set::chance::ROWS,
+    set::combine::ROWS,
+    list::push::ROWS,
+    list::pop::ROWS,
+    list::wait::ROWS,
+    list::move_end::ROWS,
+    list::read::ROWS,
+    list::change::ROWS,
     hash::write::ROWS,
     hash::count::ROWS,
     hash::read::ROWS,
@@ -53,6 +64,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,

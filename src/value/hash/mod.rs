@@ -28,7 +28,7 @@ mod tests;
 
 use crate::base::hash::KeyHasher;
 use crate::ds::dict;
-use crate::ds::listpack::{Item, Listpack, Pairs};
+use crate::ds::listpack::{Damaged, Item, Listpack, Pairs};
 use crate::ds::thin::Thin;
 
 use super::{Kind, Limits, Typed};
@@ -238,6 +238,30 @@ impl Hash {
             Repr::Expiring(pack) => Some((pack.pack(), 3)),
             Repr::Few(_) | Repr::Table(_) => None,
         }
+    }
+}
+
+/// Out of what files hold.
+impl Hash {
+    /// Takes over a listpack of fields with their values (`width` 2), or of those with expiries, too (3; see
+    /// [`Hash::listpack`]). That no field comes twice is for the caller to check.
+    ///
+    /// # Errors
+    /// [`Damaged`] when the entries are no whole fields, or an expiry is none or out of order.
+    pub fn from_listpack(pack: Listpack, width: usize) -> Result<Hash, Damaged> {
+        match width {
+            2 if pack.len().is_multiple_of(2) => Ok(Hash(Repr::Packed(pack))),
+            3 => Ok(Hash(Repr::Expiring(Box::new(Expiring::from_pack(pack)?)))),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// The same hash in the encoding that suits the number of its fields.
+    pub fn suited(mut self, limits: &Limits) -> Hash {
+        if self.listpack().is_some() && self.len() > limits.hash_max_listpack_entries {
+            self.make_table(0, limits.hasher);
+        }
+        self
     }
 }
 
