@@ -112,7 +112,7 @@ impl<E> Table<E> {
     pub(super) fn begin(&mut self) {
         debug_assert!(self.segments.is_empty());
         let first = Segment::new(0, 0, 0, 0);
-        // A `Vec` left to itself makes room for four, which many small tables would pay for.
+        // Most tables of sets and hashes never have a second segment.
         self.slots.reserve_exact(1);
         self.segments.reserve_exact(1);
         self.slots.push(first.span());

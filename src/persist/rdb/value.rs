@@ -16,9 +16,9 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
         View::Int(_) | View::Inline(_) => Type::String,
         View::Boxed(value) => match value {
             Value::String(_) => Type::String,
+            Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
-            Value::Hash(hash) => hash::kind(hash, version),
         },
     }
 }
@@ -30,9 +30,9 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
         View::Inline(bytes) => encoder.string(bytes),
         View::Boxed(value) => match value {
             Value::String(bytes) => encoder.string(bytes),
+            Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
-            Value::Hash(hash) => hash::save(encoder, hash, kind),
         },
     }
 }

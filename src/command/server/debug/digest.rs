@@ -66,9 +66,9 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
-            Value::Hash(hash) => self.mix_hash(hash),
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
+            Value::Hash(hash) => self.mix_hash(hash),
         }
     }
 

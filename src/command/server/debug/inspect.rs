@@ -49,18 +49,6 @@ fn serialized_bytes(entry: &Entry) -> usize {
     }
 }
 
-/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
-/// expiries.
-fn serialized_hash_bytes(hash: &Hash) -> usize {
-    if let Some((pack, _)) = hash.listpack() {
-        return serialized_string_bytes(pack.size());
-    }
-    let fields = hash
-        .fields()
-        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
-    serialized_string_bytes(0) + fields.sum::<usize>()
-}
-
 /// Small ones are saved as one string; of a table, the number of members and each of them.
 fn serialized_set_bytes(set: &Set) -> usize {
     match set {
@@ -84,6 +72,18 @@ fn serialized_list_bytes(list: &List) -> usize {
         .map(|&bytes| 1 + serialized_string_bytes(bytes))
         .sum();
     serialized_string_bytes(nodes.len()) - nodes.len() + content
+}
+
+/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
+/// expiries.
+fn serialized_hash_bytes(hash: &Hash) -> usize {
+    if let Some((pack, _)) = hash.listpack() {
+        return serialized_string_bytes(pack.size());
+    }
+    let fields = hash
+        .fields()
+        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
+    serialized_string_bytes(0) + fields.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
