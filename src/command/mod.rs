@@ -23,11 +23,13 @@ pub mod row;
 pub mod scan;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod transaction;
+pub mod zset;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -58,6 +60,23 @@ pub const FAMILIES: &[&[Row]] = &[
     hash::all::ROWS,
     hash::expire::ROWS,
     hash::ttl::ROWS,
+    stream::add::ROWS,
+    stream::trim::ROWS,
+    stream::range::ROWS,
+    stream::delete::ROWS,
+    stream::read::ROWS,
+    stream::group::ROWS,
+    stream::pending::ROWS,
+    stream::claim::ROWS,
+    stream::info::ROWS,
+    zset::add::ROWS,
+    zset::query::ROWS,
+    zset::range::ROWS,
+    zset::revised::ROWS,
+    zset::remove::ROWS,
+    zset::combine::ROWS,
+    zset::pop::ROWS,
+    zset::chance::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

@@ -13,7 +13,9 @@ pub mod limits;
 pub mod list;
 pub mod range;
 pub mod set;
+pub mod stream;
 pub mod string;
+pub mod zset;
 
 pub use limits::Limits;
 
@@ -184,6 +186,10 @@ values! {
     List(list::List),
     /// A hash.
     Hash(hash::Hash),
+    /// A log of entries.
+    Stream(Box<stream::Stream>),
+    /// Members with scores.
+    Zset(zset::Zset),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
