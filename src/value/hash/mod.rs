@@ -230,6 +230,19 @@ impl Hash {
         }
     }
 
+    /// The shape of the table; a few fields in a row look like two buckets. O(n).
+    pub fn table_stats(&self) -> Option<dict::Stats> {
+        match &self.0 {
+            Repr::Table(table) => Some(table.dict().stats()),
+            Repr::Few(few) => Some(dict::Stats {
+                elements: few.len(),
+                buckets: 2,
+                ..dict::Stats::default()
+            }),
+            Repr::Packed(_) | Repr::Expiring(_) => None,
+        }
+    }
+
     /// The listpack, when the hash is one, and how many entries a field has in it: 2, or 3 with its expiry (0 for none),
     /// the soonest first.
     pub fn listpack(&self) -> Option<(&Listpack, usize)> {
