@@ -338,6 +338,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         listeners: Vec::new(),
         oom,
         supervised: Arc::clone(supervised),
+        mail: mail.clone(),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -552,6 +553,7 @@ fn drain(
 ) -> Option<i32> {
     executor.open(letters, clock.now());
     executor.go_on();
+    executor.end_turn();
     match lanes {
         None => executor.deliver_here(),
         Some(lanes) => lanes.deliver(executor.take_finished()),
@@ -571,6 +573,7 @@ struct ServerHost {
     listeners: Vec<Listening>,
     oom: oom::OomScore,
     supervised: Arc<supervise::Supervised>,
+    mail: Sender<Mail>,
 }
 
 impl Host for ServerHost {
@@ -582,6 +585,12 @@ impl Host for ServerHost {
             notice!("Ready to accept connections unix");
         }
         self.supervised.ready();
+    }
+
+    fn waker(&self) -> exec::aof::sync::Waker {
+        let mail = self.mail.clone();
+        // A full mailbox wakes the executor as well.
+        Box::new(move || drop(mail.try_send(Mail::Synced)))
     }
 
     fn apply_config(

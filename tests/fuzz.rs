@@ -31,7 +31,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, INTSET, LZF];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, INTSET, LZF, AOF, MANIFEST];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -47,6 +47,32 @@ const RESP: Fuzzer = Fuzzer {
         b"\x04\x05\x08A very long inline request that never ends",
         b"\0\xff\x04*2\r\n$3\r\nGET\r\n!1\r\nk\r\n",
         b"\x06\x02\x03*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\nPING\n*1\r\n$0\r\n\r\n",
+    ],
+};
+
+const AOF: Fuzzer = Fuzzer {
+    name: "aof",
+    check: russet::persist::aof::replay::fuzz_replay,
+    corpus: &[
+        b"#TS:1700000000\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n9\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$0\r\n\r\n",
+        b"*1\r\n$5\r\nMULTI\r\n*1\r\n$4\r\nEXEC\r\n\0\0\0",
+        b"*99999\r\n$99999999\r\n",
+    ],
+};
+
+const MANIFEST: Fuzzer = Fuzzer {
+    name: "manifest",
+    check: |data| {
+        // A quoted name is longer than it was, and may be too long for a line.
+        if data.len() < 200
+            && let Ok(manifest) = russet::persist::aof::manifest::Manifest::parse(data) {
+            let text = manifest.text();
+            assert_eq!(russet::persist::aof::manifest::Manifest::parse(&text).as_ref(), Ok(&manifest));
+        }
+    },
+    corpus: &[
+        b"file a.aof.2.base.rdb seq 2 type b\nfile a.1 seq 1 type h\nfile a.2 seq 2 type i\n",
+        b"# note\nfile \"a \\n\" seq 9 type i more words\n",
     ],
 };
 

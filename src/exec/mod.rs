@@ -10,8 +10,10 @@
 //! Imports: every room but net.
 
 pub mod admit;
+pub mod aof;
 pub mod apply;
 pub mod blocking;
+mod child;
 pub mod client;
 pub mod cron;
 pub mod dispatch;
@@ -50,6 +52,11 @@ use mailbox::Outbox;
 pub trait Host: Send {
     /// Everything is loaded: clients are welcome.
     fn ready(&mut self) {}
+
+    /// Gives the executor a turn although no mail has come; called from another thread.
+    fn waker(&self) -> aof::sync::Waker {
+        Box::new(|| {})
+    }
 
     /// Takes over directives that sockets, the log or the process follow.
     ///
@@ -139,8 +146,10 @@ pub struct Executor {
     /// What followers were given.
     #[cfg(test)]
     journal: Vec<crate::keyspace::changes::Propagated>,
-    /// A background save under way.
-    saving: Option<save::Saving>,
+    /// A child at work.
+    child: Option<child::Job>,
+    /// The append-only file.
+    aof: aof::Log,
     /// A load under way.
     loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
@@ -185,7 +194,8 @@ impl Executor {
             browser_warned_s: 0,
             #[cfg(test)]
             journal: Vec::new(),
-            saving: None,
+            child: None,
+            aof: aof::Log::new(&config),
             loading: None,
             exit: None,
             config,

@@ -83,6 +83,8 @@ impl Executor {
             Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
+            // The turn's end is what it came for.
+            Mail::Synced => {}
             Mail::Stop { interrupt } => self.stop(interrupt),
         }
     }
@@ -98,7 +100,7 @@ impl Executor {
     fn stop(&mut self, _interrupt: bool) {
         if self.exit.is_none() {
             tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None) {
+            if self.save_before_end(None, false) {
                 self.exit = Some(0);
             } else {
                 tracing::warn!("Error trying to save the DB, can't exit.");

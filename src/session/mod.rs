@@ -157,6 +157,8 @@ pub struct Session {
     pub batches_returned: u64,
     /// Commands of a batch have run whose replies are not given back yet.
     pub answering: bool,
+    /// Which group of writes to the log must be durable before its replies may go out, with `appendfsync always`.
+    pub log_awaited: u64,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
@@ -208,6 +210,7 @@ impl Session {
             shard_channels: 0,
             batches_returned: 0,
             answering: false,
+            log_awaited: 0,
             outlet: None,
             soft_limit_since: 0,
         }
