@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch",
+    "memory", "command", "missing", "badid", "nosuch", "list", "element",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -118,6 +118,10 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
         "value" => value(rng),
+        // Now and then a key that holds something else.
+        "list" if rng.below(12) != 0 => number(format_args!("list:{}", rng.below(3))),
+        "list" => KEYS[rng.index(KEYS.len())].to_vec(),
+        "element" => element(rng),
         "int" => pick(INTS, rng),
         "smallint" => number(between(-20, 20, rng)),
         "float" => float(rng),
@@ -212,6 +216,16 @@ fn value(rng: &mut Rng) -> Vec<u8> {
             let len = rng.index(30);
             letters(len, rng)
         }
+    }
+}
+
+/// Few, so that they are found again; now and then one that fills a node.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(16) {
+        0 => value(rng),
+        1 => letters([3000, 5000, 8180, 9000][rng.index(4)], rng),
+        2..8 => number(between(-3, 6, rng)),
+        _ => letters(1, rng),
     }
 }
 
