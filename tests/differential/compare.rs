@@ -31,7 +31,7 @@ pub const KNOWN: &[Known] = &[
         explains: |words, ours, theirs| {
             (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
                 && is_error(ours, "ERR")
-                && matches!(theirs, Value::Int(-1 | 0))
+                && (matches!(theirs, Value::Int(-1 | 0)) || is_error(theirs, "WRONGTYPE"))
         },
     },
     Known {
@@ -69,6 +69,16 @@ pub const KNOWN: &[Known] = &[
             let tail = ", nothing";
             is_error(ours, "ERR CONFIG SET")
                 && ours.to_string().strip_suffix(tail) == Some(&theirs.to_string())
+        },
+    },
+    Known {
+        reason: "7.2 lets scripts call commands that block",
+        explains: |words, ours, theirs| {
+            let text = theirs.to_string();
+            is(words, 0, "command")
+                && text.contains("+blocking")
+                && text.contains("+noscript")
+                && !ours.to_string().contains("+noscript")
         },
     },
     Known {
