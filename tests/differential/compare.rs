@@ -84,16 +84,17 @@ pub const KNOWN: &[Known] = &[
     Known {
         reason: "7.2 keeps a short list in a listpack",
         explains: |words, ours, theirs| {
-            is(words, 0, "object")
-                && ours.to_string() == "$listpack"
-                && theirs.to_string() == "$quicklist"
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$quicklist"
         },
     },
     Known {
         reason: "7.2 refuses the one number of LPOS and LREM that cannot be negated",
         explains: |words, ours, _| {
             (is(words, 0, "lpos") || is(words, 0, "lrem"))
-                && is_error(ours, "ERR value is out of range, value must between -9223372036854775807")
+                && is_error(
+                    ours,
+                    "ERR value is out of range, value must between -9223372036854775807",
+                )
         },
     },
     Known {
