@@ -21,6 +21,7 @@ pub mod pubsub;
 pub mod row;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]
@@ -41,6 +42,9 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    set::member::ROWS,
+    set::chance::ROWS,
+    set::combine::ROWS,
     list::push::ROWS,
     list::pop::ROWS,
     list::wait::ROWS,
@@ -53,6 +57,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,

@@ -16,9 +16,12 @@ pub mod client;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
+pub mod load;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
+pub mod payload;
+pub mod save;
 #[cfg(test)]
 mod testing;
 pub mod txn;
@@ -45,6 +48,9 @@ use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
+    /// Everything is loaded: clients are welcome.
+    fn ready(&mut self) {}
+
     /// Takes over directives that sockets, the log or the process follow.
     ///
     /// # Errors
@@ -131,6 +137,10 @@ pub struct Executor {
     /// What followers were given.
     #[cfg(test)]
     journal: Vec<crate::keyspace::changes::Propagated>,
+    /// A background save under way.
+    saving: Option<save::Saving>,
+    /// A load under way.
+    loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -172,6 +182,8 @@ impl Executor {
             browser_warned_s: 0,
             #[cfg(test)]
             journal: Vec::new(),
+            saving: None,
+            loading: None,
             exit: None,
             config,
         };

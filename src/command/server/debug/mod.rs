@@ -204,6 +204,13 @@ const TOOLS: &[Tool] = &[
         list::packed_threshold,
     ),
     tool(
+        "RELOAD",
+        "[MERGE] [NOFLUSH] [NOSAVE]",
+        "Save the data, empty the databases and load what was saved.",
+        2..=5,
+        act::reload,
+    ),
+    tool(
         "REPLYBUFFER",
         "PEAK-RESET-TIME <milliseconds>|NEVER|RESET",
         "Tell how long CLIENT LIST remembers a peak of replies.",
@@ -275,7 +282,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
-    ("RELOAD", PERSISTENCE),
     ("REPLICATE", REPLICATION),
     (
         "RESTART",
