@@ -4,4 +4,5 @@ pub mod dict;
 pub mod intset;
 pub mod listpack;
 pub mod quicklist;
+pub mod radix;
 pub mod thin;
