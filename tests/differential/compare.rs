@@ -13,14 +13,6 @@ pub struct Known {
 
 pub const KNOWN: &[Known] = &[
     Known {
-        reason: "7.2 added WITHSCORE to ZRANK and ZREVRANK",
-        explains: |words, _, theirs| {
-            (is(words, 0, "zrank") || is(words, 0, "zrevrank"))
-                && words.len() == 4
-                && is_error(theirs, "ERR wrong number of arguments")
-        },
-    },
-    Known {
         reason: "7.2 chooses a sorted set's encoding by the number of words of ZADD",
         explains: |words, ours, theirs| {
             is(words, 0, "object")
