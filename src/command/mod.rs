@@ -15,6 +15,7 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod hyperloglog;
 pub mod pubsub;
 pub mod row;
 pub mod server;
@@ -37,6 +38,7 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    hyperloglog::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

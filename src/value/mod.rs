@@ -4,6 +4,7 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod range;
 pub mod string;

@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch",
+    "memory", "command", "missing", "badid", "nosuch", "hll",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -117,6 +117,7 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "key" => KEYS[rng.index(KEYS.len())].to_vec(),
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
+        "hll" => number(format_args!("hll:{}", rng.below(4))),
         "value" => value(rng),
         "int" => pick(INTS, rng),
         "smallint" => number(between(-20, 20, rng)),
