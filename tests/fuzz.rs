@@ -32,7 +32,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, HYPERLOGLOG];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, HYPERLOGLOG];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -119,6 +119,19 @@ const HYPERLOGLOG: Fuzzer = Fuzzer {
         b"HYLL\x01\0\0\0\x04\0\0\0\0\0\0\0W1\x84I\xc0\x80P\xb1\x84K\xfb\x80BZ",
         b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x80\x81\x82\x83\x3f\0\x40\0\xff\xfc\x7f\xb0",
         b"HYLL\0\0\0\0\0\0\0\0\0\0\0\x80",
+    ],
+};
+
+/// Bytes as a DUMP payload or an RDB file might bring them.
+const LISTPACK: Fuzzer = Fuzzer {
+    name: "listpack",
+    check: russet::ds::listpack::fuzz::fuzz_listpack,
+    corpus: &[
+        b"\x07\0\0\0\0\0\xff",
+        b"\x14\0\0\0\x03\0\x81a\x02\xc1\xf4\x02\x84text\x05\xff",
+        b"\x18\0\0\0\x03\0\x05\x01\xf1\0\x10\x03\xf4\0\0\0\x80\0\0\0\0\x09\xff",
+        b"\x18\0\0\0\xff\xff\xf2\0\x80\0\x04\xf3\0\0\x80\0\x05\x80\x01\x82-0\x03\xff",
+        b"\x14\0\0\0\x02\0\xe0\x01a\x03\xf0\x02\0\0\0bc\x07\xff",
     ],
 };
 
@@ -426,6 +439,11 @@ fn commands_with_any_arguments_are_answered() {
 #[test]
 fn strings_are_read_as_hyperloglogs_or_refused() {
     run(&HYPERLOGLOG);
+}
+
+#[test]
+fn listpacks_from_any_bytes() {
+    run(&LISTPACK);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod help;
 pub mod hyperloglog;
 pub mod pubsub;
 pub mod row;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod table;

@@ -1,12 +1,14 @@
 //! Giving every room its slice of the configuration, at start and after CONFIG SET; and the other control acts.
 
+use crate::base::hash::KeyHasher;
 use crate::command::cx::{Control, DebugAct};
 use crate::command::error::Error;
-use crate::config::{Changed, Scope, SetError};
+use crate::config::{Changed, Config, Scope, SetError};
 use crate::keyspace::LazyPolicy;
 use crate::keyspace::changes::Classes;
 use crate::resp::Reply;
 use crate::session::SessionId;
+use crate::value::Limits;
 
 use super::Executor;
 use super::dispatch::SlowLimits;
@@ -26,6 +28,7 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
+        self.keys.limits = encoding_limits(config, self.keys.hasher());
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
         let limit = |us: i64| {
@@ -136,6 +139,26 @@ impl Executor {
                 client: 0,
             },
         );
+    }
+}
+
+/// Up to which size collections keep their small encodings.
+fn encoding_limits(config: &Config, hasher: KeyHasher) -> Limits {
+    let size = |name| config.int(name) as usize;
+    Limits {
+        list_max_listpack_size: config.int("list-max-listpack-size") as i32,
+        list_compress_depth: config.int("list-compress-depth") as u32,
+        set_max_intset_entries: size("set-max-intset-entries"),
+        set_max_listpack_entries: size("set-max-listpack-entries"),
+        set_max_listpack_value: size("set-max-listpack-value"),
+        hash_max_listpack_entries: size("hash-max-listpack-entries"),
+        hash_max_listpack_value: size("hash-max-listpack-value"),
+        zset_max_listpack_entries: size("zset-max-listpack-entries"),
+        zset_max_listpack_value: size("zset-max-listpack-value"),
+        stream_node_max_bytes: config.memory("stream-node-max-bytes") as usize,
+        stream_node_max_entries: size("stream-node-max-entries"),
+        hll_sparse_max_bytes: config.memory("hll-sparse-max-bytes") as usize,
+        hasher,
     }
 }
 

@@ -111,6 +111,10 @@ pub struct Changes {
     pub propagated: Vec<Propagated>,
     /// Keys changed while somebody watches: (database, key).
     pub touched: Vec<(usize, Box<[u8]>)>,
+    /// Whether any client is blocked until a key is ready.
+    pub blocking: bool,
+    /// Keys that clients blocked on them should look at again, in order: (database, key).
+    pub ready: Vec<(usize, Box<[u8]>)>,
     /// The running command has said itself what to propagate.
     pub overridden: bool,
 }
@@ -119,7 +123,10 @@ impl Changes {
     /// Whether a drain has nothing to do.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.propagated.is_empty() && self.touched.is_empty()
+        self.events.is_empty()
+            && self.propagated.is_empty()
+            && self.touched.is_empty()
+            && self.ready.is_empty()
     }
 
     /// Records an event if anybody wants its class.
@@ -147,6 +154,14 @@ impl Changes {
     pub fn wake(&mut self, db: usize, key: &[u8]) {
         if self.watching {
             self.touched.push((db, key.into()));
+        }
+    }
+
+    /// A key came into being, went, or has something new for those who wait: blocked clients should look again.
+    #[inline]
+    pub fn ready(&mut self, db: usize, key: &[u8]) {
+        if self.blocking {
+            self.ready.push((db, key.into()));
         }
     }
 

@@ -27,6 +27,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
+pub use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 use crate::value::Value;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
@@ -240,6 +241,8 @@ impl Entry {
             View::Int(n) => Some(StringRef::Int(n)),
             View::Inline(bytes) => Some(StringRef::Bytes(bytes)),
             View::Boxed(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
+            #[allow(unreachable_patterns, reason = "until there is a collection")]
+            View::Boxed(_) => None,
         }
     }
 
@@ -332,6 +335,17 @@ impl Entry {
         unsafe { &mut **self.bytes().add(slot).cast::<*mut Value>() }
     }
 
+    /// The boxed value, to be changed in place, if it has one.
+    #[inline]
+    pub fn boxed_mut(&mut self) -> Option<&mut Value> {
+        let header = self.header();
+        if header.storage() != BOX {
+            return None;
+        }
+        // SAFETY: I3: the entry is a BOX.
+        Some(unsafe { &mut **self.bytes().add(header.slot_offset()).cast::<*mut Value>() })
+    }
+
     /// The string's bytes, to be changed in place.
     ///
     /// # Panics
@@ -339,6 +353,8 @@ impl Entry {
     pub fn string_mut(&mut self) -> &mut Vec<u8> {
         match self.value_mut() {
             Value::String(bytes) => bytes,
+            #[allow(unreachable_patterns, reason = "until there is a collection")]
+            other => unreachable!("a {} taken for a string", other.type_name()),
         }
     }
 
@@ -485,16 +501,6 @@ fn settle(value: NewValue<'_>) -> NewValue<'_> {
     }
 }
 
-/// `size` rounded up to jemalloc's size class: 16 apart up to 128, then four classes to each doubling.
-#[inline]
-pub fn rounded(size: usize) -> usize {
-    if size <= 128 {
-        return (size.max(1) + 15) & !15;
-    }
-    let spacing = 1usize << (usize::BITS - 1 - (size - 1).leading_zeros() - 2);
-    (size + spacing - 1) & !(spacing - 1)
-}
-
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(rounded(size), 8).expect("a key is shorter than isize::MAX")
 }
@@ -506,22 +512,6 @@ mod tests {
 
     fn value_of(entry: &Entry) -> Vec<u8> {
         entry.string().unwrap().to_vec()
-    }
-
-    #[test]
-    fn sizes_match_the_allocators_classes() {
-        for (size, class) in [
-            (1, 16),
-            (16, 16),
-            (17, 32),
-            (128, 128),
-            (129, 160),
-            (224, 224),
-            (225, 256),
-            (257, 320),
-        ] {
-            assert_eq!(rounded(size), class);
-        }
     }
 
     #[test]

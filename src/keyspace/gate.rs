@@ -148,7 +148,7 @@ impl Keyspace {
 
     /// Stores without events and counts: the inner half of [`Keyspace::set`].
     #[inline]
-    fn store(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
+    pub(super) fn store(&mut self, key: Key<'_>, value: NewValue<'_>, expiry: SetExpiry) {
         self.forget_if_expired(key);
         let db = &mut self.dbs[self.current];
         let fresh = self.access.fresh();
@@ -194,6 +194,7 @@ impl Keyspace {
         let hash = self.hasher.hash(entry.key());
         let expire_at = entry.expire_at();
         self.changes.event(Classes::NEW, "new", db_index, entry.key());
+        self.changes.ready(db_index, entry.key());
         let db = &mut self.dbs[db_index];
         db.dict.insert_new(hash, entry);
         db.expiry_changed(None, expire_at);
@@ -205,6 +206,7 @@ impl Keyspace {
         let db = &mut self.dbs[db_index];
         let entry = db.dict.remove(key.hash, key.bytes)?;
         db.expiry_changed(entry.expire_at(), None);
+        self.changes.ready(db_index, key.bytes);
         Some(entry)
     }
 

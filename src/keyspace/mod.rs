@@ -22,11 +22,13 @@ pub mod gate;
 pub mod lazyfree;
 #[cfg(test)]
 mod tests;
+pub mod typed;
 pub mod whole;
 
 use crate::base::hash::KeyHasher;
 use crate::ds::dict::Dict;
 
+use crate::value::Limits;
 use access::AccessPolicy;
 use changes::Changes;
 use entry::Entry;
@@ -150,6 +152,8 @@ pub struct Keyspace {
     pub stats: KeyspaceStats,
     /// How the access field is kept.
     pub access: AccessPolicy,
+    /// Up to which size collections keep their small encodings.
+    pub limits: Limits,
     /// What is freed elsewhere.
     pub lazy: LazyPolicy,
     /// `DEBUG SET-ACTIVE-EXPIRE 0`-like switch for lazy expiry: off while a file is loaded or on a replica.
@@ -172,6 +176,7 @@ impl Keyspace {
             changes: Changes::default(),
             stats: KeyspaceStats::default(),
             access: AccessPolicy::default(),
+            limits: Limits::new(hasher),
             lazy: LazyPolicy::default(),
             expire_lazily: true,
             expire_suspended: false,

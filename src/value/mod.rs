@@ -1,22 +1,154 @@
 //! What a key can hold, and the encodings of each type.
 //!
+//! A collection is a type of its own that knows its encodings and every switch between them; [`Value`] is the choice
+//! among them, and [`Typed`] what the keyspace's gate asks of each.
+//!
 //! Imports: base, ds. Knows no keys, clients, commands or databases: every type here is usable as a library.
 
 pub mod bitfield;
 pub mod bits;
 pub mod hyperloglog;
 pub mod lcs;
+pub mod limits;
 pub mod range;
 pub mod string;
 
-/// A value too big or too structured to live inside its key's entry.
-///
-/// Small strings and integers never get here: [`crate::keyspace::entry`] embeds them.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// A long or growing string (Redis's `raw`).
-    String(Vec<u8>),
+pub use limits::Limits;
+
+/// The types of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Bytes or an integer.
+    String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
+    /// A hash.
+    Hash,
+    /// A sorted set.
+    Zset,
+    /// A stream.
+    Stream,
 }
+
+impl Kind {
+    /// The name `TYPE` answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::Hash => "hash",
+            Kind::Zset => "zset",
+            Kind::Stream => "stream",
+        }
+    }
+}
+
+/// A collection: what a [`Value`] may hold besides strings.
+pub trait Typed: Sized {
+    /// Its type.
+    const KIND: Kind;
+
+    /// Of `value`, if it is this type.
+    fn of(value: &Value) -> Option<&Self>;
+    /// Of `value`, to be changed, if it is this type.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    /// As a value.
+    fn into_value(self) -> Value;
+
+    /// A value of this type with nothing in it.
+    fn empty() -> Self;
+    /// Whether the key is to go: a collection without elements. Never, for a stream.
+    fn is_empty(&self) -> bool;
+    /// The name `OBJECT ENCODING` answers.
+    fn encoding(&self) -> &'static str;
+    /// How many allocations freeing it costs, roughly: what decides whether another thread does it.
+    fn free_effort(&self) -> usize;
+    /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
+    fn heap_bytes(&self) -> usize;
+}
+
+/// Defines [`Value`] with one variant for each collection, and how to get at it.
+macro_rules! values {
+    ($($(#[$doc:meta])* $variant:ident($type:ty),)*) => {
+        /// A value too big or too structured to live inside its key's entry.
+        ///
+        /// Small strings and integers never get here: [`crate::keyspace::entry`] embeds them.
+        #[derive(Debug, Clone)]
+        pub enum Value {
+            /// A long or growing string (Redis's `raw`).
+            String(Vec<u8>),
+            $($(#[$doc])* $variant($type),)*
+        }
+
+        impl Value {
+            /// Its type.
+            pub fn kind(&self) -> Kind {
+                match self {
+                    Value::String(_) => Kind::String,
+                    $(Value::$variant(_) => <$type as Typed>::KIND,)*
+                }
+            }
+
+            /// The name `OBJECT ENCODING` answers.
+            pub fn encoding(&self) -> &'static str {
+                match self {
+                    Value::String(_) => "raw",
+                    $(Value::$variant(value) => value.encoding(),)*
+                }
+            }
+
+            /// How many allocations freeing the value costs, roughly: what decides whether another thread does it.
+            pub fn free_effort(&self) -> usize {
+                match self {
+                    // One allocation, but unmapping a huge one takes the kernel a while.
+                    Value::String(bytes) => 1 + bytes.capacity() / (256 * 1024),
+                    $(Value::$variant(value) => value.free_effort(),)*
+                }
+            }
+
+            /// Bytes this value holds on the heap beyond its own `size_of`.
+            pub fn heap_bytes(&self) -> usize {
+                match self {
+                    Value::String(bytes) => bytes.capacity(),
+                    $(Value::$variant(value) => value.heap_bytes(),)*
+                }
+            }
+        }
+    };
+}
+
+/// The parts of `impl Typed` that are the same for every type: getting at its variant.
+#[allow(unused_macros, reason = "used by the files of the collections")]
+macro_rules! variant {
+    ($variant:ident) => {
+        fn of(value: &$crate::value::Value) -> Option<&Self> {
+            if let $crate::value::Value::$variant(value) = value {
+                Some(value)
+            } else {
+                None
+            }
+        }
+
+        fn of_mut(value: &mut $crate::value::Value) -> Option<&mut Self> {
+            if let $crate::value::Value::$variant(value) = value {
+                Some(value)
+            } else {
+                None
+            }
+        }
+
+        fn into_value(self) -> $crate::value::Value {
+            $crate::value::Value::$variant(self)
+        }
+    };
+}
+#[allow(unused_imports, reason = "used by the files of the collections")]
+pub(crate) use variant;
+
+values! {}
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
 pub const LAZYFREE_EFFORT_MIN: usize = 64;
@@ -24,30 +156,9 @@ pub const LAZYFREE_EFFORT_MIN: usize = 64;
 impl Value {
     /// The name `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
-        match self {
-            Value::String(_) => "string",
-        }
-    }
-
-    /// The name `OBJECT ENCODING` answers.
-    pub fn encoding(&self) -> &'static str {
-        match self {
-            Value::String(_) => "raw",
-        }
-    }
-
-    /// How many allocations freeing the value costs, roughly: what decides whether another thread does it.
-    pub fn free_effort(&self) -> usize {
-        match self {
-            // One allocation, but unmapping a huge one takes the kernel a while.
-            Value::String(bytes) => 1 + bytes.capacity() / (256 * 1024),
-        }
-    }
-
-    /// Bytes this value holds on the heap beyond its own `size_of`.
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Value::String(bytes) => bytes.capacity(),
-        }
+        self.kind().name()
     }
 }
+
+// A value hangs off its entry in an allocation of 32 bytes; what does not fit is boxed.
+const _: () = assert!(size_of::<Value>() <= 32);
