@@ -40,7 +40,7 @@ fn check(cx: &mut Cx<'_>, key: Key<'_>) -> Result<Option<Encoding>, Error> {
 }
 
 fn sparse_bytes_max(cx: &Cx<'_>) -> usize {
-    cx.config.int("hll-sparse-max-bytes") as usize
+    cx.keys.limits.hll_sparse_max_bytes
 }
 
 const PFADD: Row = Row {

@@ -1,5 +1,6 @@
 //! Containers usable as a library. Imports: base.
 
 pub mod dict;
+pub mod geohash;
 pub mod listpack;
 pub mod thin;
