@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod bitmap;
+pub mod blocking;
 pub mod connection;
 pub mod cx;
 pub mod error;
@@ -53,6 +54,8 @@ pub const FAMILIES: &[&[Row]] = &[
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,
     server::ROWS,
+    #[cfg(test)]
+    testing::ROWS,
 ];
 
 /// Handler of a row that only dispatches to its subcommands: reached when none was named.
