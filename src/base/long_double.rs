@@ -50,6 +50,12 @@ impl LongDouble {
         LongDouble(X87DoubleExtended::from_i128(value.into()).value)
     }
 
+    /// The number equal to `value`.
+    pub fn from_f64(value: f64) -> LongDouble {
+        let exact = ieee::Double::from_bits(value.to_bits().into()).convert(&mut false);
+        LongDouble(exact.value)
+    }
+
     /// Is it an infinity?
     pub fn is_infinite(self) -> bool {
         self.0.is_infinite()
@@ -128,9 +134,20 @@ fn write_shifted_right(significand: u64, shift: u32, out: &mut Vec<u8>) {
     number::write_u64((scaled / SCALE) as u64, out);
     let fraction = (scaled % SCALE) as u64;
     if fraction != 0 {
-        let padded = format!(".{fraction:0PLACES$}");
-        out.extend_from_slice(padded.trim_end_matches('0').as_bytes());
+        write_fraction(fraction, out);
     }
+}
+
+/// Appends a point and [`PLACES`] digits, without trailing zeros.
+fn write_fraction(mut fraction: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; PLACES];
+    for digit in digits.iter_mut().rev() {
+        *digit += (fraction % 10) as u8;
+        fraction /= 10;
+    }
+    let end = digits.iter().rposition(|&digit| digit != b'0');
+    out.push(b'.');
+    out.extend_from_slice(&digits[..end.map_or(0, |last| last + 1)]);
 }
 
 /// `value / 2^shift` rounded half to even, for values below 2^127.

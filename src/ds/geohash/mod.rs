@@ -80,7 +80,7 @@ impl Point {
         }
     }
 
-    /// Distance along the surface.
+    /// Distance along the surface; a number, between valid points.
     pub fn distance_m(self, other: Point) -> f64 {
         let (here, there) = (self.latitude * RADIANS, other.latitude * RADIANS);
         let v = ((other.longitude * RADIANS - self.longitude * RADIANS) / 2.0).sin();
@@ -89,7 +89,8 @@ impl Point {
         }
         let u = ((there - here) / 2.0).sin();
         let a = u * u + here.cos() * there.cos() * v * v;
-        2.0 * EARTH_RADIUS_M * a.sqrt().asin()
+        // Rounding can lift it above 1 on the opposite side of the globe.
+        2.0 * EARTH_RADIUS_M * a.min(1.0).sqrt().asin()
     }
 
     /// The standard geohash, as geohash.org has it: latitudes from -90 to 90, base 32.

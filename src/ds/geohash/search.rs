@@ -13,7 +13,6 @@
 //! The cells cover the search or more, except that a search across a pole, or one near it whose cells narrow, can miss
 //! some of what it should find: Redis misses the same.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::{Cell, EARTH_RADIUS_M, Point, RADIANS, STEPS, Span};
@@ -80,7 +79,7 @@ impl Search {
         match self.shape {
             Shape::Circle { radius_m } => {
                 let distance = self.center.distance_m(point);
-                is_within(distance, radius_m).then_some(distance)
+                (distance <= radius_m).then_some(distance)
             }
             Shape::Rectangle { .. } => {
                 let (x, y) = self.shape.reach_m();
@@ -92,7 +91,7 @@ impl Search {
                     latitude: point.latitude,
                     ..self.center
                 };
-                is_within(point.distance_m(beside), x).then(|| self.center.distance_m(point))
+                (point.distance_m(beside) <= x).then(|| self.center.distance_m(point))
             }
         }
     }
@@ -159,11 +158,6 @@ impl Search {
             },
         }
     }
-}
-
-/// Compat: a distance that is no number is within any: rounding makes one of some places on opposite sides of the globe.
-fn is_within(distance_m: f64, reach_m: f64) -> bool {
-    distance_m.partial_cmp(&reach_m) != Some(Ordering::Greater)
 }
 
 impl Bounds {
