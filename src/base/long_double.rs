@@ -17,7 +17,8 @@
 //! [`LongDouble::is_finite`]).
 
 use super::{float, number};
-use rustc_apfloat::{Float, Round, ieee::X87DoubleExtended};
+use rustc_apfloat::ieee::{self, X87DoubleExtended};
+use rustc_apfloat::{Float, FloatConvert, Round};
 
 /// Longer texts are not read as floats (Redis copies them to a buffer of 5 KiB with a final NUL).
 const TEXT_LEN_MAX: usize = 5 * 1024 - 1;
@@ -236,6 +237,18 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> String {
         printed(read(a) + read(b))
+    }
+
+    #[test]
+    fn a_double_is_taken_as_it_is() {
+        let text = |value| printed(LongDouble::from_f64(value));
+        assert_eq!(text(13.361_389_338_970_184), "13.36138933897018433");
+        assert_eq!(text(-0.1), "-0.10000000000000001");
+        assert_eq!(
+            (text(0.0), text(-0.0), text(180.0)),
+            ("0".into(), "0".into(), "180".into())
+        );
+        assert_eq!((text(1e-300), text(f64::INFINITY)), ("0".into(), "inf".into()));
     }
 
     /// What a server answered to SET and INCRBYFLOAT, for random numbers.

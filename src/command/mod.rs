@@ -15,6 +15,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod geo;
 pub mod help;
 pub mod hyperloglog;
 pub mod pubsub;
@@ -25,6 +26,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod zset;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -41,6 +43,17 @@ pub const FAMILIES: &[&[Row]] = &[
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
     hyperloglog::ROWS,
+    geo::add::ROWS,
+    geo::position::ROWS,
+    geo::search::ROWS,
+    zset::add::ROWS,
+    zset::query::ROWS,
+    zset::range::ROWS,
+    zset::revised::ROWS,
+    zset::remove::ROWS,
+    zset::combine::ROWS,
+    zset::pop::ROWS,
+    zset::chance::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

@@ -3,4 +3,5 @@
 pub mod dict;
 pub mod geohash;
 pub mod listpack;
+pub mod ranked;
 pub mod thin;

@@ -12,6 +12,7 @@ pub mod lcs;
 pub mod limits;
 pub mod range;
 pub mod string;
+pub mod zset;
 
 pub use limits::Limits;
 
@@ -121,7 +122,6 @@ macro_rules! values {
 }
 
 /// The parts of `impl Typed` that are the same for every type: getting at its variant.
-#[allow(unused_macros, reason = "used by the files of the collections")]
 macro_rules! variant {
     ($variant:ident) => {
         fn of(value: &$crate::value::Value) -> Option<&Self> {
@@ -145,10 +145,12 @@ macro_rules! variant {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
-values! {}
+values! {
+    /// Members with scores.
+    Zset(zset::Zset),
+}
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
 pub const LAZYFREE_EFFORT_MIN: usize = 64;

@@ -83,7 +83,11 @@ fn geoadd(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if added + moved > 0 && cx.keys.changes.followed {
         propagate(cx, args, &options, &scores);
     }
-    let count = if options.counts_changes { added + moved } else { added };
+    let count = if options.counts_changes {
+        added + moved
+    } else {
+        added
+    };
     cx.reply.int(count as i64);
     Ok(DONE)
 }
@@ -94,11 +98,17 @@ fn add(cx: &mut Cx<'_>, args: Args<'_>, options: &Options, scores: &[u64]) -> Re
     let counts = cx.keys.edit_or_new::<Zset, _>(args.key(1), |zset, edit| {
         if edit.is_new() {
             *zset = Zset::suited(scores.len(), member(0).len(), edit.limits);
+        } else {
+            zset.expect(scores.len(), edit.limits);
         }
         let (mut added, mut moved) = (0, 0);
         for (index, &score) in scores.iter().enumerate() {
             let outcome = zset.change(member(index), edit.limits, |old| {
-                let refused = if old.is_some() { options.only_new } else { options.only_known };
+                let refused = if old.is_some() {
+                    options.only_new
+                } else {
+                    options.only_known
+                };
                 (!refused).then_some(score as f64)
             });
             match outcome.old {

@@ -5,7 +5,6 @@ use std::ops::Bound;
 
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
-use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Find, Flags, Group, KeySpec, Row};
 use crate::ds::geohash::{Point, Search};
 use crate::resp::Reply;
@@ -48,7 +47,10 @@ const BY: Arg = Arg::one_of(
     &[
         Arg::block(
             "circle",
-            &[Arg::double("radius").token("BYRADIUS"), Arg::one_of("unit", UNITS)],
+            &[
+                Arg::double("radius").token("BYRADIUS"),
+                Arg::one_of("unit", UNITS),
+            ],
         ),
         Arg::block(
             "box",
@@ -345,11 +347,7 @@ fn sort(hits: &mut Vec<Hit<'_>>, order: Order, count: Option<usize>) {
 }
 
 fn write_hits(reply: &mut Reply<'_>, hits: &[Hit<'_>], options: &Options) {
-    let with = [
-        options.with_distance,
-        options.with_hash,
-        options.with_coordinates,
-    ];
+    let with = [options.with_distance, options.with_hash, options.with_coordinates];
     let extras = with.into_iter().filter(|&is_wanted| is_wanted).count();
     reply.array(hits.len());
     for hit in hits {
@@ -361,11 +359,20 @@ fn write_hits(reply: &mut Reply<'_>, hits: &[Hit<'_>], options: &Options) {
             write_distance(reply, hit.distance_m / options.unit_m);
         }
         if options.with_hash {
-            reply.int(hit.score as i64);
+            reply.int(whole(hit.score));
         }
         if options.with_coordinates {
             write_point(reply, hit.point);
         }
+    }
+}
+
+/// Compat: as C casts it on x86-64, a score too large becomes the smallest integer.
+fn whole(score: f64) -> i64 {
+    if score < 2f64.powi(63) {
+        score as i64
+    } else {
+        i64::MIN
     }
 }
 

@@ -16,10 +16,12 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
 use crate::value::string::{IntText, StringRef};
+use crate::value::zset::{self, Zset};
 use crate::value::{Kind, Value};
 
 /// A signature in the making.
@@ -42,7 +44,6 @@ impl Signature {
     }
 
     /// An element of an unordered collection that consists of several parts: a field and its value.
-    #[expect(dead_code, reason = "for hashes and sorted sets")]
     fn xor_parts(&mut self, parts: &[&[u8]]) {
         let mut one = Signature::default();
         parts.iter().for_each(|part| one.mix(part));
@@ -64,6 +65,17 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Zset(zset) => self.mix_zset(zset),
+        }
+    }
+
+    fn mix_zset(&mut self, zset: &Zset) {
+        self.mix_type(Kind::Zset);
+        let mut text = Vec::new();
+        for (member, score) in zset.iter() {
+            text.clear();
+            float::seventeen_digits(score, &mut text);
+            zset::with_text(member, |member| self.xor_parts(&[member, &text]));
         }
     }
 

@@ -9,6 +9,7 @@ use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
 use crate::value::string::StringRef;
+use crate::value::zset::Zset;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
 fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
@@ -36,7 +37,19 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
     }
+}
+
+/// A small one is saved as one string; else the number of members, each of them, and its score as a double.
+fn serialized_zset_bytes(zset: &Zset) -> usize {
+    if let Some(listpack) = zset.as_listpack() {
+        return serialized_string_bytes(listpack.size());
+    }
+    let members = zset
+        .iter()
+        .map(|(member, _)| serialized_string_bytes(member.len()) + 8);
+    serialized_string_bytes(0) + members.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -65,9 +78,9 @@ fn serialized_string_bytes(len: usize) -> usize {
 pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let entry = entry(cx, args)?;
     let (len, free) = match entry.view() {
-        View::Int(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
         View::Inline(bytes) => (bytes.len(), 0),
         View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
+        _ => return Err(Error::fixed("ERR Not an sds encoded string.")),
     };
     let key_len = entry.key().len();
     let line = format!(
