@@ -90,7 +90,7 @@ fn every_command_on_strings_and_bitmaps_has_a_shape() {
     for command in ours.executor.table().all() {
         let is_ours = matches!(
             command.row.group,
-            Group::String | Group::Bitmap | Group::Hyperloglog
+            Group::String | Group::Bitmap | Group::Hyperloglog | Group::Geo
         ) && !command.row.flags.contains(Flags::SYSCMD);
         let name = command.row.name;
         assert!(

@@ -31,7 +31,7 @@ pub const KNOWN: &[Known] = &[
         explains: |words, ours, theirs| {
             (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
                 && is_error(ours, "ERR")
-                && matches!(theirs, Value::Int(-1 | 0))
+                && (matches!(theirs, Value::Int(-1 | 0)) || is_error(theirs, "WRONGTYPE"))
         },
     },
     Known {

@@ -12,6 +12,7 @@ const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
     "memory", "command", "missing", "badid", "nosuch", "hll",
+    "geokey", "place", "degrees", "latitude", "reach", "unit",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -118,6 +119,12 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
         "hll" => number(format_args!("hll:{}", rng.below(4))),
+        "geokey" => number(format_args!("geo:{}", rng.below(3))),
+        "place" => number(format_args!("place:{}", rng.below(30))),
+        "degrees" => degrees(180, rng),
+        "latitude" => degrees(86, rng),
+        "reach" => reach(rng),
+        "unit" => pick(&["m", "km", "KM", "ft", "mi", "Mi"], rng),
         "value" => value(rng),
         "int" => pick(INTS, rng),
         "smallint" => number(between(-20, 20, rng)),
@@ -213,6 +220,24 @@ fn value(rng: &mut Rng) -> Vec<u8> {
             let len = rng.index(30);
             letters(len, rng)
         }
+    }
+}
+
+/// Anywhere, or within a few kilometers of the same place.
+fn degrees(max: i64, rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => number(between(-max, max, rng)),
+        1 => number((rng.unit_f64() * 2.0 - 1.0) * max as f64),
+        _ => number(10.0 + rng.unit_f64() / 10.0),
+    }
+}
+
+/// From nothing to everywhere.
+fn reach(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(FLOATS, rng),
+        1 => number(rng.below(3)),
+        _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
     }
 }
 
