@@ -347,7 +347,9 @@ impl Row {
     /// Compat: a name that only groups its subcommands is in no family's category; they are.
     pub fn all_categories(&self) -> Categories {
         let only_groups = !self.children.is_empty() && !self.arity.admits(1);
-        let family = if only_groups {
+        let named_types = Categories::LIST | Categories::SET | Categories::SORTEDSET;
+        // SORT is of no group's category, only of those of its types.
+        let family = if only_groups || self.categories.contains(named_types) {
             Categories::empty()
         } else {
             self.group.category()
@@ -451,6 +453,9 @@ pub enum Begin {
     Index(i32),
     /// Behind this word, searched from a position (negative: from the end).
     Keyword(&'static str, i32),
+    /// Nobody can say, COMMAND INFO says; but who reads the command's options finds the only key: the number of words
+    /// and each word to the key's position.
+    Hidden(fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Option<usize>),
     /// Nobody can say.
     Unknown,
 }
@@ -557,6 +562,8 @@ pub enum ArgKind {
     Double,
     /// A glob.
     Pattern,
+    /// A pattern of keys, with the index of its [`KeySpec`].
+    KeyPattern(u8),
     /// A Unix time.
     UnixTime,
     /// A word by itself.
@@ -575,7 +582,7 @@ impl ArgKind {
             ArgKind::String => "string",
             ArgKind::Integer => "integer",
             ArgKind::Double => "double",
-            ArgKind::Pattern => "pattern",
+            ArgKind::Pattern | ArgKind::KeyPattern(_) => "pattern",
             ArgKind::UnixTime => "unix-time",
             ArgKind::PureToken => "pure-token",
             ArgKind::OneOf => "oneof",
@@ -622,6 +629,11 @@ impl Arg {
     /// A glob.
     pub const fn pattern(name: &'static str) -> Arg {
         Arg::of(name, ArgKind::Pattern, &[])
+    }
+
+    /// A pattern of the row's `spec`-th keys.
+    pub const fn key_pattern(name: &'static str, spec: u8) -> Arg {
+        Arg::of(name, ArgKind::KeyPattern(spec), &[])
     }
 
     /// A Unix time.

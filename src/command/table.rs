@@ -256,6 +256,10 @@ pub fn key_positions(
                 Some(at) => at + 1,
                 None => continue,
             },
+            Begin::Hidden(find) => {
+                found.extend(find(argc, &word).map(|at| (at, *spec)));
+                continue;
+            }
             Begin::Unknown => continue,
         };
         let (first, last, step) = match spec.find {
