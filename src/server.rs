@@ -97,9 +97,9 @@ fn prepare(line: &CommandLine, config: Config) -> Result<Config, LoadError> {
 /// Everything between the configuration and the last log line; the exit code.
 fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, String> {
     greet(line, &config);
-    let supervised = supervise::Supervised::begin(
+    let supervised = Arc::new(supervise::Supervised::begin(
         supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
-    );
+    ));
     let background = config.bool("daemonize") && !supervised.is_active();
     let config_file = config.file().map(absolute);
     if background {
@@ -148,7 +148,7 @@ struct Start<'a> {
     config_file: Option<PathBuf>,
     oom: oom::OomScore,
     pidfile: Option<PathBuf>,
-    supervised: &'a supervise::Supervised,
+    supervised: &'a Arc<supervise::Supervised>,
     shutdown: signals::Shutdown,
 }
 
@@ -199,13 +199,6 @@ fn announce(config: &Config) {
 fn warn(config: &Config) {
     for wish in config.unmet_wishes() {
         warning!("WARNING {wish}");
-    }
-    let snapshot = config.path("dbfilename");
-    if snapshot.exists() {
-        warning!(
-            "WARNING Snapshots are not read by this version of Russet yet: '{}' is left as it is.",
-            snapshot.display()
-        );
     }
 }
 
@@ -344,6 +337,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         addresses: addresses.clone(),
         listeners: Vec::new(),
         oom,
+        supervised: Arc::clone(supervised),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -368,13 +362,8 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     executor.server.facts = facts;
     testify();
     notice!("Server initialized");
-    if addresses.port != 0 {
-        notice!("Ready to accept connections tcp");
-    }
-    if !addresses.unix_path.is_empty() {
-        notice!("Ready to accept connections unix");
-    }
-    supervised.ready();
+    executor.set_time_us(now_unix_ms() * 1000);
+    executor.begin_load();
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
         let executor = home.spawn(run_local(executor, letters));
@@ -475,7 +464,7 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_sweeping() || !letters.is_empty() {
+        if executor.is_busy() || !letters.is_empty() {
             // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
@@ -499,7 +488,7 @@ fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) ->
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
     loop {
-        if executor.is_sweeping() || !letters.is_empty() {
+        if executor.is_busy() || !letters.is_empty() {
             take_waiting(&mut mail, &mut letters);
         } else {
             match patience(&executor, &clock) {
@@ -562,9 +551,7 @@ fn drain(
     lanes: Option<&Lanes>,
 ) -> Option<i32> {
     executor.open(letters, clock.now());
-    if executor.is_sweeping() {
-        executor.sweep_slice();
-    }
+    executor.go_on();
     match lanes {
         None => executor.deliver_here(),
         Some(lanes) => lanes.deliver(executor.take_finished()),
@@ -583,9 +570,20 @@ struct ServerHost {
     addresses: Addresses,
     listeners: Vec<Listening>,
     oom: oom::OomScore,
+    supervised: Arc<supervise::Supervised>,
 }
 
 impl Host for ServerHost {
+    fn ready(&mut self) {
+        if self.addresses.port != 0 {
+            notice!("Ready to accept connections tcp");
+        }
+        if !self.addresses.unix_path.is_empty() {
+            notice!("Ready to accept connections unix");
+        }
+        self.supervised.ready();
+    }
+
     fn apply_config(
         &mut self,
         config: &Config,

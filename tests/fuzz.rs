@@ -32,7 +32,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, HYPERLOGLOG];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, HYPERLOGLOG, INTSET];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -48,6 +48,16 @@ const RESP: Fuzzer = Fuzzer {
         b"\x04\x05\x08A very long inline request that never ends",
         b"\0\xff\x04*2\r\n$3\r\nGET\r\n!1\r\nk\r\n",
         b"\x06\x02\x03*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\nPING\n*1\r\n$0\r\n\r\n",
+    ],
+};
+
+const INTSET: Fuzzer = Fuzzer {
+    name: "intset",
+    check: russet::ds::intset::fuzz_intset,
+    corpus: &[
+        b"\x02\0\0\0\x03\0\0\0\xff\xff\x01\0\0\x01",
+        b"\x04\0\0\0\x02\0\0\0\0\0\0\x80\x07\0\0\0",
+        b"\x08\0\0\0\x01\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08",
     ],
 };
 

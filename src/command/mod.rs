@@ -22,10 +22,12 @@ pub mod pubsub;
 pub mod row;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 pub mod zset;
 
 use args::Args;
@@ -46,6 +48,9 @@ pub const FAMILIES: &[&[Row]] = &[
     geo::add::ROWS,
     geo::position::ROWS,
     geo::search::ROWS,
+    set::member::ROWS,
+    set::chance::ROWS,
+    set::combine::ROWS,
     zset::add::ROWS,
     zset::query::ROWS,
     zset::range::ROWS,
@@ -60,9 +65,11 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
+    transaction::ROWS,
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,

@@ -2,6 +2,7 @@
 
 pub mod dict;
 pub mod geohash;
+pub mod intset;
 pub mod listpack;
 pub mod ranked;
 pub mod thin;

@@ -66,7 +66,13 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Save => self.save(client, reply),
+            Control::BackgroundSave { .. } => self.background_save(client, reply),
+            Control::Reload(options) => self.reload(client, options, reply),
+            Control::Dump(key) => self.dump(client, &key, reply),
+            Control::Restore(request) => self.restore(client, &request, reply),
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
+            Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
         }
     }
@@ -81,10 +87,8 @@ impl Executor {
             return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
         }
         tracing::warn!("User requested shutdown...");
-        if options.save == Some(true) && !options.force {
-            tracing::warn!(
-                "Snapshots are not written by this version of Russet yet: SHUTDOWN SAVE is refused."
-            );
+        if !self.save_before_end(options.save) && !options.force {
+            tracing::warn!("Error trying to save the DB, can't exit.");
             let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
             return self.write_error(client, &error, reply);
         }
@@ -127,7 +131,7 @@ impl Executor {
         }
     }
 
-    fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
+    pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
         Reply::new(reply, self.sessions[client].resp == 3).ok();
     }
 

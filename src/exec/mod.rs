@@ -16,11 +16,15 @@ pub mod client;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
+pub mod load;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
+pub mod payload;
+pub mod save;
 #[cfg(test)]
 mod testing;
+pub mod txn;
 
 use std::collections::VecDeque;
 
@@ -37,13 +41,16 @@ use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
 
 use crate::resp::{ArgBuf, Batch};
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
 
 use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
+    /// Everything is loaded: clients are welcome.
+    fn ready(&mut self) {}
+
     /// Takes over directives that sockets, the log or the process follow.
     ///
     /// # Errors
@@ -112,6 +119,12 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Queues for the next transactions.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go to sessions and come back without being copied"
+    )]
+    spare_transactions: Vec<Box<Transaction>>,
     /// Batches done in this drain, with whose they are.
     finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
@@ -121,6 +134,13 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
+    /// What followers were given.
+    #[cfg(test)]
+    journal: Vec<crate::keyspace::changes::Propagated>,
+    /// A background save under way.
+    saving: Option<save::Saving>,
+    /// A load under way.
+    loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -153,12 +173,17 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            #[cfg(test)]
+            journal: Vec::new(),
+            saving: None,
+            loading: None,
             exit: None,
             config,
         };

@@ -332,6 +332,33 @@ impl Batch {
         self.large.get_mut(large_index).map(std::mem::take)
     }
 
+    /// Appends a copy of a command: for a batch that no parser fills (a transaction's queue). A word in `taken`, index
+    /// and bytes, is not copied but moved in. Large ones get buffers of their own, so that they can be taken later.
+    pub fn push(&mut self, words: Args<'_>, mut taken: Option<(usize, Vec<u8>)>) {
+        for (index, word) in words.iter().enumerate() {
+            match taken.take_if(|(at, _)| *at == index) {
+                Some((_, bytes)) => self.push_large(bytes),
+                None => self.push_word(word),
+            }
+        }
+        self.ends.push(self.args.len() as u32);
+    }
+
+    fn push_word(&mut self, word: &[u8]) {
+        // A pile of small words that would pass 4 GiB goes on in buffers of their own.
+        let addressable = self.input.len() + word.len() < IN_LARGE as usize;
+        if word.len() >= LARGE_ARG_BYTES || !addressable {
+            return self.push_large(word.to_vec());
+        }
+        self.args.push(ArgRange::in_input(self.input.len(), word.len()));
+        self.input.extend_from_slice(word);
+    }
+
+    fn push_large(&mut self, bytes: Vec<u8>) {
+        self.args.push(ArgRange::in_large(self.large.len()));
+        self.large.push(bytes);
+    }
+
     /// Empties the batch for its pool: nothing survives but buffers of at most [`KEEP_BYTES`].
     pub fn reset(&mut self) {
         keep_small(&mut self.input);

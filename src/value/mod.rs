@@ -11,10 +11,13 @@ pub mod hyperloglog;
 pub mod lcs;
 pub mod limits;
 pub mod range;
+pub mod set;
 pub mod string;
 pub mod zset;
 
 pub use limits::Limits;
+
+use crate::base::size_class::rounded;
 
 /// The types of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -69,6 +72,11 @@ pub trait Typed: Sized {
     fn free_effort(&self) -> usize;
     /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
     fn heap_bytes(&self) -> usize;
+    /// The same, estimated from so many of its elements (0: all of them), if it has to be estimated.
+    fn sampled_bytes(&self, samples: usize) -> usize {
+        let _ = samples;
+        self.heap_bytes()
+    }
 }
 
 /// Defines [`Value`] with one variant for each collection, and how to get at it.
@@ -110,11 +118,19 @@ macro_rules! values {
                 }
             }
 
-            /// Bytes this value holds on the heap beyond its own `size_of`.
+            /// Bytes this value holds on the heap beyond its own `size_of`, as the allocator rounds them.
             pub fn heap_bytes(&self) -> usize {
                 match self {
-                    Value::String(bytes) => bytes.capacity(),
+                    Value::String(bytes) => rounded(bytes.capacity()),
                     $(Value::$variant(value) => value.heap_bytes(),)*
+                }
+            }
+
+            /// The same; what has to be estimated is, from so many elements (0: all of them).
+            pub fn sampled_bytes(&self, samples: usize) -> usize {
+                match self {
+                    Value::String(bytes) => rounded(bytes.capacity()),
+                    $(Value::$variant(value) => value.sampled_bytes(samples),)*
                 }
             }
         }
@@ -148,6 +164,8 @@ macro_rules! variant {
 pub(crate) use variant;
 
 values! {
+    /// Distinct strings in no order.
+    Set(set::Set),
     /// Members with scores.
     Zset(zset::Zset),
 }

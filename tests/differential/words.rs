@@ -11,8 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "hll",
-    "geokey", "place", "degrees", "latitude", "reach", "unit",
+    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "member",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -151,9 +150,10 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "index" => number(between(-40, 40, rng)),
         "bit" => number(rng.below(2)),
         "width" => pick(WIDTHS, rng),
+        "member" => member(rng),
         "db" => number(rng.below(3)),
         "pattern" => pick(PATTERNS, rng),
-        "type" => pick(&["string", "STRING", "list", "hash", "stream", "foo"], rng),
+        "type" => pick(&["string", "STRING", "list", "hash", "set", "stream", "foo"], rng),
         "cursor" => pick(&["abc", "", "x", "0", "0x", "00", "0 "], rng),
         "all" => ALL.to_vec(),
         "unused" => number(between(90_000_000, 99_000_000, rng)),
@@ -166,6 +166,43 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             rng,
         ),
         "command" => pick(COMMANDS, rng),
+        // Numbers that 7.0 and 7.4 print alike, but for a few.
+        "score" => match rng.below(8) {
+            0 => pick(
+                &[
+                    "inf", "-inf", "+inf", "nan", "x", "0x10", "1e3", "1e400", "", "1e15",
+                ],
+                rng,
+            ),
+            1 => float(rng),
+            _ => number(between(-12, 12, rng) as f64 / 4.0),
+        },
+        "member" => match rng.below(12) {
+            0 => value(rng),
+            1 => number(between(-3, 12, rng)),
+            _ => {
+                let len = 1 + rng.index(2);
+                letters(len, rng)
+            }
+        },
+        "border" => {
+            let mut border = if rng.below(3) == 0 {
+                b"(".to_vec()
+            } else {
+                Vec::new()
+            };
+            border.extend(draw("score", rng));
+            border
+        }
+        "lexborder" => match rng.below(6) {
+            0 => pick(&["-", "+", "-", "+", "a", "", "-x", "+x", "(", "["], rng),
+            n => {
+                let mut border = if n < 3 { b"(".to_vec() } else { b"[".to_vec() };
+                border.extend(draw("member", rng));
+                border
+            }
+        },
+        "rank" => number(between(-6, 6, rng)),
         "badid" => pick(
             &[
                 "-1",
@@ -238,6 +275,20 @@ fn reach(rng: &mut Rng) -> Vec<u8> {
         0 => pick(FLOATS, rng),
         1 => number(rng.below(3)),
         _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
+    }
+}
+
+/// Few, so that sets have some in common; a long one now and then, which makes a table of a small set.
+fn member(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(20) {
+        0 => value(rng),
+        1 => pick(INTS, rng),
+        2 => letters([63, 64, 65, 66][rng.index(4)], rng),
+        3..8 => {
+            let len = rng.index(3);
+            letters(len, rng)
+        }
+        _ => number(between(-5, 40, rng)),
     }
 }
 
@@ -325,7 +376,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         let Some((n, is_counted)) = plain_number(&words[index]) else {
             continue;
         };
-        if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
+        if name == b"zrandmember" && !(-100..100).contains(&n) {
+            // The reference would go on replying.
+            words[index] = number(between(-20, 20, rng));
+        } else if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
             words[index] = number(between(TTL_MIN, TTL_MIN * 9, rng));
         } else if is_offset(&name) && (if is_counted { 100 } else { 1100 }..1 << 32).contains(&n) {
             words[index] = number(rng.below(1000));

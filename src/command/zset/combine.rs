@@ -346,6 +346,7 @@ impl Inputs {
 fn source_of(entry: &Entry) -> Option<Source<'_>> {
     match entry.view() {
         View::Boxed(Value::Zset(zset)) => Some(Source::Zset(zset)),
+        View::Boxed(Value::Set(set)) => Some(Source::Set(set)),
         _ => None,
     }
 }

@@ -93,7 +93,8 @@ fn pop(cx: &mut Cx<'_>, args: Args<'_>, end: End) -> Outcome {
     let (count, form) = match args.len() {
         2 => (1, Form::Flat),
         3 => {
-            let count = usize::try_from(args.int(2)?).map_err(|_| Error::NotPositive)?;
+            let count = args.int(2).ok().and_then(|count| usize::try_from(count).ok());
+            let count = count.ok_or(Error::NotPositive)?;
             (count, if cx.reply.resp3 { Form::Pairs } else { Form::Flat })
         }
         _ => return Err(Error::Syntax),

@@ -126,9 +126,9 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         self.hasher.hash(key)
     }
 
-    /// The hash function given to [`Dict::new`].
-    pub fn hasher(&self) -> &H {
-        &self.hasher
+    /// How it hashes.
+    pub fn hasher(&self) -> H {
+        self.hasher
     }
 
     /// With `true`, the table keeps the room it has when elements go; with `false`, segments join and shrink again as

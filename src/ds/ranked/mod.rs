@@ -240,7 +240,7 @@ impl Ranked {
 impl Clone for Ranked {
     /// O(members).
     fn clone(&self) -> Ranked {
-        Ranked::from_sorted(*self.members.hasher(), self.iter(0..self.len()))
+        Ranked::from_sorted(self.members.hasher(), self.iter(0..self.len()))
     }
 }
 

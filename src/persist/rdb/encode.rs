@@ -176,6 +176,13 @@ impl<W: Write> Encoder<W> {
         }
     }
 
+    /// Hands the sink back, without a checksum.
+    /// For sinks in memory: an error would be lost.
+    pub fn into_inner(mut self) -> W {
+        self.flush();
+        self.out
+    }
+
     /// Closes with the checksum (0 when there is none); hands back the sink and how many bytes it took.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 
 use crate::base::hash::KeyHasher;
 use crate::ds::ranked::Tally;
+use crate::value::set::{self, Set};
 
 use super::{Member, Zset, with_text};
 
@@ -17,6 +18,8 @@ pub enum Source<'a> {
     Missing,
     /// Members with scores.
     Zset(&'a Zset),
+    /// Members whose scores are 1.
+    Set(&'a Set),
 }
 
 /// An input and what its scores are multiplied by.
@@ -59,6 +62,7 @@ impl<'a> Source<'a> {
         match self {
             Source::Missing => 0,
             Source::Zset(zset) => zset.len(),
+            Source::Set(set) => set.len(),
         }
     }
 
@@ -66,6 +70,7 @@ impl<'a> Source<'a> {
         match self {
             Source::Missing => None,
             Source::Zset(zset) => zset.score(member),
+            Source::Set(set) => set.contains(member).then_some(1.0),
         }
     }
 
@@ -74,6 +79,7 @@ impl<'a> Source<'a> {
         match self {
             Source::Missing => {}
             Source::Zset(zset) => drop(zset.iter().all(|(member, score)| visit(member, score))),
+            Source::Set(set) => drop(set.iter().all(|member: set::Member<'a>| visit(member, 1.0))),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::set::{self, Set};
 use crate::value::string::{IntText, StringRef};
 use crate::value::zset::{self, Zset};
 use crate::value::{Kind, Value};
@@ -65,6 +66,7 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Set(set) => self.mix_set(set),
             Value::Zset(zset) => self.mix_zset(zset),
         }
     }
@@ -94,6 +96,12 @@ impl Signature {
     fn mix_string(&mut self, bytes: &[u8]) {
         self.mix_type(Kind::String);
         self.mix(bytes);
+    }
+
+    fn mix_set(&mut self, set: &Set) {
+        self.mix_type(Kind::Set);
+        set.iter()
+            .for_each(|member| set::with_text(member, |text| self.xor(text)));
     }
 }
 

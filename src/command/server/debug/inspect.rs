@@ -8,7 +8,8 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
-use crate::value::string::StringRef;
+use crate::value::set::Set;
+use crate::value::string::{self, StringRef};
 use crate::value::zset::Zset;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
@@ -37,7 +38,23 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
         View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
+    }
+}
+
+/// Small ones are saved as one string; of a table, the number of members and each of them.
+fn serialized_set_bytes(set: &Set) -> usize {
+    match set {
+        Set::Ints(ints) => serialized_string_bytes(ints.as_bytes().len()),
+        Set::Packed(list) => serialized_string_bytes(list.size()),
+        Set::Table(table) => {
+            let members = table.iter().map(|element| match string::encode(element.key()) {
+                StringRef::Int(n) => serialized_integer_bytes(n),
+                StringRef::Bytes(bytes) => serialized_string_bytes(bytes.len()),
+            });
+            serialized_length_bytes(table.len()) + members.sum::<usize>()
+        }
     }
 }
 
@@ -49,7 +66,7 @@ fn serialized_zset_bytes(zset: &Zset) -> usize {
     let members = zset
         .iter()
         .map(|(member, _)| serialized_string_bytes(member.len()) + 8);
-    serialized_string_bytes(0) + members.sum::<usize>()
+    serialized_length_bytes(zset.len()) + members.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -65,9 +82,14 @@ fn serialized_integer_bytes(n: i64) -> usize {
     }
 }
 
-/// A length of 6, 14, 32 or 64 bits, then the bytes.
+/// A length, then the bytes.
 fn serialized_string_bytes(len: usize) -> usize {
-    len + match len {
+    serialized_length_bytes(len) + len
+}
+
+/// 6, 14, 32 or 64 bits.
+fn serialized_length_bytes(len: usize) -> usize {
+    match len {
         0..64 => 1,
         64..16_384 => 2,
         _ if u32::try_from(len).is_ok() => 5,
@@ -118,10 +140,20 @@ pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed(
+    let full = args.len() == 4 && args.is(3, "full");
+    let stats = table_stats(entry(cx, args)?).ok_or(Error::fixed(
         "ERR The value stored at the specified key is not represented using an hash table",
-    ))
+    ))?;
+    cx.reply.verbatim("txt", shape(&stats, full).as_bytes());
+    Ok(DONE)
+}
+
+/// The shape of the table an entry holds, if it does.
+fn table_stats(entry: &Entry) -> Option<dict::Stats> {
+    match entry.view() {
+        View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
+        _ => None,
+    }
 }
 
 const EMPTY: &str = "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n";

@@ -195,6 +195,13 @@ const TOOLS: &[Tool] = &[
         inspect::quicklist,
     ),
     tool(
+        "RELOAD",
+        "[MERGE] [NOFLUSH] [NOSAVE]",
+        "Save the data, empty the databases and load what was saved.",
+        2..=5,
+        act::reload,
+    ),
+    tool(
         "REPLYBUFFER",
         "PEAK-RESET-TIME <milliseconds>|NEVER|RESET",
         "Tell how long CLIENT LIST remembers a peak of replies.",
@@ -270,7 +277,6 @@ const ABSENT: &[(&str, &str)] = &[
         "QUICKLIST-PACKED-THRESHOLD",
         "needs lists, which this build does not have yet",
     ),
-    ("RELOAD", PERSISTENCE),
     ("REPLICATE", REPLICATION),
     (
         "RESTART",
