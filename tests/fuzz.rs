@@ -32,7 +32,17 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, HYPERLOGLOG, INTSET];
+const FUZZERS: &[Fuzzer] = &[
+    RESP,
+    CONFIG,
+    GLOB,
+    QUOTE,
+    COMMANDS,
+    LISTPACK,
+    HYPERLOGLOG,
+    INTSET,
+    LZF,
+];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -142,6 +152,18 @@ const LISTPACK: Fuzzer = Fuzzer {
         b"\x18\0\0\0\x03\0\x05\x01\xf1\0\x10\x03\xf4\0\0\0\x80\0\0\0\0\x09\xff",
         b"\x18\0\0\0\xff\xff\xf2\0\x80\0\x04\xf3\0\0\x80\0\x05\x80\x01\x82-0\x03\xff",
         b"\x14\0\0\0\x02\0\xe0\x01a\x03\xf0\x02\0\0\0bc\x07\xff",
+    ],
+};
+
+/// Bytes to compress, and bytes that claim to be compressed.
+const LZF: Fuzzer = Fuzzer {
+    name: "lzf",
+    check: russet::base::lzf::fuzz_lzf,
+    corpus: &[
+        b"\x01aa\xe0\xbb\0\x01aa",
+        b"\x04hello\x20\x04\x40\0",
+        b"some text, some text, some text and some more text",
+        b"\0a\xe0\xff\0\xe0\xff\0\xe0\xff\x1f",
     ],
 };
 
@@ -454,6 +476,11 @@ fn strings_are_read_as_hyperloglogs_or_refused() {
 #[test]
 fn listpacks_from_any_bytes() {
     run(&LISTPACK);
+}
+
+#[test]
+fn lzf_from_any_bytes() {
+    run(&LZF);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub mod generic;
 pub mod geo;
 pub mod help;
 pub mod hyperloglog;
+pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
@@ -59,6 +60,12 @@ pub const FAMILIES: &[&[Row]] = &[
     zset::combine::ROWS,
     zset::pop::ROWS,
     zset::chance::ROWS,
+    list::push::ROWS,
+    list::pop::ROWS,
+    list::wait::ROWS,
+    list::move_end::ROWS,
+    list::read::ROWS,
+    list::change::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

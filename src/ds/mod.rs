@@ -4,5 +4,6 @@ pub mod dict;
 pub mod geohash;
 pub mod intset;
 pub mod listpack;
+pub mod quicklist;
 pub mod ranked;
 pub mod thin;

@@ -28,7 +28,12 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
-        self.keys.limits = encoding_limits(config, self.keys.hasher());
+        // That one is no directive.
+        let list_packed_threshold = self.keys.limits.list_packed_threshold;
+        self.keys.limits = Limits {
+            list_packed_threshold,
+            ..encoding_limits(config, self.keys.hasher())
+        };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
         let limit = |us: i64| {
@@ -162,6 +167,7 @@ fn encoding_limits(config: &Config, hasher: KeyHasher) -> Limits {
         zset_max_listpack_value: size("zset-max-listpack-value"),
         stream_node_max_bytes: config.memory("stream-node-max-bytes") as usize,
         stream_node_max_entries: size("stream-node-max-entries"),
+        list_packed_threshold: 0,
         hll_sparse_max_bytes: config.memory("hll-sparse-max-bytes") as usize,
         hasher,
     }

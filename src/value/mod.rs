@@ -10,6 +10,7 @@ pub mod bits;
 pub mod hyperloglog;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod range;
 pub mod set;
 pub mod string;
@@ -168,6 +169,8 @@ values! {
     Set(set::Set),
     /// Members with scores.
     Zset(zset::Zset),
+    /// Elements in order.
+    List(list::List),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.

@@ -3,31 +3,38 @@
 use std::io::{Read, Write};
 
 use crate::keyspace::entry::{Entry, NewValue, View};
-use crate::value::{Limits, Value};
+use crate::value::{Limits, Typed, Value};
 
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
-use super::module;
 use super::opcode::Type;
+use super::{list, module, set};
 
 /// The oldest type that holds the value of `entry`, not newer than `version` where there is a choice.
-pub fn type_of(entry: &Entry, _version: u16) -> Type {
+pub fn type_of(entry: &Entry, version: u16) -> Type {
     match entry.view() {
         View::Int(_) | View::Inline(_) => Type::String,
         View::Boxed(value) => match value {
-            _ => Type::String,
+            Value::String(_) => Type::String,
+            Value::List(_) => list::kind(version),
+            Value::Set(set) => set::kind(set, version),
+            // TEMPORARY
+            _ => unreachable!(),
         },
     }
 }
 
 /// Writes the value of `entry` as `kind`, which [`type_of`] has chosen.
-pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, _kind: Type) {
+pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
     match entry.view() {
         View::Int(n) => encoder.int_string(n),
         View::Inline(bytes) => encoder.string(bytes),
         View::Boxed(value) => match value {
             Value::String(bytes) => encoder.string(bytes),
-            _ => {}
+            Value::List(list) => list::save(encoder, list, kind),
+            Value::Set(set) => set::save(encoder, set, kind),
+            // TEMPORARY
+            _ => unreachable!(),
         },
     }
 }
@@ -39,7 +46,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, _kind: Type) {
 pub fn load<'a, R: Read>(
     decoder: &mut Decoder<R>,
     kind: Type,
-    _limits: &Limits,
+    limits: &Limits,
     text: &'a mut Vec<u8>,
 ) -> Result<NewValue<'a>, Refused> {
     match kind {
@@ -48,6 +55,10 @@ pub fn load<'a, R: Read>(
             decoder.string_into(text)?;
             Ok(crate::value::string::encode(text).into())
         }
+        Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
+            Ok(boxed(list::load(decoder, kind, limits)?))
+        }
+        Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);
             decoder.damaged(format!(
@@ -59,4 +70,8 @@ pub fn load<'a, R: Read>(
         }
         other => decoder.damaged(format!("values of type {} cannot be read yet", other as u8)),
     }
+}
+
+fn boxed(value: impl Typed) -> NewValue<'static> {
+    NewValue::Boxed(Box::new(value.into_value()))
 }

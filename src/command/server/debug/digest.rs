@@ -20,6 +20,7 @@ use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::list::List;
 use crate::value::set::{self, Set};
 use crate::value::string::{IntText, StringRef};
 use crate::value::zset::{self, Zset};
@@ -67,6 +68,7 @@ impl Signature {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
+            Value::List(list) => self.mix_list(list),
             Value::Zset(zset) => self.mix_zset(zset),
         }
     }
@@ -79,6 +81,16 @@ impl Signature {
             float::seventeen_digits(score, &mut text);
             zset::with_text(member, |member| self.xor_parts(&[member, &text]));
         }
+    }
+
+    fn mix_list(&mut self, list: &List) {
+        self.mix_type(Kind::List);
+        let mut text = Vec::new();
+        list.for_each(|item| {
+            text.clear();
+            item.write_to(&mut text);
+            self.mix(&text);
+        });
     }
 
     fn mix_type(&mut self, kind: Kind) {

@@ -8,12 +8,13 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
+use crate::value::list::List;
 use crate::value::set::Set;
 use crate::value::string::{self, StringRef};
 use crate::value::zset::Zset;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
-fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
+pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
     cx.keys.stored(args.key(2)).ok_or(Error::NoSuchKey)
 }
 
@@ -21,8 +22,12 @@ pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let policy = cx.keys.access;
     let entry = entry(cx, args)?;
     // An address would tell an attacker where things are, and nobody else anything.
+    let extra = match entry.view() {
+        View::Boxed(Value::List(list)) => super::list::object_fields(list),
+        _ => String::new(),
+    };
     let line = format!(
-        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{extra}",
         entry.encoding(),
         serialized_bytes(entry),
         entry.access(),
@@ -38,6 +43,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
         View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
     }
@@ -67,6 +73,16 @@ fn serialized_zset_bytes(zset: &Zset) -> usize {
         .iter()
         .map(|(member, _)| serialized_string_bytes(member.len()) + 8);
     serialized_length_bytes(zset.len()) + members.sum::<usize>()
+}
+
+/// The number of nodes; for each node a byte for its kind, and its content.
+fn serialized_list_bytes(list: &List) -> usize {
+    let nodes = super::list::node_bytes(list);
+    let content: usize = nodes
+        .iter()
+        .map(|&bytes| 1 + serialized_string_bytes(bytes))
+        .sum();
+    serialized_string_bytes(nodes.len()) - nodes.len() + content
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -113,16 +129,6 @@ pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     );
     cx.reply.simple(&line);
     Ok(DONE)
-}
-
-pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed("ERR Not a listpack encoded object."))
-}
-
-pub(super) fn quicklist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed("ERR Not a quicklist encoded object."))
 }
 
 pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
