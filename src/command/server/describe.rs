@@ -183,7 +183,7 @@ fn write_arg(reply: &mut Reply<'_>, arg: &Arg) {
     if !composed {
         map.text("display_text", arg.name);
     }
-    if let ArgKind::Key(spec) = arg.kind {
+    if let ArgKind::Key(spec) | ArgKind::KeyPattern(spec) = arg.kind {
         map.name("key_spec_index").int(i64::from(spec));
     }
     let texts = [

@@ -11,10 +11,11 @@ use std::ops::Range;
 use crate::base::float;
 use crate::command::error::{Error, until_zero};
 use crate::ds::listpack::Item;
+use crate::ds::quicklist::End;
 use crate::keyspace::entry::View;
 use crate::keyspace::{Key, Keyspace};
 use crate::value::Value;
-use crate::value::list::{End, List};
+use crate::value::list::List;
 use crate::value::zset::{Direction, Zset};
 
 use super::Options;
@@ -43,7 +44,9 @@ impl Texts {
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end])
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| &self.bytes[start..end])
     }
 }
 
@@ -134,7 +137,9 @@ impl Elements {
         element.write_to(&mut self.bytes);
         self.list.push(Element {
             text: start..self.bytes.len(),
-            weight: element.int().map_or(Weight::None, |number| Weight::Number(number as f64)),
+            weight: element
+                .int()
+                .map_or(Weight::None, |number| Weight::Number(number as f64)),
         });
     }
 
@@ -177,7 +182,11 @@ impl Elements {
         let by_itself = options.by.is_none();
         let in_order = |a: &Element, b: &Element| {
             let order = compare(bytes, a, b, by_itself || !options.alpha);
-            let order = if options.descending { order.reverse() } else { order };
+            let order = if options.descending {
+                order.reverse()
+            } else {
+                order
+            };
             // What is equal stays as it was.
             order.then(a.text.start.cmp(&b.text.start))
         };
@@ -272,8 +281,14 @@ mod tests {
             let weight = number(text.as_bytes(), &mut all_numbers);
             all_numbers.then(|| value(&weight))
         };
-        assert_eq!((read("1.5"), read(" \t\n1"), read("")), (Some(1.5), Some(1.0), Some(0.0)));
-        assert_eq!((read("1\0x"), read("0x10"), read("inf")), (Some(1.0), Some(16.0), Some(f64::INFINITY)));
+        assert_eq!(
+            (read("1.5"), read(" \t\n1"), read("")),
+            (Some(1.5), Some(1.0), Some(0.0))
+        );
+        assert_eq!(
+            (read("1\0x"), read("0x10"), read("inf")),
+            (Some(1.0), Some(16.0), Some(f64::INFINITY))
+        );
         for bad in ["a", "1a", "1 ", " ", "nan", "1e400", "1e-400", "1e-310"] {
             assert_eq!(read(bad), None, "{bad}");
         }

@@ -15,11 +15,10 @@ mod tests;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::{Error, until_zero};
-use crate::command::row::{
-    Access, Arg, Arity, Begin, Categories, Find, Flags, Group, KeySpec, Row,
-};
-use crate::value::list::{End, List};
+use crate::command::row::{Access, Arg, Arity, Begin, Categories, Find, Flags, Group, KeySpec, Row};
+use crate::ds::quicklist::End;
 use crate::value::Typed;
+use crate::value::list::List;
 
 use elements::{Elements, Texts};
 use pattern::Pattern;
