@@ -16,6 +16,7 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod geo;
+pub mod hash;
 pub mod help;
 pub mod hyperloglog;
 pub mod list;
@@ -66,12 +67,19 @@ pub const FAMILIES: &[&[Row]] = &[
     list::move_end::ROWS,
     list::read::ROWS,
     list::change::ROWS,
+    hash::write::ROWS,
+    hash::count::ROWS,
+    hash::read::ROWS,
+    hash::all::ROWS,
+    hash::expire::ROWS,
+    hash::ttl::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::sort::ROWS,
     generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,

@@ -109,9 +109,23 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "after a number out of range Redis takes every number for one, until something else fails",
+        explains: |words, ours, theirs| {
+            let is_sort = is(words, 0, "sort") || is(words, 0, "sort_ro");
+            is_sort && !is_error(ours, "ERR") && is_error(theirs, "ERR One or more scores")
+        },
+    },
+    Known {
         reason: "of an integer that Redis shares, COPY makes one that it does not",
         explains: |words, ours, theirs| {
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
+        },
+    },
+    Known {
+        reason: "7.4 takes no empty text and no negative number for a cursor",
+        explains: |words, ours, _| {
+            let is_refused = |word: &Vec<u8>| word.first().is_none_or(|&byte| byte == 0 || byte == b'-');
+            words.iter().any(is_refused) && is_error(ours, "ERR invalid cursor")
         },
     },
 ];
@@ -204,6 +218,9 @@ impl Measure {
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
                 Measure::Unordered
             }
+            (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
+            (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,

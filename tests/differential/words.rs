@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "member",
+    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -123,6 +123,7 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "degrees" => degrees(180, rng),
         "latitude" => degrees(86, rng),
         "reach" => reach(rng),
+        "numbers" => number(format_args!("numbers:{}", rng.below(3))),
         "unit" => pick(&["m", "km", "KM", "ft", "mi", "Mi"], rng),
         "value" => value(rng),
         "int" => pick(INTS, rng),
@@ -147,6 +148,16 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             number(rng.below(bound))
         }
         "field" => field(rng),
+        // Fields of hashes: few, and seldom too long for a listpack.
+        "name" => match rng.below(60) {
+            0 => letters(65, rng),
+            _ => pick(
+                &[
+                    "", "f", "g", "h", "10", "-1", "007", "f:1", "f:2", "n", "\u{0}", "x y",
+                ],
+                rng,
+            ),
+        },
         "index" => number(between(-40, 40, rng)),
         "bit" => number(rng.below(2)),
         "width" => pick(WIDTHS, rng),
@@ -176,14 +187,6 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             ),
             1 => float(rng),
             _ => number(between(-12, 12, rng) as f64 / 4.0),
-        },
-        "member" => match rng.below(12) {
-            0 => value(rng),
-            1 => number(between(-3, 12, rng)),
-            _ => {
-                let len = 1 + rng.index(2);
-                letters(len, rng)
-            }
         },
         "border" => {
             let mut border = if rng.below(3) == 0 {

@@ -20,11 +20,12 @@ use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
 use crate::value::string::{IntText, StringRef};
 use crate::value::zset::{self, Zset};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -69,6 +70,7 @@ impl Signature {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
+            Value::Hash(hash) => self.mix_hash(hash),
             Value::Zset(zset) => self.mix_zset(zset),
         }
     }
@@ -114,6 +116,19 @@ impl Signature {
         self.mix_type(Kind::Set);
         set.iter()
             .for_each(|member| set::with_text(member, |text| self.xor(text)));
+    }
+}
+
+impl Signature {
+    /// Compat: that some fields expire plays a part, which and when does not.
+    fn mix_hash(&mut self, hash: &Hash) {
+        self.mix_type(Kind::Hash);
+        for field in hash.fields() {
+            self.xor_parts(&[&field.name.to_vec(), &field.value.to_vec()]);
+        }
+        if hash.soonest().is_some() {
+            self.xor(b"!!hexpire!!");
+        }
     }
 }
 
