@@ -287,11 +287,11 @@ pub fn key_positions(
             }
             Find::Unknown => continue,
         };
+        if last < first || last >= argc as i64 {
+            return None;
+        }
         let mut at = first;
         while at <= last {
-            if at < 0 || at >= argc as i64 {
-                return None;
-            }
             found.push((at as usize, *spec));
             at += step.max(1);
         }
@@ -306,10 +306,11 @@ fn keyword_position(
     word: &impl Fn(usize) -> Vec<u8>,
 ) -> Option<usize> {
     let is = |i: &usize| word(*i).eq_ignore_ascii_case(keyword.as_bytes());
+    // The last word stands before nothing.
     if from >= 0 {
-        (from as usize..argc).find(is)
+        (from as usize..argc - 1).find(is)
     } else {
-        (0..=argc.checked_sub(from.unsigned_abs() as usize)?)
+        (2..=argc.checked_sub(from.unsigned_abs() as usize)?)
             .rev()
             .find(is)
     }
