@@ -283,6 +283,9 @@ pub fn key_positions(
                 if !(0..=argc as i64).contains(&count) {
                     return None;
                 }
+                if count == 0 {
+                    continue;
+                }
                 (first, first + (count - 1) * i64::from(step), i64::from(step))
             }
             Find::Unknown => continue,

@@ -142,6 +142,13 @@ fn is(words: &Words, index: usize, text: &str) -> bool {
         .is_some_and(|word| word.eq_ignore_ascii_case(text.as_bytes()))
 }
 
+/// Whether it asks for a range of strings where scores may differ, so that anything may come of it.
+fn is_lex_range(name: &[u8], words: &Words) -> bool {
+    let has_lex = name.windows(3).any(|part| part == b"lex");
+    let has_bylex = words.iter().any(|word| word.eq_ignore_ascii_case(b"bylex"));
+    (has_lex || has_bylex) && words.get(1).is_none_or(|key| key != words::LEX_KEY)
+}
+
 /// Whether replies may have scores, which 7.0 prints with 17 digits.
 fn is_about_zset(words: &Words) -> bool {
     matches!(words[0].to_ascii_lowercase().as_slice(), [b'z', ..])
@@ -213,6 +220,7 @@ impl Measure {
             (b"debug", b"object") => Measure::Kind,
             (b"zrandmember", _) => Measure::Kind,
             (b"zscan", _) => Measure::UnorderedNumbers,
+            (name, _) if is_lex_range(name, words) => Measure::Kind,
             ([b'z', ..], _) => Measure::Numbers,
             (b"sscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {

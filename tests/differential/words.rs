@@ -11,12 +11,15 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name",
+    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name", "score", "border", "lexborder", "rank",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// A sorted set whose scores are all 0.
+pub const LEX_KEY: &[u8] = b"lex";
 
 /// A COUNT that lets SCAN end at once.
 pub const ALL: &[u8] = b"1000000";
@@ -77,6 +80,7 @@ pub const DIRECTIVES: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-ziplist-value",
     "zset-max-listpack-value",
+    "zset-max-listpack-entries",
     "list-max-listpack-size",
     "list-compress-depth",
     "set-max-intset-entries",
@@ -370,6 +374,17 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
     if name == b"config" {
         // Zero bytes end a value there: one of the few things not worth being alike in.
         words.iter_mut().for_each(|word| word.retain(|&byte| byte != 0));
+    }
+    if name == b"zadd" && words.get(1).is_some_and(|key| key == LEX_KEY) {
+        // Ranges of strings mean something only where all scores are equal.
+        words
+            .iter_mut()
+            .skip(2)
+            .step_by(2)
+            .for_each(|word| *word = b"0".to_vec());
+    }
+    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+        words[2] = b"x".to_vec();
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.

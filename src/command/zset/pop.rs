@@ -150,6 +150,24 @@ fn take(
     Ok(taken.unwrap_or(0))
 }
 
+fn positive(args: Args<'_>, word: usize) -> Option<usize> {
+    let number = usize::try_from(args.int(word).ok()?).ok()?;
+    Some(number).filter(|&number| number > 0)
+}
+
+/// COUNT, once at most, and nothing else.
+fn parse_count(args: Args<'_>, first: usize) -> Result<usize, Error> {
+    const NO_COUNT: Error = Error::fixed("ERR count should be greater than 0");
+    let mut count = None;
+    for word in (first..args.len()).step_by(2) {
+        if count.is_some() || word + 1 == args.len() || !args.is(word, "count") {
+            return Err(Error::Syntax);
+        }
+        count = Some(positive(args, word + 1).ok_or(NO_COUNT)?);
+    }
+    Ok(count.unwrap_or(1))
+}
+
 /// What a pop from several keys asks for.
 struct PopMany {
     /// The words of the keys.
@@ -162,13 +180,7 @@ impl PopMany {
     /// Of the words from the number of keys, at `at`, on.
     fn parse(args: Args<'_>, at: usize) -> Result<PopMany, Error> {
         const NO_KEYS: Error = Error::fixed("ERR numkeys should be greater than 0");
-        let positive = |word| {
-            args.int(word)
-                .ok()
-                .and_then(|n| usize::try_from(n).ok())
-                .filter(|&n| n > 0)
-        };
-        let numkeys = positive(at).ok_or(NO_KEYS)?;
+        let numkeys = positive(args, at).ok_or(NO_KEYS)?;
         let behind = numkeys.saturating_add(at + 1);
         if behind >= args.len() {
             return Err(Error::Syntax);
@@ -180,17 +192,10 @@ impl PopMany {
         } else {
             return Err(Error::Syntax);
         };
-        let count = match args.len() - behind {
-            1 => 1,
-            3 if args.is(behind + 1, "count") => {
-                positive(behind + 2).ok_or(Error::fixed("ERR count should be greater than 0"))?
-            }
-            _ => return Err(Error::Syntax),
-        };
         Ok(PopMany {
             keys: at + 1..behind,
             end,
-            count,
+            count: parse_count(args, behind + 1)?,
         })
     }
 

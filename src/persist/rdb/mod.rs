@@ -32,3 +32,4 @@ pub mod set;
 pub mod value;
 pub mod ziplist;
 pub mod zipmap;
+pub mod zset;

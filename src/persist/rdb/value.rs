@@ -8,7 +8,7 @@ use crate::value::{Limits, Typed, Value};
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
 use super::opcode::Type;
-use super::{hash, list, module, set};
+use super::{hash, list, module, set, zset};
 
 /// The oldest type that holds the value of `entry`, not newer than `version` where there is a choice.
 pub fn type_of(entry: &Entry, version: u16) -> Type {
@@ -19,8 +19,7 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
             Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
-            // TEMPORARY
-            _ => unreachable!(),
+            Value::Zset(zset) => zset::kind(zset, version),
         },
     }
 }
@@ -35,8 +34,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
             Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
-            // TEMPORARY
-            _ => unreachable!(),
+            Value::Zset(zset) => zset::save(encoder, zset, kind),
         },
     }
 }
@@ -67,6 +65,9 @@ pub fn load<'a, R: Read>(
         | Type::HashMetadata
         | Type::HashListpackEx => Ok(boxed(hash::load(decoder, kind, limits)?)),
         Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
+        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
+            Ok(boxed(zset::load(decoder, kind, limits)?))
+        }
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);
             decoder.damaged(format!(

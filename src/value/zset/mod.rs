@@ -23,6 +23,7 @@ mod tests;
 
 use std::ops::Range;
 
+use crate::base::size_class::rounded;
 use crate::ds::listpack::{Damaged, Listpack};
 use crate::ds::ranked::{self, Ranked};
 
@@ -368,8 +369,8 @@ impl Typed for Zset {
 
     fn heap_bytes(&self) -> usize {
         match self {
-            Zset::Packed(packed) => packed.listpack().heap_bytes(),
-            Zset::Ranked(ranked) => size_of::<Ranked>() + ranked.heap_bytes(),
+            Zset::Packed(packed) => rounded(packed.listpack().heap_bytes()),
+            Zset::Ranked(ranked) => rounded(size_of::<Ranked>()) + ranked.heap_bytes(),
         }
     }
 }

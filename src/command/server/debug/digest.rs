@@ -75,16 +75,6 @@ impl Signature {
         }
     }
 
-    fn mix_zset(&mut self, zset: &Zset) {
-        self.mix_type(Kind::Zset);
-        let mut text = Vec::new();
-        for (member, score) in zset.iter() {
-            text.clear();
-            float::seventeen_digits(score, &mut text);
-            zset::with_text(member, |member| self.xor_parts(&[member, &text]));
-        }
-    }
-
     fn mix_list(&mut self, list: &List) {
         self.mix_type(Kind::List);
         let mut text = Vec::new();
@@ -93,6 +83,16 @@ impl Signature {
             item.write_to(&mut text);
             self.mix(&text);
         });
+    }
+
+    fn mix_zset(&mut self, zset: &Zset) {
+        self.mix_type(Kind::Zset);
+        let mut text = Vec::new();
+        for (member, score) in zset.iter() {
+            text.clear();
+            float::seventeen_digits(score, &mut text);
+            zset::with_text(member, |member| self.xor_parts(&[member, &text]));
+        }
     }
 
     fn mix_type(&mut self, kind: Kind) {

@@ -6,6 +6,7 @@ use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::ds::dict;
+use crate::ds::ranked::Ranked;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
 use crate::value::hash::Hash;
@@ -172,6 +173,7 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
         View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Boxed(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,
     }
 }
