@@ -25,6 +25,7 @@ pub mod row;
 pub mod scan;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]
@@ -79,6 +80,15 @@ pub const FAMILIES: &[&[Row]] = &[
     hash::all::ROWS,
     hash::expire::ROWS,
     hash::ttl::ROWS,
+    stream::add::ROWS,
+    stream::trim::ROWS,
+    stream::range::ROWS,
+    stream::delete::ROWS,
+    stream::read::ROWS,
+    stream::group::ROWS,
+    stream::pending::ROWS,
+    stream::claim::ROWS,
+    stream::info::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

@@ -5,5 +5,6 @@ pub mod geohash;
 pub mod intset;
 pub mod listpack;
 pub mod quicklist;
+pub mod radix;
 pub mod ranked;
 pub mod thin;

@@ -47,6 +47,31 @@ impl Edit<'_> {
         self.changes.dirty += count;
     }
 
+    /// Something beside the value has changed that no transaction depends on, a stream's groups: counted like a change,
+    /// but watchers are not woken, and a new key is not kept for it.
+    #[inline]
+    pub fn noted(&mut self, event: &'static str, count: u64) {
+        self.changes.dirty += count;
+        self.changes.event(self.class, event, self.db, self.key);
+    }
+
+    /// As [`Edit::noted`], without an event.
+    #[inline]
+    pub fn noted_quietly(&mut self, count: u64) {
+        self.changes.dirty += count;
+    }
+
+    /// Whether anybody follows what is propagated: else the words for [`Edit::instead`] need not be put together.
+    #[inline]
+    pub fn is_followed(&self) -> bool {
+        self.changes.followed
+    }
+
+    /// The running command propagates as these words; said again, also as those.
+    pub fn instead(&mut self, words: &[&[u8]]) {
+        self.changes.instead(self.db, words);
+    }
+
     /// Clients blocked on the key should look again, although it is not new (XADD).
     #[inline]
     pub fn ready(&mut self) {

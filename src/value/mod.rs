@@ -14,6 +14,7 @@ pub mod limits;
 pub mod list;
 pub mod range;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod zset;
 
@@ -188,6 +189,8 @@ values! {
     List(list::List),
     /// A hash.
     Hash(hash::Hash),
+    /// A log of entries.
+    Stream(Box<stream::Stream>),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.

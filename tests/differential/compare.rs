@@ -116,6 +116,33 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 names the command whose list of streams is unbalanced",
+        explains: |_, ours, theirs| {
+            is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
+        },
+    },
+    Known {
+        reason: "7.2 lets XSETID go no further back than the last id deleted",
+        explains: |words, ours, _| {
+            is(words, 0, "xsetid") && is_error(ours, "ERR The ID specified in XSETID is smaller than current")
+        },
+    },
+    Known {
+        reason: "7.2 refuses an id whose number overflows by its usual words",
+        explains: |words, ours, theirs| {
+            is(words, 0, "xadd")
+                && is_error(ours, "ERR The ID specified in XADD is equal or smaller")
+                && is_error(theirs, "ERR Elements are too large")
+        },
+    },
+    Known {
+        reason: "7.4 reads the last entry by +",
+        explains: |words, _, theirs| {
+            let is_read = is(words, 0, "xread") || is(words, 0, "xreadgroup");
+            is_read && words.iter().any(|word| word == b"+") && is_error(theirs, "ERR Invalid stream ID")
+        },
+    },
+    Known {
         reason: "of an integer that Redis shares, COPY makes one that it does not",
         explains: |words, ours, theirs| {
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
@@ -176,6 +203,7 @@ pub fn settled(words: &Words, value: Value) -> Value {
         Measure::Unordered => unordered(value),
         Measure::Numbers => numbers(value),
         Measure::UnorderedNumbers => unordered(numbers(value)),
+        Measure::Pending => pending(value),
         Measure::Greeting => greeting(value),
     }
 }
@@ -191,6 +219,8 @@ enum Measure {
     /// Texts that are numbers are the same if the numbers are.
     Numbers,
     UnorderedNumbers,
+    /// All but how long entries have been pending.
+    Pending,
     /// All but version and client id.
     Greeting,
 }
@@ -217,7 +247,6 @@ impl Measure {
             (b"command", b"list" | b"count" | b"") => Measure::Kind,
             (b"config", b"get") if has_glob => Measure::Kind,
             (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
-            (b"debug", b"object") => Measure::Kind,
             (b"zrandmember", _) => Measure::Kind,
             (b"zscan", _) => Measure::UnorderedNumbers,
             (name, _) if is_lex_range(name, words) => Measure::Kind,
@@ -229,6 +258,9 @@ impl Measure {
             (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
             (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
+            (b"debug", b"object") | (b"xinfo", b"consumers") => Measure::Kind,
+            (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
+            (b"xpending", _) => Measure::Pending,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
@@ -284,6 +316,21 @@ fn unordered(value: Value) -> Value {
             pairs.sort_by_cached_key(|(key, _)| key.to_string());
             Value::Map(pairs)
         }
+        other => other,
+    }
+}
+
+/// Without the third of four elements: id, consumer, time, deliveries.
+fn pending(value: Value) -> Value {
+    let timeless = |entry: Value| match entry {
+        Value::Array(mut parts) if parts.len() == 4 => {
+            parts[2] = Value::Int(0);
+            Value::Array(parts)
+        }
+        other => other,
+    };
+    match value {
+        Value::Array(entries) => Value::Array(entries.into_iter().map(timeless).collect()),
         other => other,
     }
 }

@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name", "score", "border", "lexborder", "rank",
+    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name", "score", "border", "lexborder", "rank", "entryid", "freshid", "rangeid", "group", "consumer", "longago",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -222,6 +222,14 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             ],
             rng,
         ),
+        "entryid" => entry_id(rng),
+        // With a number the server makes up: seldom refused.
+        "freshid" => number(format_args!("{}-*", rng.below(40))),
+        "rangeid" => range_id(rng),
+        "group" => pick(&["g", "h", "i", "", "group\u{7f}"], rng),
+        "consumer" => pick(&["alice", "bob", "carol", ""], rng),
+        // Nothing was given out so long ago, or everything.
+        "longago" => pick(&["0", "0", "0", "-1", "99999999999", "a"], rng),
         "nosuch" => pick(
             &[
                 "foo",
@@ -296,6 +304,52 @@ fn member(rng: &mut Rng) -> Vec<u8> {
             letters(len, rng)
         }
         _ => number(between(-5, 40, rng)),
+    }
+}
+
+/// Few, so that they meet; a few not well written.
+fn entry_id(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(12) {
+        0 => pick(
+            &[
+                "",
+                "-",
+                "+",
+                "$",
+                ">",
+                "a",
+                "1-",
+                "-1",
+                "1-a",
+                "1--1",
+                "1-1-1",
+                "007",
+                " 3",
+                "3-+1",
+                "5- -1",
+                "18446744073709551615-18446744073709551615",
+                "18446744073709551616",
+                "0-0",
+                "0",
+                "(1",
+            ],
+            rng,
+        ),
+        1..4 => number(rng.below(40)),
+        _ => number(format_args!("{}-{}", rng.below(40), rng.below(4))),
+    }
+}
+
+fn range_id(rng: &mut Rng) -> Vec<u8> {
+    let exclusive = |mut id: Vec<u8>| {
+        id.insert(0, b'(');
+        id
+    };
+    match rng.below(6) {
+        0 => b"-".to_vec(),
+        1 => b"+".to_vec(),
+        2 => exclusive(entry_id(rng)),
+        _ => entry_id(rng),
     }
 }
 
@@ -386,6 +440,11 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
     if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
         words[2] = b"x".to_vec();
     }
+    if name == b"xadd" {
+        // An id of the clock differs from one server to the other.
+        let clock_ids = words.iter_mut().filter(|word| *word == b"*");
+        clock_ids.for_each(|word| *word = b"9-*".to_vec());
+    }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.
         words[1] = b"x".to_vec();
@@ -399,6 +458,8 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
             words[index] = number(between(-20, 20, rng));
         } else if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
             words[index] = number(between(TTL_MIN, TTL_MIN * 9, rng));
+        } else if is_idle(&name, words, index) && n > 0 {
+            words[index] = number(IDLE_NEVER);
         } else if is_offset(&name) && (if is_counted { 100 } else { 1100 }..1 << 32).contains(&n) {
             words[index] = number(rng.below(1000));
         }
@@ -407,6 +468,18 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
 
 /// A day in milliseconds, and more than three years in seconds.
 const TTL_MIN: i64 = 100_000_000;
+
+/// No run lasts so long, in milliseconds.
+const IDLE_NEVER: i64 = 99_999_999_999;
+
+/// Whether a word is the least time an entry must have been pending.
+fn is_idle(name: &[u8], words: &Words, index: usize) -> bool {
+    match name {
+        b"xclaim" | b"xautoclaim" => index == 4,
+        b"xpending" => words[index - 1].eq_ignore_ascii_case(b"idle"),
+        _ => false,
+    }
+}
 
 /// The number, and whether it is written `#n`.
 fn plain_number(word: &[u8]) -> Option<(i64, bool)> {

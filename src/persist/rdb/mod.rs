@@ -29,6 +29,7 @@ pub mod module;
 pub mod opcode;
 pub mod payload;
 pub mod set;
+pub mod stream;
 pub mod value;
 pub mod ziplist;
 pub mod zipmap;

@@ -8,6 +8,7 @@
 //!   string  mix(bytes)                   list    mix(element) for each
 //!   set     xor(member) for each         hash    xor(mix(field), mix(value)) for each
 //!   zset    xor(mix(member), mix(score)) for each, scores with 17 digits
+//!   stream  mix(<ms>.<seq>), then mix(name), mix(value) for each field, for each entry
 //! all     = per database: mix(number), then for each key: xor(mix(key) continued with value)
 //! ```
 //!
@@ -23,6 +24,9 @@ use crate::keyspace::entry::{Entry, View};
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
+use crate::value::stream::Stream;
+use crate::value::stream::id::StreamId;
+use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
 use crate::value::zset::{self, Zset};
 use crate::value::{Kind, Typed, Value};
@@ -72,6 +76,7 @@ impl Signature {
             Value::List(list) => self.mix_list(list),
             Value::Hash(hash) => self.mix_hash(hash),
             Value::Zset(zset) => self.mix_zset(zset),
+            Value::Stream(stream) => self.mix_stream(stream),
         }
     }
 
@@ -116,6 +121,18 @@ impl Signature {
         self.mix_type(Kind::Set);
         set.iter()
             .for_each(|member| set::with_text(member, |text| self.xor(text)));
+    }
+
+    fn mix_stream(&mut self, stream: &Stream) {
+        self.mix_type(Kind::Stream);
+        let entries = stream.log.range(StreamId::MIN, StreamId::MAX, Direction::Forward);
+        for entry in entries {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (name, value) in entry.fields() {
+                self.mix(&name.to_vec());
+                self.mix(&value.to_vec());
+            }
+        }
     }
 }
 

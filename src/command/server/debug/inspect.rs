@@ -49,6 +49,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
         View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
+        View::Boxed(collection) => collection.heap_bytes(),
     }
 }
 
