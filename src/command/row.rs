@@ -16,6 +16,9 @@ pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
 /// Says of each word of a command whether it is a secret.
 pub type Secrets = fn(resp::Args<'_>, usize) -> bool;
 
+/// Finds the position of a key among so many words, each of which it may ask for.
+pub type KeyFinder = fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Option<usize>;
+
 /// One command or subcommand.
 pub struct Row {
     /// Lower-case name; a subcommand's own part only (`list` of `client|list`).
@@ -457,9 +460,8 @@ pub enum Begin {
     Index(i32),
     /// Behind this word, searched from a position (negative: from the end).
     Keyword(&'static str, i32),
-    /// Nobody can say, COMMAND INFO says; but who reads the command's options finds the only key: the number of words
-    /// and each word to the key's position.
-    Hidden(fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Option<usize>),
+    /// Nobody can say, COMMAND INFO says; but who reads the command's options finds the only key.
+    Hidden(KeyFinder),
     /// Nobody can say.
     Unknown,
 }

@@ -183,14 +183,14 @@ pub(crate) use variant;
 values! {
     /// Distinct strings in no order.
     Set(set::Set),
-    /// Members with scores.
-    Zset(zset::Zset),
     /// Elements in order.
     List(list::List),
     /// A hash.
     Hash(hash::Hash),
     /// A log of entries.
     Stream(Box<stream::Stream>),
+    /// Members with scores.
+    Zset(zset::Zset),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.

@@ -109,13 +109,6 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
-        reason: "after a number out of range Redis takes every number for one, until something else fails",
-        explains: |words, ours, theirs| {
-            let is_sort = is(words, 0, "sort") || is(words, 0, "sort_ro");
-            is_sort && !is_error(ours, "ERR") && is_error(theirs, "ERR One or more scores")
-        },
-    },
-    Known {
         reason: "7.2 names the command whose list of streams is unbalanced",
         explains: |_, ours, theirs| {
             is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
@@ -140,6 +133,19 @@ pub const KNOWN: &[Known] = &[
         explains: |words, _, theirs| {
             let is_read = is(words, 0, "xread") || is(words, 0, "xreadgroup");
             is_read && words.iter().any(|word| word == b"+") && is_error(theirs, "ERR Invalid stream ID")
+        },
+    },
+    Known {
+        reason: "after a number out of range Redis takes every number for one, until something else fails",
+        explains: |words, ours, theirs| {
+            let is_sort = is(words, 0, "sort") || is(words, 0, "sort_ro");
+            is_sort && !is_error(ours, "ERR") && is_error(theirs, "ERR One or more scores")
+        },
+    },
+    Known {
+        reason: "sorting a small sorted set makes it a large one in Redis",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$skiplist"
         },
     },
     Known {
@@ -201,9 +207,9 @@ pub fn settled(words: &Words, value: Value) -> Value {
         Measure::Exact | Measure::Within(_) => value,
         Measure::Kind => kind(value),
         Measure::Unordered => unordered(value),
+        Measure::Pending => pending(value),
         Measure::Numbers => numbers(value),
         Measure::UnorderedNumbers => unordered(numbers(value)),
-        Measure::Pending => pending(value),
         Measure::Greeting => greeting(value),
     }
 }
@@ -216,11 +222,11 @@ enum Measure {
     /// Clocks are read at different moments.
     Within(u64),
     Unordered,
+    /// All but how long entries have been pending.
+    Pending,
     /// Texts that are numbers are the same if the numbers are.
     Numbers,
     UnorderedNumbers,
-    /// All but how long entries have been pending.
-    Pending,
     /// All but version and client id.
     Greeting,
 }

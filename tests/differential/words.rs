@@ -11,7 +11,9 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "hll", "geokey", "place", "degrees", "latitude", "reach", "unit", "numbers", "member", "name", "score", "border", "lexborder", "rank", "entryid", "freshid", "rangeid", "group", "consumer", "longago",
+    "memory", "command", "missing", "badid", "nosuch", "hll", "numbers",
+    "geokey", "place", "degrees", "latitude", "reach", "unit", "member", "name",
+    "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -122,12 +124,12 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
         "hll" => number(format_args!("hll:{}", rng.below(4))),
+        "numbers" => number(format_args!("numbers:{}", rng.below(3))),
         "geokey" => number(format_args!("geo:{}", rng.below(3))),
         "place" => number(format_args!("place:{}", rng.below(30))),
         "degrees" => degrees(180, rng),
         "latitude" => degrees(86, rng),
         "reach" => reach(rng),
-        "numbers" => number(format_args!("numbers:{}", rng.below(3))),
         "unit" => pick(&["m", "km", "KM", "ft", "mi", "Mi"], rng),
         "value" => value(rng),
         "int" => pick(INTS, rng),
@@ -275,24 +277,6 @@ fn value(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
-/// Anywhere, or within a few kilometers of the same place.
-fn degrees(max: i64, rng: &mut Rng) -> Vec<u8> {
-    match rng.below(4) {
-        0 => number(between(-max, max, rng)),
-        1 => number((rng.unit_f64() * 2.0 - 1.0) * max as f64),
-        _ => number(10.0 + rng.unit_f64() / 10.0),
-    }
-}
-
-/// From nothing to everywhere.
-fn reach(rng: &mut Rng) -> Vec<u8> {
-    match rng.below(8) {
-        0 => pick(FLOATS, rng),
-        1 => number(rng.below(3)),
-        _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
-    }
-}
-
 /// Few, so that sets have some in common; a long one now and then, which makes a table of a small set.
 fn member(rng: &mut Rng) -> Vec<u8> {
     match rng.below(20) {
@@ -350,6 +334,24 @@ fn range_id(rng: &mut Rng) -> Vec<u8> {
         1 => b"+".to_vec(),
         2 => exclusive(entry_id(rng)),
         _ => entry_id(rng),
+    }
+}
+
+/// Anywhere, or within a few kilometers of the same place.
+fn degrees(max: i64, rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => number(between(-max, max, rng)),
+        1 => number((rng.unit_f64() * 2.0 - 1.0) * max as f64),
+        _ => number(10.0 + rng.unit_f64() / 10.0),
+    }
+}
+
+/// From nothing to everywhere.
+fn reach(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(FLOATS, rng),
+        1 => number(rng.below(3)),
+        _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
     }
 }
 
@@ -429,6 +431,11 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         // Zero bytes end a value there: one of the few things not worth being alike in.
         words.iter_mut().for_each(|word| word.retain(|&byte| byte != 0));
     }
+    if name == b"xadd" {
+        // An id of the clock differs from one server to the other.
+        let clock_ids = words.iter_mut().filter(|word| *word == b"*");
+        clock_ids.for_each(|word| *word = b"9-*".to_vec());
+    }
     if name == b"zadd" && words.get(1).is_some_and(|key| key == LEX_KEY) {
         // Ranges of strings mean something only where all scores are equal.
         words
@@ -439,11 +446,6 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
     }
     if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
         words[2] = b"x".to_vec();
-    }
-    if name == b"xadd" {
-        // An id of the clock differs from one server to the other.
-        let clock_ids = words.iter_mut().filter(|word| *word == b"*");
-        clock_ids.for_each(|word| *word = b"9-*".to_vec());
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.

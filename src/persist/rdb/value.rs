@@ -19,8 +19,8 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
             Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
-            Value::Zset(zset) => zset::kind(zset, version),
             Value::Stream(_) => stream::kind(version),
+            Value::Zset(zset) => zset::kind(zset, version),
         },
     }
 }
@@ -35,8 +35,8 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
             Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
-            Value::Zset(zset) => zset::save(encoder, zset, kind),
             Value::Stream(stream) => stream::save(encoder, stream, kind),
+            Value::Zset(zset) => zset::save(encoder, zset, kind),
         },
     }
 }
@@ -67,11 +67,11 @@ pub fn load<'a, R: Read>(
         | Type::HashMetadata
         | Type::HashListpackEx => Ok(boxed(hash::load(decoder, kind, limits)?)),
         Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
-        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
-            Ok(boxed(zset::load(decoder, kind, limits)?))
-        }
         Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
             Ok(boxed(stream::load(decoder, kind)?))
+        }
+        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
+            Ok(boxed(zset::load(decoder, kind, limits)?))
         }
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);

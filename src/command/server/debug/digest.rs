@@ -75,8 +75,8 @@ impl Signature {
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
             Value::Hash(hash) => self.mix_hash(hash),
-            Value::Zset(zset) => self.mix_zset(zset),
             Value::Stream(stream) => self.mix_stream(stream),
+            Value::Zset(zset) => self.mix_zset(zset),
         }
     }
 

@@ -8,12 +8,12 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::ds::ranked::Ranked;
 use crate::keyspace::entry::{Entry, View, rounded};
-use crate::value::Value;
 use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
 use crate::value::string::{self, StringRef};
 use crate::value::zset::Zset;
+use crate::value::{Typed, Value};
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
 pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
@@ -49,7 +49,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
         View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
-        View::Boxed(collection) => collection.heap_bytes(),
+        View::Boxed(Value::Stream(stream)) => stream.heap_bytes(),
     }
 }
 
