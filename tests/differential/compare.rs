@@ -149,6 +149,12 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 keeps a short list in a listpack",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$quicklist"
+        },
+    },
+    Known {
         reason: "of an integer that Redis shares, COPY makes one that it does not",
         explains: |words, ours, theirs| {
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
