@@ -537,6 +537,8 @@ impl KeySpec {
 pub struct Arg {
     /// Name in the syntax.
     pub name: &'static str,
+    /// Name that people are shown, when it is another.
+    pub display: Option<&'static str>,
     /// What it is.
     pub kind: ArgKind,
     /// The word that stands before it (or that it is).
@@ -601,6 +603,7 @@ impl Arg {
     const fn of(name: &'static str, kind: ArgKind, children: &'static [Arg]) -> Arg {
         Arg {
             name,
+            display: None,
             kind,
             token: None,
             optional: false,
@@ -665,6 +668,12 @@ impl Arg {
     /// With the word that stands before it.
     pub const fn token(mut self, token: &'static str) -> Arg {
         self.token = Some(token);
+        self
+    }
+
+    /// Shown under another name.
+    pub const fn shown_as(mut self, name: &'static str) -> Arg {
+        self.display = Some(name);
         self
     }
 

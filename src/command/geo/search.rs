@@ -86,8 +86,8 @@ const WITHHASH: Arg = Arg::flag("withhash", "WITHHASH").optional();
 const STORE: Arg = Arg::one_of(
     "store",
     &[
-        Arg::key("storekey", 1).token("STORE"),
-        Arg::key("storedistkey", 2).token("STOREDIST"),
+        Arg::key("storekey", 1).shown_as("key").token("STORE"),
+        Arg::key("storedistkey", 2).shown_as("key").token("STOREDIST"),
     ],
 )
 .optional();

@@ -29,6 +29,11 @@ pub const ROWS: &[Row] = &[SORT, SORT_RO];
 const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number \
      of returned elements. When the elements are not sorted, complexity is O(N).";
 
+const CATEGORIES: Categories = Categories::SET
+    .union(Categories::SORTEDSET)
+    .union(Categories::LIST)
+    .union(Categories::DANGEROUS);
+
 const KEY: KeySpec = KeySpec::one(1, Access::RO.with(Access::ACCESS));
 
 const PATTERN_KEYS: KeySpec = KeySpec {
@@ -51,11 +56,15 @@ const STORE_KEY: KeySpec = KeySpec {
     ),
 };
 
-const BY: Arg = Arg::key_pattern("by-pattern", 1).token("BY").optional();
+const BY: Arg = Arg::key_pattern("by-pattern", 1)
+    .shown_as("pattern")
+    .token("BY")
+    .optional();
 const LIMIT: Arg = Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
     .token("LIMIT")
     .optional();
 const GET: Arg = Arg::key_pattern("get-pattern", 1)
+    .shown_as("pattern")
     .token("GET")
     .optional()
     .multiple_token();
@@ -70,10 +79,7 @@ const SORT: Row = Row {
     group: Group::Generic,
     arity: Arity::AtLeast(2),
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::MOVABLE_KEYS),
-    categories: Categories::SET
-        .union(Categories::SORTEDSET)
-        .union(Categories::LIST)
-        .union(Categories::DANGEROUS),
+    categories: CATEGORIES,
     keys: &[KEY, PATTERN_KEYS, STORE_KEY],
     args: &[
         Arg::key("key", 0),
@@ -96,9 +102,7 @@ const SORT_RO: Row = Row {
     group: Group::Generic,
     arity: Arity::AtLeast(2),
     flags: Flags::READONLY.with(Flags::MOVABLE_KEYS),
-    categories: Categories::SET
-        .union(Categories::SORTEDSET)
-        .union(Categories::LIST),
+    categories: CATEGORIES,
     keys: &[KEY, PATTERN_KEYS],
     args: &[Arg::key("key", 0), BY, LIMIT, GET, ORDER, SORTING],
     run: |cx, args| sort(cx, args, false),
