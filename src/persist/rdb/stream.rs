@@ -192,6 +192,38 @@ fn load_consumer<R: Read>(
     Ok(())
 }
 
+/// The fuzz entry: a byte that chooses the type, then its bytes, which are refused or are a stream that is written as it
+/// was read. Panics when an invariant is broken.
+pub fn fuzz_stream(data: &[u8]) {
+    const KINDS: [Type; 3] = [
+        Type::StreamListpacks,
+        Type::StreamListpacks2,
+        Type::StreamListpacks3,
+    ];
+    let Some((choice, bytes)) = data.split_first() else {
+        return;
+    };
+    let kind = KINDS[usize::from(*choice) % KINDS.len()];
+    let Ok(stream) = load(&mut Decoder::new(bytes, bytes.len() as u64, false), kind) else {
+        return;
+    };
+    stream
+        .groups
+        .iter()
+        .for_each(|(_, group)| group.check_invariants());
+    let written = |stream: &Stream| {
+        let mut encoder = Encoder::new(Vec::new(), false, false);
+        save(&mut encoder, stream, Type::StreamListpacks3);
+        encoder.into_inner()
+    };
+    let once = written(&stream);
+    let again = load(
+        &mut Decoder::new(once.as_slice(), once.len() as u64, false),
+        Type::StreamListpacks3,
+    );
+    assert_eq!(written(&again.expect("what was written")), once);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
