@@ -15,6 +15,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod hash;
 pub mod help;
 pub mod list;
 pub mod pubsub;
@@ -52,6 +53,12 @@ pub const FAMILIES: &[&[Row]] = &[
     list::move_end::ROWS,
     list::read::ROWS,
     list::change::ROWS,
+    hash::write::ROWS,
+    hash::count::ROWS,
+    hash::read::ROWS,
+    hash::all::ROWS,
+    hash::expire::ROWS,
+    hash::ttl::ROWS,
     stream::add::ROWS,
     stream::trim::ROWS,
     stream::range::ROWS,

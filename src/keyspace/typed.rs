@@ -126,10 +126,12 @@ impl Keyspace {
             return Ok(None);
         };
         let value = of_mut::<T>(entry)?;
+        let soonest = value.soonest();
         let mut edit = Edit::new::<T>(&self.limits, self.now_ms, &mut self.changes, db, key.bytes);
         let answer = change(value, &mut edit);
-        let emptied = value.is_empty();
+        let (emptied, soonest_now) = (value.is_empty(), value.soonest());
         self.access.touch(entry);
+        self.dbs[db].soonest_changed(key.hash, soonest, soonest_now);
         if emptied {
             self.remove_emptied(key);
         }
@@ -153,9 +155,11 @@ impl Keyspace {
             Place::Occupied(mut place) => {
                 let entry = place.get_mut();
                 let value = of_mut::<T>(entry)?;
+                let soonest = value.soonest();
                 let answer = change(value, &mut edit);
-                let emptied = value.is_empty();
+                let (emptied, soonest_now) = (value.is_empty(), value.soonest());
                 self.access.touch(entry);
+                self.dbs[db].soonest_changed(key.hash, soonest, soonest_now);
                 if emptied {
                     self.remove_emptied(key);
                 }
@@ -166,8 +170,10 @@ impl Keyspace {
                 edit.was_new = true;
                 let answer = change(&mut value, &mut edit);
                 if edit.changed && !value.is_empty() {
+                    let soonest = value.soonest();
                     let boxed = NewValue::Boxed(Box::new(value.into_value()));
                     place.insert(Entry::new(key.bytes, boxed, None, self.access.fresh()));
+                    self.dbs[db].soonest_changed(key.hash, None, soonest);
                     self.changes.ready(db, key.bytes);
                 }
                 Ok(answer)

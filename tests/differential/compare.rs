@@ -119,6 +119,13 @@ pub const KNOWN: &[Known] = &[
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
         },
     },
+    Known {
+        reason: "7.4 takes no empty text and no negative number for a cursor",
+        explains: |words, ours, _| {
+            let is_refused = |word: &Vec<u8>| word.first().is_none_or(|&byte| byte == 0 || byte == b'-');
+            words.iter().any(is_refused) && is_error(ours, "ERR invalid cursor")
+        },
+    },
 ];
 
 /// The reason why these replies may differ.
@@ -198,6 +205,9 @@ impl Measure {
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
                 Measure::Unordered
             }
+            (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
+            (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
             (b"debug", b"object") | (b"xinfo", b"consumers") => Measure::Kind,
             (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
             (b"xpending", _) => Measure::Pending,

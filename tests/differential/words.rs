@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "member",
+    "memory", "command", "missing", "badid", "nosuch", "member", "name",
     "entryid", "freshid", "rangeid", "group", "consumer", "longago",
 ];
 
@@ -142,6 +142,16 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             number(rng.below(bound))
         }
         "field" => field(rng),
+        // Fields of hashes: few, and seldom too long for a listpack.
+        "name" => match rng.below(60) {
+            0 => letters(65, rng),
+            _ => pick(
+                &[
+                    "", "f", "g", "h", "10", "-1", "007", "f:1", "f:2", "n", "\u{0}", "x y",
+                ],
+                rng,
+            ),
+        },
         "index" => number(between(-40, 40, rng)),
         "bit" => number(rng.below(2)),
         "width" => pick(WIDTHS, rng),

@@ -8,7 +8,7 @@ use crate::value::{Limits, Typed, Value};
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
 use super::opcode::Type;
-use super::{list, module, set, stream};
+use super::{hash, list, module, set, stream};
 
 /// The oldest type that holds the value of `entry`, not newer than `version` where there is a choice.
 pub fn type_of(entry: &Entry, version: u16) -> Type {
@@ -16,6 +16,7 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
         View::Int(_) | View::Inline(_) => Type::String,
         View::Boxed(value) => match value {
             Value::String(_) => Type::String,
+            Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
             Value::Stream(_) => stream::kind(version),
@@ -30,6 +31,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
         View::Inline(bytes) => encoder.string(bytes),
         View::Boxed(value) => match value {
             Value::String(bytes) => encoder.string(bytes),
+            Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
             Value::Stream(stream) => stream::save(encoder, stream, kind),
@@ -56,6 +58,12 @@ pub fn load<'a, R: Read>(
         Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
             Ok(boxed(list::load(decoder, kind, limits)?))
         }
+        Type::Hash
+        | Type::HashZipmap
+        | Type::HashZiplist
+        | Type::HashListpack
+        | Type::HashMetadata
+        | Type::HashListpackEx => Ok(boxed(hash::load(decoder, kind, limits)?)),
         Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
         Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
             Ok(boxed(stream::load(decoder, kind)?))

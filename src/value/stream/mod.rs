@@ -70,11 +70,11 @@ impl Typed for Box<Stream> {
     /// Nodes are sampled; groups count their blocks.
     fn sampled_bytes(&self, samples: usize) -> usize {
         let samples = if samples == 0 { usize::MAX } else { samples };
-        let groups = self.groups.iter().map(|(name, group)| {
-            let group: &Group = group;
-            name.len() + size_of::<Group>() + group.heap_bytes()
-        });
-        let groups: usize = groups.sum();
+        let groups: usize = self
+            .groups
+            .iter()
+            .map(|(name, group)| name.len() + size_of::<Group>() + group.heap_bytes())
+            .sum();
         size_of::<Stream>() + self.log.heap_bytes(samples) + self.groups.heap_bytes() + groups
     }
 }

@@ -20,13 +20,14 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
 use crate::value::stream::Stream;
 use crate::value::stream::id::StreamId;
 use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
-use crate::value::{Kind, Value};
+use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -48,7 +49,6 @@ impl Signature {
     }
 
     /// An element of an unordered collection that consists of several parts: a field and its value.
-    #[expect(dead_code, reason = "for hashes and sorted sets")]
     fn xor_parts(&mut self, parts: &[&[u8]]) {
         let mut one = Signature::default();
         parts.iter().for_each(|part| one.mix(part));
@@ -72,6 +72,7 @@ impl Signature {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
+            Value::Hash(hash) => self.mix_hash(hash),
             Value::Stream(stream) => self.mix_stream(stream),
         }
     }
@@ -118,6 +119,19 @@ impl Signature {
                 self.mix(&name.to_vec());
                 self.mix(&value.to_vec());
             }
+        }
+    }
+}
+
+impl Signature {
+    /// Compat: that some fields expire plays a part, which and when does not.
+    fn mix_hash(&mut self, hash: &Hash) {
+        self.mix_type(Kind::Hash);
+        for field in hash.fields() {
+            self.xor_parts(&[&field.name.to_vec(), &field.value.to_vec()]);
+        }
+        if hash.soonest().is_some() {
+            self.xor(b"!!hexpire!!");
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
 use crate::value::string::{self, StringRef};
@@ -42,6 +43,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::Hash(hash)) => serialized_hash_bytes(hash),
         View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
         View::Boxed(collection) => collection.heap_bytes(),
@@ -71,6 +73,18 @@ fn serialized_list_bytes(list: &List) -> usize {
         .map(|&bytes| 1 + serialized_string_bytes(bytes))
         .sum();
     serialized_string_bytes(nodes.len()) - nodes.len() + content
+}
+
+/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
+/// expiries.
+fn serialized_hash_bytes(hash: &Hash) -> usize {
+    if let Some((pack, _)) = hash.listpack() {
+        return serialized_string_bytes(pack.size());
+    }
+    let fields = hash
+        .fields()
+        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
+    serialized_string_bytes(0) + fields.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
