@@ -249,7 +249,7 @@ fn drop_missing(
 
 fn take(names: Names<'_>, group: &mut Group, edit: &mut Edit<'_>, id: StreamId, pending: Pending) {
     group.assign(id, pending);
-    group.consumer_mut(pending.consumer).active_ms = Some(edit.now_ms);
+    group.consumer_mut(pending.consumer).active_ms = edit.now_ms;
     names.claimed(edit, group, id, pending);
 }
 

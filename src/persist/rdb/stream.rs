@@ -76,7 +76,7 @@ fn save_group<W: Write>(encoder: &mut Encoder<W>, group: &Group, kind: Type) {
         encoder.string(consumer.name());
         encoder.millis(consumer.seen_ms);
         if kind == Type::StreamListpacks3 {
-            encoder.millis(consumer.active_ms.unwrap_or(-1));
+            encoder.millis(consumer.active_ms);
         }
         encoder.length(consumer.pending().len() as u64);
         consumer
@@ -170,11 +170,10 @@ fn load_consumer<R: Read>(
     let Some(consumer) = group.create_consumer(&name, seen_ms) else {
         return decoder.damaged("duplicated consumer name in a consumer group");
     };
-    let active_ms = match kind {
+    group.consumer_mut(consumer).active_ms = match kind {
         Type::StreamListpacks3 => decoder.millis()?,
         _ => seen_ms,
     };
-    group.consumer_mut(consumer).active_ms = Some(active_ms).filter(|ms| *ms != -1);
     for _ in 0..decoder.count()? {
         let id = StreamId::from_bytes(decoder.array()?);
         let Some(&(delivered_ms, deliveries)) = pending.get(&id) else {
@@ -254,7 +253,7 @@ mod tests {
         let mut group = Group::new(StreamId::new(4, 1), Some(3));
         group.create_consumer(b"idle", 70).expect("a new name");
         let consumer = group.create_consumer(b"busy", 80).expect("a new name");
-        group.consumer_mut(consumer).active_ms = Some(75);
+        group.consumer_mut(consumer).active_ms = 75;
         for ms in [3, 4] {
             let pending = Pending {
                 delivered_ms: 75,
