@@ -29,6 +29,7 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod transaction;
+pub mod zset;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -68,6 +69,14 @@ pub const FAMILIES: &[&[Row]] = &[
     stream::pending::ROWS,
     stream::claim::ROWS,
     stream::info::ROWS,
+    zset::add::ROWS,
+    zset::query::ROWS,
+    zset::range::ROWS,
+    zset::revised::ROWS,
+    zset::remove::ROWS,
+    zset::combine::ROWS,
+    zset::pop::ROWS,
+    zset::chance::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

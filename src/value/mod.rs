@@ -15,6 +15,7 @@ pub mod range;
 pub mod set;
 pub mod stream;
 pub mod string;
+pub mod zset;
 
 pub use limits::Limits;
 
@@ -187,6 +188,8 @@ values! {
     Hash(hash::Hash),
     /// A log of entries.
     Stream(Box<stream::Stream>),
+    /// Members with scores.
+    Zset(zset::Zset),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.

@@ -12,12 +12,15 @@ const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
     "memory", "command", "missing", "badid", "nosuch", "member", "name",
-    "entryid", "freshid", "rangeid", "group", "consumer", "longago",
+    "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// A sorted set whose scores are all 0.
+pub const LEX_KEY: &[u8] = b"lex";
 
 /// A COUNT that lets SCAN end at once.
 pub const ALL: &[u8] = b"1000000";
@@ -78,6 +81,7 @@ pub const DIRECTIVES: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-ziplist-value",
     "zset-max-listpack-value",
+    "zset-max-listpack-entries",
     "list-max-listpack-size",
     "list-compress-depth",
     "set-max-intset-entries",
@@ -171,6 +175,35 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             rng,
         ),
         "command" => pick(COMMANDS, rng),
+        // Numbers that 7.0 and 7.4 print alike, but for a few.
+        "score" => match rng.below(8) {
+            0 => pick(
+                &[
+                    "inf", "-inf", "+inf", "nan", "x", "0x10", "1e3", "1e400", "", "1e15",
+                ],
+                rng,
+            ),
+            1 => float(rng),
+            _ => number(between(-12, 12, rng) as f64 / 4.0),
+        },
+        "border" => {
+            let mut border = if rng.below(3) == 0 {
+                b"(".to_vec()
+            } else {
+                Vec::new()
+            };
+            border.extend(draw("score", rng));
+            border
+        }
+        "lexborder" => match rng.below(6) {
+            0 => pick(&["-", "+", "-", "+", "a", "", "-x", "+x", "(", "["], rng),
+            n => {
+                let mut border = if n < 3 { b"(".to_vec() } else { b"[".to_vec() };
+                border.extend(draw("member", rng));
+                border
+            }
+        },
+        "rank" => number(between(-6, 6, rng)),
         "badid" => pick(
             &[
                 "-1",
@@ -377,6 +410,17 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         let clock_ids = words.iter_mut().filter(|word| *word == b"*");
         clock_ids.for_each(|word| *word = b"9-*".to_vec());
     }
+    if name == b"zadd" && words.get(1).is_some_and(|key| key == LEX_KEY) {
+        // Ranges of strings mean something only where all scores are equal.
+        words
+            .iter_mut()
+            .skip(2)
+            .step_by(2)
+            .for_each(|word| *word = b"0".to_vec());
+    }
+    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+        words[2] = b"x".to_vec();
+    }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.
         words[1] = b"x".to_vec();
@@ -385,7 +429,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         let Some((n, is_counted)) = plain_number(&words[index]) else {
             continue;
         };
-        if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
+        if name == b"zrandmember" && !(-100..100).contains(&n) {
+            // The reference would go on replying.
+            words[index] = number(between(-20, 20, rng));
+        } else if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
             words[index] = number(between(TTL_MIN, TTL_MIN * 9, rng));
         } else if is_idle(&name, words, index) && n > 0 {
             words[index] = number(IDLE_NEVER);

@@ -33,3 +33,4 @@ pub mod stream;
 pub mod value;
 pub mod ziplist;
 pub mod zipmap;
+pub mod zset;

@@ -8,7 +8,7 @@ use crate::value::{Limits, Typed, Value};
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
 use super::opcode::Type;
-use super::{hash, list, module, set, stream};
+use super::{hash, list, module, set, stream, zset};
 
 /// The oldest type that holds the value of `entry`, not newer than `version` where there is a choice.
 pub fn type_of(entry: &Entry, version: u16) -> Type {
@@ -20,6 +20,7 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
             Value::Stream(_) => stream::kind(version),
+            Value::Zset(zset) => zset::kind(zset, version),
         },
     }
 }
@@ -35,6 +36,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
             Value::Stream(stream) => stream::save(encoder, stream, kind),
+            Value::Zset(zset) => zset::save(encoder, zset, kind),
         },
     }
 }
@@ -68,6 +70,9 @@ pub fn load<'a, R: Read>(
         Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
             Ok(boxed(stream::load(decoder, kind)?))
         }
+        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
+            Ok(boxed(zset::load(decoder, kind, limits)?))
+        }
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);
             decoder.damaged(format!(
@@ -77,7 +82,6 @@ pub fn load<'a, R: Read>(
         Type::HashMetadataPreGa | Type::HashListpackExPreGa => {
             decoder.damaged("a hash with expiring fields in the form of a Redis 7.4 release candidate")
         }
-        other => decoder.damaged(format!("values of type {} cannot be read yet", other as u8)),
     }
 }
 

@@ -17,6 +17,7 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
@@ -27,6 +28,7 @@ use crate::value::stream::Stream;
 use crate::value::stream::id::StreamId;
 use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
+use crate::value::zset::{self, Zset};
 use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
@@ -74,6 +76,7 @@ impl Signature {
             Value::List(list) => self.mix_list(list),
             Value::Hash(hash) => self.mix_hash(hash),
             Value::Stream(stream) => self.mix_stream(stream),
+            Value::Zset(zset) => self.mix_zset(zset),
         }
     }
 
@@ -85,6 +88,16 @@ impl Signature {
             item.write_to(&mut text);
             self.mix(&text);
         });
+    }
+
+    fn mix_zset(&mut self, zset: &Zset) {
+        self.mix_type(Kind::Zset);
+        let mut text = Vec::new();
+        for (member, score) in zset.iter() {
+            text.clear();
+            float::seventeen_digits(score, &mut text);
+            zset::with_text(member, |member| self.xor_parts(&[member, &text]));
+        }
     }
 
     fn mix_type(&mut self, kind: Kind) {
