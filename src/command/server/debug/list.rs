@@ -52,6 +52,7 @@ fn listpack_of(entry: &Entry) -> Option<&Listpack> {
     match entry.view() {
         View::Boxed(Value::List(List::Packed(pack)) | Value::Set(Set::Packed(pack))) => Some(pack),
         View::Boxed(Value::Zset(zset)) => zset.as_listpack(),
+        View::Boxed(Value::Hash(hash)) => hash.listpack().map(|(pack, _)| pack),
         _ => None,
     }
 }
