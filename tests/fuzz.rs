@@ -42,6 +42,8 @@ const FUZZERS: &[Fuzzer] = &[
     HYPERLOGLOG,
     INTSET,
     LZF,
+    STREAM_NODE,
+    STREAM_RDB,
 ];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
@@ -128,6 +130,8 @@ const COMMANDS: Fuzzer = Fuzzer {
         b"PFADD h a b c\nPFCOUNT h\nPFMERGE h h g\nSETRANGE h 5 abc\nPFADD h x\nPFDEBUG DECODE h\nPFDEBUG TODENSE h\nPFCOUNT h g\n",
         b"GEOADD g CH 13.3 38.1 a 15 37.5 b 180 85 c\nGEOSEARCH g FROMMEMBER a BYRADIUS 200 km ASC COUNT 2 ANY WITHDIST WITHHASH WITHCOORD\nGEOSEARCHSTORE h g FROMLONLAT 1 2 BYBOX 4e3 1e9 m STOREDIST\nGEORADIUS g 0 0 1e6 ft DESC STORE d\nGEORADIUSBYMEMBER_RO g c 0 mi\nGEODIST g a c\nGEOPOS g a\nGEOHASH g b\nZADD g -inf d\n",
         b"RPUSH l 3 1 2 x\nSORT l BY w_*->f GET # GET w_* LIMIT 1 2 DESC ALPHA STORE d\nSORT_RO l BY nosort LIMIT -1 9223372036854775807\nSADD s a 1\nSORT s\nZADD z 1 a\nSORT z BY n DESC LIMIT 0 1\n",
+        b"XADD s 1-1 f v g w\nXADD s MAXLEN ~ 5 LIMIT 3 2-* f v\nXRANGE s - + COUNT 2\nXREVRANGE s (3 1\nXDEL s 1-1\nXTRIM s MINID 2\nXSETID s 9 ENTRIESADDED 7 MAXDELETEDID 3\nXREAD COUNT 1 BLOCK 1 STREAMS s 0\nXINFO STREAM s FULL COUNT 3\n",
+        b"XGROUP CREATE s g 0 MKSTREAM ENTRIESREAD 2\nXADD s * f v\nXREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >\nXREADGROUP GROUP g c STREAMS s >\nXPENDING s g IDLE 0 - + 5 c\nXCLAIM s g d 0 1-1 2-0 IDLE 5 RETRYCOUNT 3 FORCE JUSTID LASTID 9\nXAUTOCLAIM s g d 0 - COUNT 3\nXACK s g 2-0\nXGROUP SETID s g $\nXGROUP DELCONSUMER s g c\nXINFO CONSUMERS s g\nXGROUP DESTROY s g\n",
         b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
     ],
 };
@@ -154,6 +158,30 @@ const LISTPACK: Fuzzer = Fuzzer {
         b"\x18\0\0\0\x03\0\x05\x01\xf1\0\x10\x03\xf4\0\0\0\x80\0\0\0\0\x09\xff",
         b"\x18\0\0\0\xff\xff\xf2\0\x80\0\x04\xf3\0\0\x80\0\x05\x80\x01\x82-0\x03\xff",
         b"\x14\0\0\0\x02\0\xe0\x01a\x03\xf0\x02\0\0\0bc\x07\xff",
+    ],
+};
+
+/// The listpack of a stream's node as a payload brings it, or its elements as lines.
+const STREAM_NODE: Fuzzer = Fuzzer {
+    name: "stream_node",
+    check: russet::value::stream::fuzz::fuzz_stream_node,
+    corpus: &[
+        b"\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff",
+        b"1\n0\n1\nf\n0\n2\n0\n0\nv\n4",
+        b"2\n1\n2\na\nb\n0\n2\n0\n0\n1\n2\n5\n1\n1\n0\n1\nc\nx\n6\n0\n5\n-3\n1\nc\nx\n6",
+        b"1\n0\n0\n0\n0\n0\n0\n0\n4",
+        b"0\n1\n1\nf\n0\n3\n0\n0\nv\n4",
+    ],
+};
+
+/// The value of a stream in a file: a byte that chooses its type, then the bytes.
+const STREAM_RDB: Fuzzer = Fuzzer {
+    name: "stream_rdb",
+    check: russet::persist::rdb::stream::fuzz_stream,
+    corpus: &[
+        b"\x02\x01\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\x01\x01\x01\x01\x01\0\0\x01\x01\x01g\x01\x01\x01\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\xf5Zq\xc7\x84\x01\0\0\x01\x01\x05Alice\xf5Zq\xc7\x84\x01\0\0\xf5Zq\xc7\x84\x01\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01",
+        b"\x01\0\0\x05\0\0\0\0\0\0\x01\x01g\0\0\0\0\0",
+        b"\0\0\0\0\0\0",
     ],
 };
 

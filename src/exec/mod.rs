@@ -23,6 +23,8 @@ pub mod open;
 pub mod payload;
 pub mod save;
 #[cfg(test)]
+mod stream_waits;
+#[cfg(test)]
 mod testing;
 pub mod txn;
 

@@ -87,6 +87,7 @@ pub const DIRECTIVES: &[&str] = &[
     "list-compress-depth",
     "set-max-intset-entries",
     "stream-node-max-bytes",
+    "stream-node-max-entries",
     "hll-sparse-max-bytes",
     "lfu-decay-time",
     "lfu-log-factor",
