@@ -16,6 +16,7 @@ pub mod net;
 pub mod process;
 pub mod pubsub;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod stats;
