@@ -13,6 +13,7 @@ pub mod ds;
 pub mod exec;
 pub mod keyspace;
 pub mod net;
+pub mod persist;
 pub mod process;
 pub mod pubsub;
 pub mod resp;

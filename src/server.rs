@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::task::{Context, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
@@ -478,7 +480,12 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
         } else {
-            mail.recv_many(&mut letters, mailbox::DRAIN_MAX).await;
+            let waiting = mail.recv_many(&mut letters, mailbox::DRAIN_MAX);
+            match patience(&executor, &clock) {
+                None => drop(waiting.await),
+                // No mail by then is as good as mail: somebody's time is up.
+                Some(patience) => drop(tokio::time::timeout(patience, waiting).await),
+            }
         }
         if let Some(code) = drain(&mut executor, &mut letters, &clock, None) {
             return code;
@@ -490,15 +497,50 @@ async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
 fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
+    let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
     loop {
         if executor.is_sweeping() || !letters.is_empty() {
             take_waiting(&mut mail, &mut letters);
         } else {
-            mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX);
+            match patience(&executor, &clock) {
+                None => drop(mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX)),
+                Some(patience) => receive_within(patience, &mut mail, &mut letters, &waker),
+            }
         }
         if let Some(code) = drain(&mut executor, &mut letters, &clock, Some(lanes)) {
             return code;
         }
+    }
+}
+
+/// How long the executor can do without mail; `None` for ever.
+#[inline]
+fn patience(executor: &Executor, clock: &SystemClock) -> Option<Duration> {
+    let left_us = executor.wake_at_us()?.saturating_sub(clock.now().unix_us);
+    Some(Duration::from_micros(left_us.max(0) as u64))
+}
+
+/// Wakes the thread that sleeps.
+struct Alarm(Thread);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for mail, but not for longer than `patience`.
+fn receive_within(patience: Duration, mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>, waker: &Waker) {
+    let (started, mut cx) = (Instant::now(), Context::from_waker(waker));
+    while mail
+        .poll_recv_many(&mut cx, letters, mailbox::DRAIN_MAX)
+        .is_pending()
+    {
+        let left = patience.saturating_sub(started.elapsed());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
     }
 }
 

@@ -31,7 +31,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -105,6 +105,19 @@ const COMMANDS: Fuzzer = Fuzzer {
         b"CONFIG GET *max* port\nCONFIG SET maxmemory 100mb hz 20\nINFO all\nMEMORY USAGE k SAMPLES 5\nSLOWLOG GET -1\nLATENCY HISTOGRAM set\nLATENCY GRAPH x\n",
         b"SUBSCRIBE a b\nPSUBSCRIBE c* *\nPUBLISH a x\nUNSUBSCRIBE\nPUNSUBSCRIBE c*\nPUBSUB CHANNELS *\nPUBSUB NUMSUB a\n",
         b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
+    ],
+};
+
+/// Bytes as a DUMP payload or an RDB file might bring them.
+const LISTPACK: Fuzzer = Fuzzer {
+    name: "listpack",
+    check: russet::ds::listpack::fuzz::fuzz_listpack,
+    corpus: &[
+        b"\x07\0\0\0\0\0\xff",
+        b"\x14\0\0\0\x03\0\x81a\x02\xc1\xf4\x02\x84text\x05\xff",
+        b"\x18\0\0\0\x03\0\x05\x01\xf1\0\x10\x03\xf4\0\0\0\x80\0\0\0\0\x09\xff",
+        b"\x18\0\0\0\xff\xff\xf2\0\x80\0\x04\xf3\0\0\x80\0\x05\x80\x01\x82-0\x03\xff",
+        b"\x14\0\0\0\x02\0\xe0\x01a\x03\xf0\x02\0\0\0bc\x07\xff",
     ],
 };
 
@@ -383,6 +396,11 @@ fn quoted_words_can_be_written_and_read_again() {
 #[test]
 fn commands_with_any_arguments_are_answered() {
     run(&COMMANDS);
+}
+
+#[test]
+fn listpacks_from_any_bytes() {
+    run(&LISTPACK);
 }
 
 #[test]

@@ -17,7 +17,7 @@
 //! [`LongDouble::is_finite`]).
 
 use super::{float, number};
-use rustc_apfloat::{Float, ieee::X87DoubleExtended};
+use rustc_apfloat::{Float, Round, ieee::X87DoubleExtended};
 
 /// Longer texts are not read as floats (Redis copies them to a buffer of 5 KiB with a final NUL).
 const TEXT_LEN_MAX: usize = 5 * 1024 - 1;
@@ -63,6 +63,19 @@ impl LongDouble {
     /// Neither infinite nor NaN.
     pub fn is_finite(self) -> bool {
         self.0.is_finite()
+    }
+
+    /// So many seconds as milliseconds, rounded up; what is below 64 bits becomes the least number, what is above (or
+    /// NaN) is `None`.
+    pub fn seconds_to_ms(self) -> Option<i64> {
+        const BITS: usize = 64;
+        let ms = self.0 * X87DoubleExtended::from_i128(1000).value;
+        let whole = ms.value.round_to_integral(Round::TowardPositive).value;
+        if whole.is_nan() || whole > X87DoubleExtended::from_i128(i64::MAX.into()).value {
+            return None;
+        }
+        // What is too small for 64 bits comes out as the least of them.
+        Some(whole.to_i128_r(BITS, Round::TowardZero, &mut false).value as i64)
     }
 
     /// Appends the number as Redis stores and replies it: `3`, `0.1`, `-0.00000000000000001`, `inf`, `-inf`,

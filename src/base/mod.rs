@@ -7,6 +7,7 @@ pub mod float;
 pub mod glob;
 pub mod hash;
 pub mod long_double;
+pub mod lzf;
 pub mod number;
 pub mod quote;
 pub mod rng;

@@ -11,6 +11,7 @@ use crate::stats::Stats;
 use crate::value::Value;
 
 use super::args::Args;
+use super::blocking::BlockOn;
 use super::error::Error;
 use super::pubsub::broker::Broker;
 use super::table::Table;
@@ -25,6 +26,9 @@ pub enum Next {
     Done,
     /// The executor must act; the reply is its business where the variant says so.
     Control(Control),
+    /// Nothing to answer yet: the client waits, and the command is run again when a key is ready. Only if
+    /// [`Cx::may_block`]; see [`super::blocking::wait`].
+    Block(Box<BlockOn>),
 }
 
 /// The short form for handlers: `Ok(DONE)`.
@@ -45,6 +49,14 @@ pub enum Control {
     Unpause,
     /// Close these clients; the reply is written.
     Kill(Vec<SessionId>),
+    /// End the wait of this client, which is blocked: as if its time were up or, if so, with an error. The reply is
+    /// written.
+    Unblock {
+        /// Whose wait.
+        client: SessionId,
+        /// Whether it is answered an error.
+        with_error: bool,
+    },
     /// Abort or crash on purpose (DEBUG).
     Debug(DebugAct),
 }
@@ -101,6 +113,10 @@ pub struct Cx<'a> {
     pub rng: &'a mut Rng,
     /// Wall clock at the start of the drain, in Unix microseconds.
     pub now_unix_us: i64,
+    /// Whether the command may block its client: not in a transaction or script.
+    pub may_block: bool,
+    /// The command has blocked its client and is run again, since a key is ready.
+    pub rerun: bool,
     /// A large argument that the handler of an `ADOPTS_VALUE` row may keep: (word, bytes).
     pub large: Option<(usize, &'a mut Vec<u8>)>,
 }
@@ -122,6 +138,8 @@ pub struct ServerState {
     pub monitors: usize,
     /// Commands run, for statistics.
     pub commands_run: u64,
+    /// How many clients are blocked with a deadline.
+    pub blocked_with_deadline: usize,
 }
 
 /// How long a peak of replies is remembered (`DEBUG REPLYBUFFER PEAK-RESET-TIME`).

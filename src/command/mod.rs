@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod bitmap;
+pub mod blocking;
 pub mod connection;
 pub mod cx;
 pub mod error;
@@ -17,6 +18,7 @@ pub mod generic;
 pub mod help;
 pub mod pubsub;
 pub mod row;
+pub mod scan;
 pub mod server;
 pub mod string;
 pub mod table;
@@ -50,6 +52,8 @@ pub const FAMILIES: &[&[Row]] = &[
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,
     server::ROWS,
+    #[cfg(test)]
+    testing::ROWS,
 ];
 
 /// Handler of a row that only dispatches to its subcommands: reached when none was named.

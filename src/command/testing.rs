@@ -5,8 +5,10 @@ use crate::base::hash::KeyHasher;
 use crate::base::quote::split_args;
 use crate::base::rng::Rng;
 use crate::command::args::Args;
-use crate::command::cx::{Cx, ServerState};
+use crate::command::blocking::{BlockOn, Nil, timeout, wait};
+use crate::command::cx::{Cx, DONE, Outcome, ServerState};
 use crate::command::pubsub::broker::Broker;
+use crate::command::row::{Arity, Flags, Row};
 use crate::command::table::Table;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
@@ -14,8 +16,75 @@ use crate::keyspace::changes::Classes;
 use crate::resp::{ArgBuf, Reply};
 use crate::session::{Session, Sessions};
 use crate::stats::Stats;
+use crate::value::Kind;
 
 const NOW_MS: i64 = 1_000_000;
+
+/// Commands that block, for strings, which is what there is without any other file. A string is ready when it is
+/// renamed or copied.
+pub const ROWS: &[Row] = &[
+    Row {
+        name: "take",
+        arity: Arity::AtLeast(3),
+        flags: Flags::WRITE.with(Flags::BLOCKING),
+        run: take,
+        ..Row::BASE
+    },
+    Row {
+        name: "taketo",
+        arity: Arity::Exactly(4),
+        flags: Flags::WRITE.with(Flags::BLOCKING),
+        run: take_to,
+        ..Row::BASE
+    },
+    Row {
+        name: "miss",
+        arity: Arity::Exactly(3),
+        flags: Flags::READONLY.with(Flags::BLOCKING),
+        run: miss,
+        ..Row::BASE
+    },
+];
+
+/// `TAKE key [key ...] timeout`: the first of the keys that is there, which is deleted.
+fn take(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let last = args.len() - 1;
+    let until_ms = timeout(args, last, cx.now_ms())?;
+    for key in (1..last).map(|word| args.key(word)) {
+        if cx.keys.delete(key, false) {
+            cx.reply.bulk(key.bytes);
+            return Ok(DONE);
+        }
+    }
+    wait(cx, Nil::Array, || {
+        BlockOn::keys(Kind::String, (1..last).map(|word| args.get(word)), until_ms)
+    })
+}
+
+/// `TAKETO key newkey timeout`: renames the key.
+fn take_to(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let until_ms = timeout(args, 3, cx.now_ms())?;
+    if cx.keys.rename(args.key(1), args.key(2)) {
+        cx.reply.ok();
+        return Ok(DONE);
+    }
+    wait(cx, Nil::Bulk, || {
+        BlockOn::keys(Kind::String, [args.get(1)], until_ms)
+    })
+}
+
+/// `MISS key word`: waits, once, until the key goes; the next run is `MISS key again`.
+fn miss(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    if cx.rerun && !cx.keys.exists(args.key(1)) {
+        cx.reply.bulk(args.get(2));
+        return Ok(DONE);
+    }
+    wait(cx, Nil::Bulk, || BlockOn {
+        when_gone: true,
+        words: Some([b"miss", args.get(1), b"again"].map(Into::into).to_vec()),
+        ..BlockOn::keys(Kind::String, [args.get(1)], None)
+    })
+}
 
 /// Effects of the last of `commands`: propagated words (`verbatim` for the command itself), events, dirty count.
 pub fn effects(commands: &str) -> (Vec<String>, Vec<&'static str>, u64) {
@@ -76,6 +145,8 @@ fn run(keys: &mut Keyspace, command: &str) {
         server: &mut ServerState::default(),
         rng: &mut Rng::seeded(1),
         now_unix_us: NOW_MS * 1000,
+        may_block: false,
+        rerun: false,
         large: None,
     };
     let row = table.find(words[0]).expect("a known command").row;

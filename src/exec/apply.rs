@@ -66,6 +66,7 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Debug(act) => debug(act),
         }
     }

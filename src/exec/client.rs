@@ -79,6 +79,7 @@ impl Executor {
 
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, client: SessionId) {
+        self.forget_wait(client);
         let Some(session) = self.sessions.remove(client) else {
             return;
         };

@@ -128,6 +128,7 @@ fn close_idle(executor: &mut Executor) {
         .union(SessionFlags::MONITOR)
         .union(SessionFlags::PUBSUB)
         .union(SessionFlags::PAUSED)
+        .union(SessionFlags::BLOCKED)
         .union(SessionFlags::INTERNAL);
     let idle: Vec<SessionId> = executor
         .sessions

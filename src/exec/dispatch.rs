@@ -51,7 +51,7 @@ pub(super) enum Resolved {
 }
 
 /// A large argument taken out of its batch, for the handler to keep.
-struct Adopted {
+pub(super) struct Adopted {
     word: usize,
     bytes: Vec<u8>,
     /// How the slow log shows it, since the handler leaves nothing behind.
@@ -62,7 +62,19 @@ struct Adopted {
 #[derive(Default)]
 pub struct Plan {
     group: Group,
-    batches: Vec<(SessionId, Box<Batch>)>,
+    /// Without its batch once the client is blocked.
+    batches: Vec<(SessionId, Option<Box<Batch>>)>,
+}
+
+/// How a command comes to run.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Run<'a> {
+    /// Hashes of its keys, as far as they are known.
+    pub hashes: &'a [u64],
+    /// It may block its client.
+    pub may_block: bool,
+    /// It blocked its client before, who is being served.
+    pub rerun: bool,
 }
 
 /// The commands planned together.
@@ -86,6 +98,22 @@ impl Default for SlowLimits {
         SlowLimits {
             log_ns: u64::MAX,
             latency_ns: u64::MAX,
+        }
+    }
+}
+
+/// The next command to plan.
+struct Place {
+    batch: usize,
+    index: usize,
+}
+
+impl Place {
+    fn start_of(batches: &[(SessionId, Option<Box<Batch>>)], batch: usize) -> Place {
+        let first = batches.get(batch).and_then(|(_, contents)| contents.as_ref());
+        Place {
+            batch,
+            index: first.map_or(0, |contents| contents.next),
         }
     }
 }
@@ -174,27 +202,32 @@ fn hash_keys(command: &Command, words: resp::Args<'_>, hasher: KeyHasher, out: &
 }
 
 impl Executor {
-    /// Runs the commands of all `batches`, which leave through [`Executor::take_finished`] or are held by a pause.
+    /// Runs the commands of all `batches`, which leave through [`Executor::take_finished`] or are held by a pause or by a
+    /// blocking command; then what clients go on with that are blocked no longer.
     pub fn run_batches(&mut self, batches: &mut Vec<(SessionId, Box<Batch>)>) {
-        let mut plan = std::mem::take(&mut self.plan);
-        plan.batches.append(batches);
-        // Which batch is planned next, and how many of its commands already are.
-        let (mut batch, mut index) = (0, plan.batches.first().map_or(0, |(_, b)| b.next));
-        while batch < plan.batches.len() {
-            plan.group.clear();
-            while batch < plan.batches.len() && plan.group.commands.len() < GROUP_MAX {
-                let (session, contents) = &plan.batches[batch];
-                if index < contents.command_count() && self.sessions.contains(*session) {
-                    let db = self.sessions[*session].db;
-                    let (session_words, at) = (contents.command(index), index);
-                    plan.group
-                        .add(&self.table, &self.keys, db, session_words, batch, at);
-                    index += 1;
-                } else {
-                    batch += 1;
-                    index = plan.batches.get(batch).map_or(0, |(_, b)| b.next);
-                }
+        self.run_round(batches);
+        self.run_released();
+    }
+
+    /// Goes on with the batches of clients that are blocked no longer.
+    #[inline]
+    pub(super) fn run_released(&mut self) {
+        loop {
+            let mut released = self.take_released();
+            if released.is_empty() {
+                return;
             }
+            self.run_round(&mut released);
+        }
+    }
+
+    fn run_round(&mut self, batches: &mut Vec<(SessionId, Box<Batch>)>) {
+        let mut plan = std::mem::take(&mut self.plan);
+        let come = batches.drain(..).map(|(client, batch)| (client, Some(batch)));
+        plan.batches.extend(come);
+        let mut at = Place::start_of(&plan.batches, 0);
+        while at.batch < plan.batches.len() {
+            self.plan_group(&mut plan, &mut at);
             plan.group.prefetch(&self.keys);
             let started = self.ticks.raw();
             self.tick = started;
@@ -202,10 +235,30 @@ impl Executor {
             self.stats.counters.event_loop.command_ns += self.ticks.nanos_between(started, self.tick);
         }
         for (session, batch) in plan.batches.drain(..) {
-            self.finish(session, batch);
+            if let Some(batch) = batch {
+                self.finish(session, batch);
+            }
         }
         plan.group.clear();
         self.plan = plan;
+    }
+
+    /// Plans commands from `at` on, which moves behind them.
+    fn plan_group(&self, plan: &mut Plan, at: &mut Place) {
+        let Plan { group, batches } = plan;
+        group.clear();
+        while at.batch < batches.len() && group.commands.len() < GROUP_MAX {
+            let (client, batch) = &batches[at.batch];
+            let planned = batch.as_ref().zip(self.sessions.get(*client));
+            match planned.filter(|(batch, _)| at.index < batch.command_count()) {
+                Some((batch, session)) => {
+                    let words = batch.command(at.index);
+                    group.add(&self.table, &self.keys, session.db, words, at.batch, at.index);
+                    at.index += 1;
+                }
+                None => *at = Place::start_of(batches, at.batch + 1),
+            }
+        }
     }
 
     fn run_group(&mut self, plan: &mut Plan) {
@@ -225,7 +278,16 @@ impl Executor {
     }
 
     /// Runs the planned commands of one batch, as far as the client may go on.
-    fn run_part(&mut self, client: SessionId, batch: &mut Batch, commands: &[Planned], hashes: &[u64]) {
+    fn run_part(
+        &mut self,
+        client: SessionId,
+        place: &mut Option<Box<Batch>>,
+        commands: &[Planned],
+        hashes: &[u64],
+    ) {
+        let Some(batch) = place else {
+            return;
+        };
         let mut reply = std::mem::take(&mut batch.reply);
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;
@@ -243,9 +305,22 @@ impl Executor {
             // Only now: a command that is held back must keep its words.
             let mut large = self.adoptable(batch, index, planned.command);
             let words = batch.command(index);
-            self.run_planned(client, words, planned.command, hashes, &mut reply, large.as_mut());
+            let run = Run {
+                hashes,
+                may_block: true,
+                rerun: false,
+            };
+            self.run_planned(client, words, planned.command, run, &mut reply, large.as_mut());
             self.settle(&mut reply);
+            if self.blocking.just_blocked {
+                batch.reply = reply;
+                if let Some(batch) = place.take() {
+                    self.park(client, batch);
+                }
+                return self.serve_ready();
+            }
             batch.next += 1;
+            self.serve_ready();
         }
         batch.reply = reply;
     }
@@ -285,17 +360,19 @@ impl Executor {
     pub fn execute(&mut self, client: SessionId, words: resp::Args<'_>, reply: &mut Vec<u8>) {
         let command = resolve(&self.table, words);
         self.tick = self.ticks.raw();
-        self.run_planned(client, words, command, &[], reply, None);
+        self.run_planned(client, words, command, Run::default(), reply, None);
         self.settle(reply);
+        self.serve_ready();
+        self.run_released();
     }
 
     #[inline]
-    fn run_planned(
+    pub(super) fn run_planned(
         &mut self,
         client: SessionId,
         words: resp::Args<'_>,
         command: Resolved,
-        hashes: &[u64],
+        run: Run<'_>,
         reply: &mut Vec<u8>,
         large: Option<&mut Adopted>,
     ) {
@@ -318,7 +395,7 @@ impl Executor {
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, reply);
         }
-        self.run_admitted(client, words, id, hashes, reply, large);
+        self.run_admitted(client, words, id, run, reply, large);
     }
 
     #[inline]
@@ -327,11 +404,11 @@ impl Executor {
         client: SessionId,
         words: resp::Args<'_>,
         id: u16,
-        hashes: &[u64],
+        run: Run<'_>,
         reply: &mut Vec<u8>,
         large: Option<&mut Adopted>,
     ) {
-        let replied = reply.len();
+        let (replied, started) = (reply.len(), self.tick);
         let (bytes, taken) = match large {
             Some(large) => (
                 Some((large.word, &mut large.bytes)),
@@ -344,7 +421,7 @@ impl Executor {
         crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
-        session.commands += 1;
+        session.commands += u64::from(!run.rerun);
         let (db, resp3, before) = (session.db, session.resp == 3, session.flags);
         self.keys.select(db);
         self.keys.expire_suspended = self.server.pause.is_some();
@@ -353,7 +430,7 @@ impl Executor {
         let first = command.first_key.max(0) as usize;
         let args = Args::prepared(
             words,
-            hashes,
+            run.hashes,
             first,
             command.key_step.max(1) as usize,
             self.keys.hasher(),
@@ -371,28 +448,36 @@ impl Executor {
             server: &mut self.server,
             rng: &mut self.rng,
             now_unix_us: self.now_unix_us,
+            may_block: run.may_block,
+            rerun: run.rerun,
             large: bytes,
         };
         let outcome = (row.run)(&mut cx, args);
-        self.stats.counters.total_commands_processed += 1;
         match outcome {
             Ok(Next::Done) => {}
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
+            Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
                 self.stats.commands.record_failed(id);
                 self.write_error(client, &error, reply);
             }
         }
         crash::activity(Activity::end);
-        if self.server.monitors > 0 {
+        if self.server.monitors > 0 && !run.rerun {
             monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
         }
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
             effects::drain(self, client, db, words, row, dirty);
         }
-        let (started, ended) = (self.tick, self.ticks.raw());
-        self.tick = ended;
-        let spent_ns = self.ticks.nanos_between(started, ended);
+        self.tick = self.ticks.raw();
+        let mut spent_ns = self.ticks.nanos_between(started, self.tick);
+        if self.blocking.just_blocked {
+            return self.note_blocked(client, spent_ns);
+        }
+        if run.rerun {
+            spent_ns += self.blocking.spent_ns(client);
+        }
+        self.stats.counters.total_commands_processed += 1;
         self.stats.commands.record(id, spent_ns);
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, taken, id, spent_ns);
@@ -414,7 +499,13 @@ impl Executor {
 
     /// Leaves out replies as CLIENT REPLY says.
     #[cold]
-    fn silence(&mut self, client: SessionId, before: SessionFlags, replied: usize, reply: &mut Vec<u8>) {
+    pub(super) fn silence(
+        &mut self,
+        client: SessionId,
+        before: SessionFlags,
+        replied: usize,
+        reply: &mut Vec<u8>,
+    ) {
         let flags = &mut self.sessions[client].flags;
         if flags.intersects(SessionFlags::REPLY_OFF | SessionFlags::REPLY_SKIP) {
             reply.truncate(replied);

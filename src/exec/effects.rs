@@ -26,18 +26,16 @@ pub fn drain(
 ) {
     propagate(executor, db, words, row, dirty);
     publish(executor, Some(client));
-    let changes = &mut executor.keys.changes;
-    changes.touched.clear();
-    changes.overridden = false;
+    executor.keys.changes.overridden = false;
 }
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
     publish(executor, None);
     executor.settle(&mut Vec::new());
-    let changes = &mut executor.keys.changes;
-    changes.touched.clear();
-    changes.propagated.clear();
+    executor.serve_ready();
+    executor.run_released();
+    executor.keys.changes.propagated.clear();
 }
 
 /// Adds the command itself when it wrote and did not say otherwise, then hands all on.

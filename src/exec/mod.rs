@@ -11,6 +11,7 @@
 
 pub mod admit;
 pub mod apply;
+pub mod blocking;
 pub mod client;
 pub mod cron;
 pub mod dispatch;
@@ -18,6 +19,8 @@ pub mod effects;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
+#[cfg(test)]
+mod testing;
 
 use std::collections::VecDeque;
 
@@ -107,6 +110,8 @@ pub struct Executor {
     outboxes: Vec<Option<Arc<Outbox>>>,
     /// Batches of paused clients, oldest first.
     held: VecDeque<(SessionId, Box<Batch>)>,
+    /// Clients that wait for keys.
+    blocking: blocking::Blocking,
     /// Batches done in this drain, with whose they are.
     finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
@@ -147,6 +152,7 @@ impl Executor {
             host,
             outboxes: Vec::new(),
             held: VecDeque::new(),
+            blocking: blocking::Blocking::default(),
             finished: Vec::new(),
             gathered: Vec::new(),
             plan: dispatch::Plan::default(),
@@ -199,6 +205,17 @@ impl Executor {
     /// The wall clock as last set, in Unix microseconds.
     pub fn time_us(&self) -> i64 {
         self.now_unix_us
+    }
+
+    /// When the executor has something to do although no mail comes, in Unix microseconds: a blocked client's time is
+    /// up, or a pause that holds clients back is over.
+    pub fn wake_at_us(&self) -> Option<i64> {
+        let deadline_us = |ms: i64| ms.saturating_add(1).saturating_mul(1000);
+        let blocked = self.blocking.first_deadline_ms().map(deadline_us);
+        let delays = !self.held.is_empty() || self.keys.changes.interest.is_any_ready();
+        let paused = self.server.pause.filter(|_| delays);
+        let held = paused.map(|pause| pause.until_ms.saturating_mul(1000));
+        blocked.into_iter().chain(held).min()
     }
 
     /// All commands.

@@ -43,6 +43,8 @@ impl Executor {
         }
         self.run_gathered(&mut batches);
         self.gathered = batches;
+        self.end_waits();
+        self.run_released();
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats
@@ -69,6 +71,9 @@ impl Executor {
         if self.server.pause.is_some() || self.held_count() > 0 {
             self.resume_held();
         }
+        // A pause may have kept those from being served who were blocked.
+        self.serve_ready();
+        self.run_released();
     }
 
     fn open_other(&mut self, letter: Mail) {

@@ -5,6 +5,8 @@
 
 use bitflags::bitflags;
 
+use super::interest::{Interest, SlotId, Watch};
+
 bitflags! {
     /// Classes of keyspace events (`notify-keyspace-events`).
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,7 +97,7 @@ pub struct Propagated {
 }
 
 /// What has changed since the last drain, and who wants to know.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Changes {
     /// Changes since the last save, as INFO counts them.
     pub dirty: u64,
@@ -104,29 +106,39 @@ pub struct Changes {
     /// Whether anything follows the stream of writes (AOF, replicas).
     pub followed: bool,
     /// Whether any client watches a key.
-    pub watching: bool,
+    watching: bool,
+    /// Whether any client is blocked until a key is ready.
+    blocking: bool,
+    /// The keys that clients watch or wait for.
+    pub interest: Interest,
     /// Events in order.
     pub events: Vec<Event>,
     /// Commands to propagate, in order.
     pub propagated: Vec<Propagated>,
-    /// Keys changed while somebody watches: (database, key).
-    pub touched: Vec<(usize, Box<[u8]>)>,
-    /// Whether any client is blocked until a key is ready.
-    pub blocking: bool,
-    /// Keys that clients blocked on them should look at again, in order: (database, key).
-    pub ready: Vec<(usize, Box<[u8]>)>,
     /// The running command has said itself what to propagate.
     pub overridden: bool,
 }
 
 impl Changes {
+    /// Nothing has changed. `seed` makes hashing repeatable.
+    pub fn new(seed: u64) -> Changes {
+        Changes {
+            dirty: 0,
+            wanted: Classes::empty(),
+            followed: false,
+            watching: false,
+            blocking: false,
+            interest: Interest::new(seed),
+            events: Vec::new(),
+            propagated: Vec::new(),
+            overridden: false,
+        }
+    }
+
     /// Whether a drain has nothing to do.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.events.is_empty()
-            && self.propagated.is_empty()
-            && self.touched.is_empty()
-            && self.ready.is_empty()
+        self.events.is_empty() && self.propagated.is_empty()
     }
 
     /// Records an event if anybody wants its class.
@@ -149,11 +161,19 @@ impl Changes {
         self.wake(db, key);
     }
 
-    /// A key has changed by no command (it expired): wakes its watchers, counts nothing.
+    /// A key has changed: wakes its watchers, counts nothing.
     #[inline]
     pub fn wake(&mut self, db: usize, key: &[u8]) {
         if self.watching {
-            self.touched.push((db, key.into()));
+            self.interest.touch(db, key);
+        }
+    }
+
+    /// A key has been removed because its time had come: wakes those of its watchers who knew it alive.
+    #[inline]
+    pub(super) fn expired(&mut self, db: usize, key: &[u8]) {
+        if self.watching {
+            self.interest.expire(db, key);
         }
     }
 
@@ -161,8 +181,44 @@ impl Changes {
     #[inline]
     pub fn ready(&mut self, db: usize, key: &[u8]) {
         if self.blocking {
-            self.ready.push((db, key.into()));
+            self.interest.ready(db, key);
         }
+    }
+
+    /// A client begins to watch a key. `stale`: it is there but has expired.
+    pub(super) fn watch(&mut self, db: usize, key: &[u8], stale: bool) -> Watch {
+        self.watching = true;
+        self.interest.watch(db, key, stale)
+    }
+
+    /// A client's watch ends.
+    pub fn unwatch(&mut self, watch: Watch) {
+        self.interest.unwatch(watch);
+        self.watching = self.interest.watched() > 0;
+    }
+
+    /// A client begins to wait for a key; `when_gone`: also for its removal or change of type.
+    pub fn wait(&mut self, db: usize, key: &[u8], when_gone: bool) -> SlotId {
+        self.blocking = true;
+        self.interest.wait(db, key, when_gone)
+    }
+
+    /// A client's wait, begun with the same `when_gone`, ends.
+    pub fn unwait(&mut self, slot: SlotId, when_gone: bool) {
+        self.interest.unwait(slot, when_gone);
+        self.blocking = self.interest.waited() > 0;
+    }
+
+    /// Whether anybody watches.
+    #[inline]
+    pub(super) fn is_watching(&self) -> bool {
+        self.watching
+    }
+
+    /// Whether anybody waits.
+    #[inline]
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking
     }
 
     /// Propagates these words, beside or instead of the running command ([`Changes::instead`]).

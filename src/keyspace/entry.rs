@@ -29,8 +29,8 @@ use std::ptr::{self, NonNull};
 
 pub use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
-use crate::value::Value;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
+use crate::value::{Kind, Value};
 
 /// Longest string kept inside the entry; longer ones are boxed, so that growing them does not move the key.
 pub const INLINE_BYTES_MAX: usize = 1024;
@@ -385,12 +385,17 @@ impl Entry {
         renamed
     }
 
+    /// The type of its value.
+    pub fn kind(&self) -> Kind {
+        match self.view() {
+            View::Boxed(value) => value.kind(),
+            _ => Kind::String,
+        }
+    }
+
     /// The name `TYPE` answers.
     pub fn type_name(&self) -> &'static str {
-        match self.view() {
-            View::Boxed(value) => value.type_name(),
-            _ => "string",
-        }
+        self.kind().name()
     }
 
     /// The name `OBJECT ENCODING` answers.

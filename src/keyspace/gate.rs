@@ -172,6 +172,8 @@ impl Keyspace {
                 if let Some(discarded) = discarded {
                     self.discard(discarded, self.lazy.server_del);
                 }
+                // It may be of another type now.
+                self.changes.ready(self.current, key.bytes);
             }
             Place::Vacant(place) => {
                 let new = if let SetExpiry::At(at) = expiry {
@@ -356,7 +358,7 @@ impl Keyspace {
     /// Everything that follows from a key's expiry, lazy or active, once it is out of the table.
     pub(super) fn note_expired(&mut self, db: usize, entry: Entry) {
         self.stats.expired += 1;
-        self.changes.wake(db, entry.key());
+        self.changes.expired(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
         self.changes.propagate(db, &[verb, entry.key()]);

@@ -19,10 +19,12 @@ pub mod changes;
 pub mod entry;
 pub mod expire;
 pub mod gate;
+pub mod interest;
 pub mod lazyfree;
 #[cfg(test)]
 mod tests;
 pub mod typed;
+pub mod watch;
 pub mod whole;
 
 use crate::base::hash::KeyHasher;
@@ -173,7 +175,7 @@ impl Keyspace {
             hasher,
             current: 0,
             now_ms: 0,
-            changes: Changes::default(),
+            changes: Changes::new(hasher.hash(b"interest")),
             stats: KeyspaceStats::default(),
             access: AccessPolicy::default(),
             limits: Limits::new(hasher),

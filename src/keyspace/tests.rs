@@ -95,7 +95,7 @@ impl Twins {
     fn new() -> Twins {
         let mut real = Keyspace::new(DBS, KeyHasher::with_seed(1));
         real.now_ms = START_MS;
-        real.changes.watching = true;
+        real.watch(real.key(b"0"));
         Twins {
             real,
             naive: vec![Naive::new(); DBS],

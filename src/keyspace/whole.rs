@@ -76,10 +76,7 @@ impl Keyspace {
 
     /// Empties database `db`; how many keys it held.
     pub fn flush(&mut self, db: usize, lazy: bool) -> usize {
-        if self.changes.watching {
-            let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
-            self.changes.touched.extend(keys.into_iter().map(|key| (db, key)));
-        }
+        self.announce_upheaval(db, None);
         let empty = self.empty_db();
         let old = std::mem::replace(&mut self.dbs[db], empty);
         let removed = old.len();
@@ -90,15 +87,9 @@ impl Keyspace {
 
     /// Exchanges the contents of two databases.
     pub fn swap(&mut self, a: usize, b: usize) {
+        self.announce_upheaval(a, Some(b));
+        self.announce_upheaval(b, Some(a));
         self.dbs.swap(a, b);
-        if self.changes.watching {
-            for db in [a, b] {
-                let keys: Vec<Box<[u8]>> = self.dbs[db].dict.iter().map(|e| e.key().into()).collect();
-                self.changes
-                    .touched
-                    .extend(keys.into_iter().flat_map(|key| [(a, key.clone()), (b, key)]));
-            }
-        }
         self.changes.dirty += 1;
     }
 

@@ -52,6 +52,8 @@ bitflags! {
         const INTERNAL = 1 << 11;
         /// Closed as soon as possible; what it still sends is not run.
         const CLOSING = 1 << 12;
+        /// Waits for a key (BLPOP).
+        const BLOCKED = 1 << 13;
     }
 }
 

@@ -1,12 +1,10 @@
 //! KEYS SCAN RANDOMKEY DBSIZE: what a database holds.
 
-use crate::base::{glob, number};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
-use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
+use crate::command::scan::{self, Page, ScanOptions, Walked};
 use crate::keyspace::entry::Entry;
-use crate::resp::Reply;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[KEYS, SCAN, RANDOMKEY, DBSIZE];
@@ -30,17 +28,16 @@ fn keys(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let pattern = args.get(1);
     let header = cx.reply.defer_array();
     let mut count = 0;
-    for entry in cx.keys.entries().filter(|entry| matches(pattern, entry.key())) {
+    for entry in cx
+        .keys
+        .entries()
+        .filter(|entry| scan::matches(pattern, entry.key()))
+    {
         cx.reply.bulk(entry.key());
         count += 1;
     }
     cx.reply.finish(header, count);
     Ok(DONE)
-}
-
-/// Everything matches `*`: worth a look because it is what is asked most.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    pattern == b"*" || glob::matches(pattern, name, false)
 }
 
 const SCAN: Row = Row {
@@ -68,82 +65,26 @@ const SCAN: Row = Row {
 };
 
 fn scan(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let cursor = number::parse_u64_loose(args.get(1)).ok_or(Error::fixed("ERR invalid cursor"))?;
-    let options = ScanOptions::parse(args)?;
-    let mut found = Found::default();
-    let next = walk(cx, cursor, &options, &mut found);
-    cx.reply.array(2);
-    cx.reply.bulk(itoa::Buffer::new().format(next).as_bytes());
-    cx.reply.array(found.count);
-    cx.reply.raw(&found.names);
+    let cursor = scan::cursor(args, 1)?;
+    let options = ScanOptions::parse(args, 2, Walked::Keys)?;
+    let mut page = Page::default();
+    let next = options.walk(cursor, |cursor| {
+        let mut seen = 0;
+        let next = cx.keys.scan(cursor, &mut |entry| {
+            seen += 1;
+            if wants(&options, entry) {
+                page.push(entry.key());
+            }
+        });
+        (next, seen)
+    });
+    page.write(&mut cx.reply, next);
     Ok(DONE)
 }
 
-/// What SCAN answers.
-#[derive(Default)]
-struct Found {
-    count: usize,
-    /// The names as bulk strings: the cursor, which stands before them, is known only when all are.
-    names: Vec<u8>,
-}
-
-/// Takes steps until about `options.count` keys have been looked at; the cursor to go on with.
-///
-/// A step through an empty part of a sparse table finds nothing, so their number is bounded as well.
-fn walk(cx: &mut Cx<'_>, mut cursor: u64, options: &ScanOptions<'_>, found: &mut Found) -> u64 {
-    const STEPS_PER_KEY: u64 = 10;
-    let mut seen = 0;
-    for _ in 0..options.count.saturating_mul(STEPS_PER_KEY) {
-        cursor = cx.keys.scan(cursor, &mut |entry| {
-            seen += 1;
-            if options.wants(entry) {
-                found.count += 1;
-                Reply::new(&mut found.names, false).bulk(entry.key());
-            }
-        });
-        if cursor == 0 || seen >= options.count {
-            break;
-        }
-    }
-    cursor
-}
-
-struct ScanOptions<'a> {
-    pattern: Option<&'a [u8]>,
-    count: u64,
-    type_name: Option<&'a [u8]>,
-}
-
-impl<'a> ScanOptions<'a> {
-    fn parse(args: Args<'a>) -> Result<ScanOptions<'a>, Error> {
-        let mut options = ScanOptions {
-            pattern: None,
-            count: 10,
-            type_name: None,
-        };
-        for word in (2..args.len()).step_by(2) {
-            if word + 1 == args.len() {
-                return Err(Error::Syntax);
-            } else if args.is(word, "count") {
-                options.count = u64::try_from(args.int(word + 1)?)
-                    .ok()
-                    .filter(|&n| n > 0)
-                    .ok_or(Error::Syntax)?;
-            } else if args.is(word, "match") {
-                options.pattern = Some(args.get(word + 1));
-            } else if args.is(word, "type") {
-                options.type_name = Some(args.get(word + 1));
-            } else {
-                return Err(Error::Syntax);
-            }
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, entry: &Entry) -> bool {
-        let of_type = |name: &[u8]| name.eq_ignore_ascii_case(entry.type_name().as_bytes());
-        self.pattern.is_none_or(|pattern| matches(pattern, entry.key())) && self.type_name.is_none_or(of_type)
-    }
+fn wants(options: &ScanOptions<'_>, entry: &Entry) -> bool {
+    let of_type = |name: &[u8]| name.eq_ignore_ascii_case(entry.type_name().as_bytes());
+    options.admits(entry.key()) && options.type_name.is_none_or(of_type)
 }
 
 const RANDOMKEY: Row = Row {

@@ -152,7 +152,9 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
     });
     let queues = clients(cx).filter_map(|session| session.outlet.as_ref());
     let queued_max = queues.map(|outlet| outlet.queued_bytes());
-    let held = clients(cx).filter(|session| session.flags.contains(SessionFlags::PAUSED));
+    const BLOCKED: SessionFlags = SessionFlags::PAUSED.union(SessionFlags::BLOCKED);
+    let held = clients(cx).filter(|session| session.flags.intersects(BLOCKED));
+    let interest = &cx.keys.changes.interest;
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
@@ -166,15 +168,12 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
             clients(cx)
                 .filter(|s| s.flags.contains(SessionFlags::PUBSUB))
                 .count(),
-        );
-    let nobody = [
-        "watching_clients",
-        "clients_in_timeout_table",
-        "total_watched_keys",
-        "total_blocking_keys",
-        "total_blocking_keys_on_nokey",
-    ];
-    zeros(info, &nobody);
+        )
+        .field("watching_clients", 0)
+        .field("clients_in_timeout_table", cx.server.blocked_with_deadline)
+        .field("total_watched_keys", interest.watched())
+        .field("total_blocking_keys", interest.waited())
+        .field("total_blocking_keys_on_nokey", interest.waited_gone());
 }
 
 /// Fields of what cannot happen yet.

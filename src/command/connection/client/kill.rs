@@ -5,7 +5,7 @@ use crate::command::args::Args;
 use crate::command::cx::{Control, Cx, DONE, Next, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Group, Row};
-use crate::session::{ClientClass, Session, SessionId};
+use crate::session::{ClientClass, Session, SessionFlags, SessionId};
 
 use super::{OTHERS, class_by_name, too_many_words};
 
@@ -197,18 +197,27 @@ pub(super) const UNBLOCK: Row = Row {
     ..Row::BASE
 };
 
-/// Nothing blocks a connection yet, so there is never one to free.
 fn unblock(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let with_error = ends_in_error(args)?;
+    let id = args.int(2)?;
+    let blocked = u64::try_from(id)
+        .ok()
+        .and_then(|id| cx.sessions.find_client(id))
+        .filter(|&client| cx.sessions[client].flags.contains(SessionFlags::BLOCKED));
+    cx.reply.int(i64::from(blocked.is_some()));
+    let unblock = |client| Next::Control(Control::Unblock { client, with_error });
+    Ok(blocked.map_or(DONE, unblock))
+}
+
+fn ends_in_error(args: Args<'_>) -> Result<bool, Error> {
     const BAD_REASON: Error = Error::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    if args.len() > 4 {
-        return Err(too_many_words(args));
+    match args.len() {
+        3 => Ok(false),
+        4 if args.is(3, "timeout") => Ok(false),
+        4 if args.is(3, "error") => Ok(true),
+        4 => Err(BAD_REASON),
+        _ => Err(too_many_words(args)),
     }
-    if args.len() == 4 && !args.is(3, "timeout") && !args.is(3, "error") {
-        return Err(BAD_REASON);
-    }
-    args.int(2)?;
-    cx.reply.int(0);
-    Ok(DONE)
 }
 
 #[cfg(test)]

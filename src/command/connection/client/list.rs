@@ -232,14 +232,14 @@ fn flag_letters(session: &Session) -> String {
         (SessionFlags::MONITOR, 'O'),
         (SessionFlags::REPLICA, 'S'),
         (SessionFlags::PUBSUB, 'P'),
-        (SessionFlags::PAUSED, 'b'),
+        (SessionFlags::PAUSED.union(SessionFlags::BLOCKED), 'b'),
         (SessionFlags::CLOSE_AFTER_REPLY, 'c'),
         (SessionFlags::CLOSING, 'A'),
         (SessionFlags::UNIX_SOCKET, 'U'),
         (SessionFlags::NO_EVICT, 'e'),
         (SessionFlags::NO_TOUCH, 'T'),
     ];
-    let set = LETTERS.iter().filter(|(flag, _)| session.flags.contains(*flag));
+    let set = LETTERS.iter().filter(|(flag, _)| session.flags.intersects(*flag));
     let mut letters: String = set.map(|(_, letter)| *letter).collect();
     if session.multi >= 0 {
         // Behind the letter for subscribers, before those for closing.

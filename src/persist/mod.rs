@@ -1,0 +1,5 @@
+//! What outlives the process: snapshots (RDB), and later the log of writes (AOF).
+//!
+//! Imports: base, ds, resp, config, stats, value, keyspace. Knows no clients, commands or sockets.
+
+pub mod rdb;
