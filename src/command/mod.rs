@@ -18,6 +18,7 @@ pub mod generic;
 pub mod help;
 pub mod pubsub;
 pub mod row;
+pub mod scripting;
 pub mod scan;
 pub mod server;
 pub mod string;
@@ -51,6 +52,9 @@ pub const FAMILIES: &[&[Row]] = &[
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,
+    scripting::eval::ROWS,
+    scripting::script::ROWS,
+    scripting::function::ROWS,
     server::ROWS,
     #[cfg(test)]
     testing::ROWS,

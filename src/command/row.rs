@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use crate::resp;
 
 use super::args::Args;
-use super::cx::{Cx, Outcome};
+use super::cx::{Cx, Outcome, ScriptSource};
 
 /// What runs a command.
 pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
@@ -48,6 +48,8 @@ pub struct Row {
     pub children: &'static [Row],
     /// Words that MONITOR and the slow log do not show, whether or not the command succeeds.
     pub secrets: Secrets,
+    /// It runs a script: what may happen depends on that.
+    pub script: Option<ScriptSource>,
     /// The handler.
     pub run: Handler,
 }
@@ -70,6 +72,7 @@ impl Row {
         args: &[],
         children: &[],
         secrets: |_, _| false,
+        script: None,
         run: super::container,
     };
 
@@ -229,6 +232,8 @@ bitflags! {
         const IN_SUBSCRIBED_STATE = 1 << 20;
         /// Its replies are pushes: CLIENT REPLY does not silence them.
         const ANSWERS_BY_PUSH = 1 << 21;
+        /// Its keys may all be left out.
+        const NO_MANDATORY_KEYS = 1 << 24;
     }
 }
 
@@ -258,6 +263,7 @@ impl Flags {
             (Flags::MOVABLE_KEYS, "movablekeys"),
             (Flags::ALLOW_BUSY, "allow_busy"),
             (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         ];
         NAMES
             .iter()
