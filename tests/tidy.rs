@@ -51,7 +51,7 @@ const ROOMS: &[Room] = &[
     room("stats", &["base"]),
     room("value", &["base", "ds"]),
     room("keyspace", &["base", "ds", "value"]),
-    room("session", &["base", "acl"]),
+    room("session", &["base", "acl", "resp"]).and(&["keyspace::interest"]),
     room("pubsub", &["base", "acl"]),
     room(
         "command",

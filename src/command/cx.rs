@@ -57,6 +57,8 @@ pub enum Control {
         /// Whether it is answered an error.
         with_error: bool,
     },
+    /// Run what the client has queued. The executor replies.
+    Exec,
     /// Abort or crash on purpose (DEBUG).
     Debug(DebugAct),
     /// Something with scripts, which the executor keeps. It replies, and finds what it needs in the command's words.
@@ -238,6 +240,8 @@ pub struct ServerState {
     pub reply_peak: ReplyPeak,
     /// How many clients watch with MONITOR.
     pub monitors: usize,
+    /// `DEBUG SET-DISABLE-DENY-SCRIPTS 1`: scripts may call what they otherwise must not.
+    pub noscript_allowed: bool,
     /// Scripts and libraries, for INFO.
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.

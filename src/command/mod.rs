@@ -25,6 +25,7 @@ pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub mod transaction;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -49,6 +50,7 @@ pub const FAMILIES: &[&[Row]] = &[
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,
+    transaction::ROWS,
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,

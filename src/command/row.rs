@@ -232,6 +232,10 @@ bitflags! {
         const IN_SUBSCRIBED_STATE = 1 << 20;
         /// Its replies are pushes: CLIENT REPLY does not silence them.
         const ANSWERS_BY_PUSH = 1 << 21;
+        /// Runs at once behind MULTI instead of being queued.
+        const RUNS_IN_MULTI = 1 << 22;
+        /// Runs what MULTI has queued, so what holds for that holds for it.
+        const RUNS_QUEUE = 1 << 23;
         /// Its keys may all be left out.
         const NO_MANDATORY_KEYS = 1 << 24;
     }

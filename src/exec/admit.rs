@@ -25,6 +25,15 @@ pub fn arity(command: &Command, words: usize) -> Result<(), Error> {
     Err(Error::Arity(command.full_name.clone().into()))
 }
 
+/// Whether it may be part of a transaction, if the client is in one.
+#[inline]
+pub fn transaction(command: &Command, session: &Session) -> Result<(), Error> {
+    if session.multi < 0 || !command.row.flags.contains(Flags::NO_MULTI) {
+        return Ok(());
+    }
+    Err(Error::fixed("ERR Command not allowed inside a transaction"))
+}
+
 /// Whether a subscriber may run it: in RESP2 its connection carries messages, and little else fits between them.
 #[inline]
 pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {

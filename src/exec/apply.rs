@@ -67,7 +67,9 @@ impl Executor {
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
+            Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
+            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
+use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
@@ -80,9 +81,10 @@ impl Executor {
     /// Forgets a client whose connection is gone.
     pub fn forget_client(&mut self, client: SessionId) {
         self.forget_wait(client);
-        let Some(session) = self.sessions.remove(client) else {
+        let Some(mut session) = self.sessions.remove(client) else {
             return;
         };
+        discard_transaction(&mut session, &mut self.keys);
         // Sessions without a connection never had one.
         if let Some(outbox) = self.outboxes.get_mut(client.slot as usize) {
             *outbox = None;
@@ -169,11 +171,25 @@ impl Executor {
             return false;
         };
         let command = self.table.command(CommandId(id));
+        let declared = command
+            .row
+            .script
+            .and_then(|source| self.script_may_write(source, words));
         let session = &mut self.sessions[client];
         if admit::arity(command, words.len()).is_err() || admit::auth(command, session).is_err() {
             return false;
         }
-        let writes = command.row.flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+        let mut flags = command.row.flags;
+        if let Some(writes) = declared {
+            // A script that says what it does is taken at its word.
+            flags.set(Flags::MAY_REPLICATE, writes);
+        }
+        if flags.contains(Flags::RUNS_QUEUE)
+            && let Some(transaction) = &session.transaction
+        {
+            flags |= Flags::from_bits_retain(transaction.flags);
+        }
+        let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
         let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {
             session.flags.insert(SessionFlags::PAUSED);

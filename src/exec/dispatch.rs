@@ -9,7 +9,7 @@
 
 use crate::base::hash::KeyHasher;
 use crate::command::args::Args;
-use crate::command::cx::{Cx, Next};
+use crate::command::cx::{Control, Cx, Next};
 use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, CommandId, Table, is_positional};
@@ -19,7 +19,7 @@ use crate::resp::{self, Batch, Reply};
 use crate::session::{SessionFlags, SessionId};
 use crate::stats::slowlog::cut_arg;
 
-use super::{Executor, admit, effects, monitor};
+use super::{Executor, admit, effects, monitor, script};
 
 /// Commands planned and prefetched at once.
 pub const GROUP_MAX: usize = 64;
@@ -52,8 +52,8 @@ pub(super) enum Resolved {
 
 /// A large argument taken out of its batch, for the handler to keep.
 pub(super) struct Adopted {
-    word: usize,
-    bytes: Vec<u8>,
+    pub word: usize,
+    pub bytes: Vec<u8>,
     /// How the slow log shows it, since the handler leaves nothing behind.
     shown: Box<[u8]>,
 }
@@ -75,6 +75,8 @@ pub(super) struct Run<'a> {
     pub may_block: bool,
     /// It blocked its client before, who is being served.
     pub rerun: bool,
+    /// It is part of another command: of a transaction or script.
+    pub nested: bool,
 }
 
 /// The commands planned together.
@@ -308,7 +310,7 @@ impl Executor {
             let run = Run {
                 hashes,
                 may_block: true,
-                rerun: false,
+                ..Run::default()
             };
             self.run_planned(client, words, planned.command, run, &mut reply, large.as_mut());
             self.settle(&mut reply);
@@ -337,7 +339,7 @@ impl Executor {
 
     /// Takes the large argument that a row would rather keep than copy, unless others must see the words, too.
     #[inline]
-    fn adoptable(&self, batch: &mut Batch, index: usize, command: Resolved) -> Option<Adopted> {
+    pub(super) fn adoptable(&self, batch: &mut Batch, index: usize, command: Resolved) -> Option<Adopted> {
         if !batch.has_large() || self.keys.changes.followed || self.server.monitors > 0 {
             return None;
         }
@@ -358,7 +360,7 @@ impl Executor {
 
     /// Runs one command that came from no batch (tests, replay, EXEC, scripts).
     pub fn execute(&mut self, client: SessionId, words: resp::Args<'_>, reply: &mut Vec<u8>) {
-        let command = resolve(&self.table, words);
+        let command = self.resolve(words);
         self.tick = self.ticks.raw();
         self.run_planned(client, words, command, Run::default(), reply, None);
         self.settle(reply);
@@ -379,27 +381,31 @@ impl Executor {
         let id = match command {
             Resolved::Command(id) => id,
             Resolved::Unknown if admit::is_browser(words) => return self.cut_off_browser(client),
-            Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), reply),
+            Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), run, reply),
             Resolved::UnknownSubcommand(id) => {
                 let container = self.table.command(CommandId(id));
                 let error = admit::unknown_subcommand(container, words.get(1));
-                return self.refuse(client, None, error, reply);
+                return self.refuse(client, None, error, run, reply);
             }
         };
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         let admitted = admit::arity(command, words.len())
             .and_then(|()| admit::auth(command, session))
+            .and_then(|()| admit::transaction(command, session))
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::onlooker(command, session));
         if let Err(error) = admitted {
-            return self.refuse(client, Some(id), error, reply);
+            return self.refuse(client, Some(id), error, run, reply);
+        }
+        if session.multi >= 0 && !run.nested && !command.row.flags.contains(Flags::RUNS_IN_MULTI) {
+            return self.enqueue(client, words, id, run.hashes, reply, large);
         }
         self.run_admitted(client, words, id, run, reply, large);
     }
 
     #[inline]
-    fn run_admitted(
+    pub(super) fn run_admitted(
         &mut self,
         client: SessionId,
         words: resp::Args<'_>,
@@ -420,7 +426,9 @@ impl Executor {
         let row = command.row;
         crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
-        session.last_command = Some(id);
+        if !run.nested {
+            session.last_command = Some(id);
+        }
         session.commands += u64::from(!run.rerun);
         let (db, resp3, before) = (session.db, session.resp == 3, session.flags);
         self.keys.select(db);
@@ -455,6 +463,9 @@ impl Executor {
         let outcome = (row.run)(&mut cx, args);
         match outcome {
             Ok(Next::Done) => {}
+            Ok(Next::Control(Control::Script(act))) => {
+                self.script(script::Caused { client, id, words }, act, reply);
+            }
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
             Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
@@ -467,7 +478,15 @@ impl Executor {
             monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
         }
         if self.keys.changes.dirty != dirty || !self.keys.changes.is_quiet() {
-            effects::drain(self, client, db, words, row, dirty);
+            let cause = effects::Cause {
+                client,
+                db,
+                words,
+                row,
+                dirty,
+                nested: run.nested,
+            };
+            effects::drain(self, cause);
         }
         self.tick = self.ticks.raw();
         let mut spent_ns = self.ticks.nanos_between(started, self.tick);
@@ -482,6 +501,9 @@ impl Executor {
         if spent_ns >= self.slow.log_ns || spent_ns >= self.slow.latency_ns {
             self.note_slow(client, words, taken, id, spent_ns);
         }
+        if run.nested {
+            return self.silence_nested(client, replied, reply);
+        }
         if before.intersects(SILENT) || self.server_has_silent(client) {
             let replied = if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
                 reply.len()
@@ -490,6 +512,11 @@ impl Executor {
             };
             self.silence(client, before, replied, reply);
         }
+    }
+
+    /// Finds the command of `words`.
+    pub(super) fn resolve(&self, words: resp::Args<'_>) -> Resolved {
+        resolve(&self.table, words)
     }
 
     #[inline]
@@ -506,26 +533,44 @@ impl Executor {
         replied: usize,
         reply: &mut Vec<u8>,
     ) {
+        const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
         let flags = &mut self.sessions[client].flags;
-        if flags.intersects(SessionFlags::REPLY_OFF | SessionFlags::REPLY_SKIP) {
+        // Compat: an EXEC that turns replies off has answered up to there.
+        if flags.intersects(SILENCED) && before.intersects(SILENCED) {
             reply.truncate(replied);
         }
         flags.remove(SessionFlags::REPLY_SKIP);
         if flags.contains(SessionFlags::REPLY_SKIP_NEXT) {
             flags.remove(SessionFlags::REPLY_SKIP_NEXT);
             flags.insert(SessionFlags::REPLY_SKIP);
-            if !before.contains(SessionFlags::REPLY_SKIP_NEXT) {
-                reply.truncate(replied);
-            }
+        }
+    }
+
+    /// Leaves out the reply of a command inside a transaction that has turned replies off.
+    #[inline]
+    fn silence_nested(&mut self, client: SessionId, replied: usize, reply: &mut Vec<u8>) {
+        if self.sessions[client].flags.contains(SessionFlags::REPLY_OFF) {
+            reply.truncate(replied);
         }
     }
 
     /// Answers an error to a command that did not run.
     #[cold]
-    fn refuse(&mut self, client: SessionId, id: Option<u16>, error: Error, reply: &mut Vec<u8>) {
+    fn refuse(
+        &mut self,
+        client: SessionId,
+        id: Option<u16>,
+        error: Error,
+        run: Run<'_>,
+        reply: &mut Vec<u8>,
+    ) {
         if let Some(id) = id {
             self.stats.commands.record_rejected(id);
         }
+        if run.nested {
+            return self.write_error(client, &error, reply);
+        }
+        let error = self.spoil_transaction(client, id, error);
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
         if before.intersects(SILENT) {
@@ -583,6 +628,6 @@ impl Executor {
 }
 
 /// Flags under which replies may be left out.
-const SILENT: SessionFlags = SessionFlags::REPLY_OFF
+pub(super) const SILENT: SessionFlags = SessionFlags::REPLY_OFF
     .union(SessionFlags::REPLY_SKIP)
     .union(SessionFlags::REPLY_SKIP_NEXT);

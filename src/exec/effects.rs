@@ -9,23 +9,33 @@
 //! `Changes` records only what somebody follows.
 
 use crate::command::row::{Flags, Row};
-use crate::keyspace::changes::{Classes, Event};
+use crate::keyspace::changes::{Classes, Event, Propagated};
 use crate::resp;
 use crate::session::SessionId;
 
 use super::Executor;
 
-/// Drains the changes that `words`, run for `client` in database `db`, left behind; `dirty` is the count from before.
-pub fn drain(
-    executor: &mut Executor,
-    client: SessionId,
-    db: usize,
-    words: resp::Args<'_>,
-    row: &Row,
-    dirty: u64,
-) {
-    propagate(executor, db, words, row, dirty);
-    publish(executor, Some(client));
+/// The command whose changes are drained.
+#[derive(Clone, Copy)]
+pub struct Cause<'a> {
+    /// Who ran it.
+    pub client: SessionId,
+    /// In which database.
+    pub db: usize,
+    /// Its words.
+    pub words: resp::Args<'a>,
+    /// Its row.
+    pub row: &'a Row,
+    /// The count of changes from before it.
+    pub dirty: u64,
+    /// It is part of another command, with which its changes are handed on.
+    pub nested: bool,
+}
+
+/// Drains the changes that a command has left behind.
+pub fn drain(executor: &mut Executor, cause: Cause<'_>) {
+    propagate(executor, &cause);
+    publish(executor, Some(cause.client));
     executor.keys.changes.overridden = false;
 }
 
@@ -38,17 +48,42 @@ pub fn drain_background(executor: &mut Executor) {
     executor.keys.changes.propagated.clear();
 }
 
-/// Adds the command itself when it wrote and did not say otherwise, then hands all on.
-fn propagate(executor: &mut Executor, db: usize, words: resp::Args<'_>, row: &Row, dirty: u64) {
+/// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.
+fn propagate(executor: &mut Executor, cause: &Cause<'_>) {
     let changes = &mut executor.keys.changes;
     if !changes.followed {
         return;
     }
-    if row.flags.contains(Flags::WRITE) && changes.dirty != dirty && !changes.overridden {
-        let words: Vec<&[u8]> = words.iter().collect();
-        changes.propagate(db, &words);
+    if cause.row.flags.contains(Flags::WRITE) && changes.dirty != cause.dirty && !changes.overridden {
+        let words: Vec<&[u8]> = cause.words.iter().collect();
+        changes.propagate(cause.db, &words);
     }
-    changes.propagated.clear();
+    if !cause.nested {
+        hand_on(executor);
+    }
+}
+
+/// Gives what was propagated to those who follow. Several commands make one unit: followers run them as a transaction.
+fn hand_on(executor: &mut Executor) {
+    let mut unit = std::mem::take(&mut executor.keys.changes.propagated);
+    if unit.len() > 1 {
+        enclose(&mut unit);
+    }
+    #[cfg(test)]
+    executor.journal.extend(unit.iter().cloned());
+    unit.clear();
+    executor.keys.changes.propagated = unit;
+}
+
+/// Puts a unit between MULTI and EXEC.
+fn enclose(unit: &mut Vec<Propagated>) {
+    let word = |db, word: &[u8]| Propagated {
+        db,
+        words: vec![word.into()],
+    };
+    let (first, last) = (unit[0].db, unit[unit.len() - 1].db);
+    unit.insert(0, word(first, b"MULTI"));
+    unit.push(word(last, b"EXEC"));
 }
 
 /// Sends the recorded events to their subscribers, in order. `client` is whose command caused them.

@@ -19,8 +19,10 @@ pub mod effects;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
+pub mod script;
 #[cfg(test)]
 mod testing;
+pub mod txn;
 
 use std::collections::VecDeque;
 
@@ -37,7 +39,7 @@ use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
 
 use crate::resp::{ArgBuf, Batch};
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
 
 use mailbox::Outbox;
@@ -112,6 +114,12 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Queues for the next transactions.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go to sessions and come back without being copied"
+    )]
+    spare_transactions: Vec<Box<Transaction>>,
     /// Batches done in this drain, with whose they are.
     finished: Vec<(SessionId, Box<Batch>)>,
     /// Scratch of a drain.
@@ -121,6 +129,15 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
+    /// What followers were given.
+    #[cfg(test)]
+    journal: Vec<crate::keyspace::changes::Propagated>,
+    /// Interpreters, scripts and libraries; lent to the script that runs.
+    scripting: Option<Box<script::Scripting>>,
+    /// How others get a turn while a script runs.
+    interlude: Option<Box<dyn script::Interlude>>,
+    /// The script that keeps others waiting.
+    running: Option<Box<script::Running>>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -153,12 +170,18 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            scripting: None,
+            interlude: None,
+            running: None,
+            #[cfg(test)]
+            journal: Vec::new(),
             exit: None,
             config,
         };

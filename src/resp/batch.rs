@@ -128,6 +128,15 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The first `count` arguments (all, when there are fewer), and the others.
+    #[inline]
+    #[must_use]
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        let (head, tail) = self.ranges.split_at(count.min(self.ranges.len()));
+        let with = |ranges| Self { ranges, ..self };
+        (with(head), with(tail))
+    }
+
     /// All arguments in order.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {
@@ -330,6 +339,33 @@ impl Batch {
         let end = *self.ends.get(command)? as usize;
         let large_index = self.args[self.first_arg(command)..end].get(arg)?.large_index()?;
         self.large.get_mut(large_index).map(std::mem::take)
+    }
+
+    /// Appends a copy of a command: for a batch that no parser fills (a transaction's queue). A word in `taken`, index
+    /// and bytes, is not copied but moved in. Large ones get buffers of their own, so that they can be taken later.
+    pub fn push(&mut self, words: Args<'_>, mut taken: Option<(usize, Vec<u8>)>) {
+        for (index, word) in words.iter().enumerate() {
+            match taken.take_if(|(at, _)| *at == index) {
+                Some((_, bytes)) => self.push_large(bytes),
+                None => self.push_word(word),
+            }
+        }
+        self.ends.push(self.args.len() as u32);
+    }
+
+    fn push_word(&mut self, word: &[u8]) {
+        // A pile of small words that would pass 4 GiB goes on in buffers of their own.
+        let addressable = self.input.len() + word.len() < IN_LARGE as usize;
+        if word.len() >= LARGE_ARG_BYTES || !addressable {
+            return self.push_large(word.to_vec());
+        }
+        self.args.push(ArgRange::in_input(self.input.len(), word.len()));
+        self.input.extend_from_slice(word);
+    }
+
+    fn push_large(&mut self, bytes: Vec<u8>) {
+        self.args.push(ArgRange::in_large(self.large.len()));
+        self.large.push(bytes);
     }
 
     /// Empties the batch for its pool: nothing survives but buffers of at most [`KEEP_BYTES`].

@@ -1,9 +1,10 @@
 //! What the server knows of each client.
 //!
 //! A [`Session`] is plain state owned by the executor; the connection behind it is reached through an [`Outlet`].
-//! Imports: base, acl. Knows no keys, commands or sockets.
+//! Imports: base, acl, resp, and what a watched key is noted as. Knows no keys, commands or sockets.
 
 pub mod peak;
+pub mod transaction;
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -11,7 +12,11 @@ use std::sync::Arc;
 
 use bitflags::bitflags;
 
+use crate::keyspace::interest::Watch;
+
 use peak::RecentPeak;
+
+pub use transaction::Transaction;
 
 /// Where a session's slot is, with the client's id so that a reused slot is not mistaken for its former owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +59,10 @@ bitflags! {
         const CLOSING = 1 << 12;
         /// Waits for a key (BLPOP).
         const BLOCKED = 1 << 13;
+        /// A command was refused that MULTI should have queued: EXEC will fail.
+        const DIRTY_EXEC = 1 << 14;
+        /// A script of its own runs commands with it.
+        const SCRIPT = 1 << 20;
     }
 }
 
@@ -136,8 +145,10 @@ pub struct Session {
     pub argv_bytes: usize,
     /// Commands queued by MULTI, -1 outside.
     pub multi: i64,
-    /// Keys it watches.
-    pub watched: usize,
+    /// Those commands; `None` while there are none.
+    pub transaction: Option<Box<Transaction>>,
+    /// Keys it watches, by slot.
+    pub watches: Vec<Watch>,
     /// Channels it is subscribed to.
     pub channels: usize,
     /// Patterns it is subscribed to.
@@ -192,7 +203,8 @@ impl Session {
             reply_peak: RecentPeak::default(),
             argv_bytes: 0,
             multi: -1,
-            watched: 0,
+            transaction: None,
+            watches: Vec::new(),
             channels: 0,
             patterns: 0,
             shard_channels: 0,
@@ -224,6 +236,15 @@ impl Session {
             free,
             free_lately: free.max(lately.saturating_sub(used)),
         }
+    }
+
+    /// Bytes that its transaction holds: queued commands and what is noted of watched keys.
+    pub fn queued_bytes(&self) -> usize {
+        let commands = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.heap_bytes());
+        commands + self.watches.capacity() * size_of::<Watch>()
     }
 
     /// Sends bytes that no request asked for, in their place among the replies; the bytes that are queued then.

@@ -6,6 +6,7 @@ use crate::command::connection::client::attribute;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Flags, Group, Row};
+use crate::command::transaction::discard_transaction;
 use crate::process::version::REDIS_VERSION;
 use crate::session::SessionFlags;
 
@@ -217,7 +218,7 @@ const RESET: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::Exactly(1),
-    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE).with(Flags::RUNS_IN_MULTI),
     run: reset,
     ..Row::BASE
 };
@@ -232,6 +233,7 @@ fn reset(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
         cx.server.monitors -= 1;
     }
     cx.pubsub.registry.leave(cx.client);
+    discard_transaction(&mut cx.sessions[cx.client], cx.keys);
     cx.session().reset(authenticated);
     cx.reply.resp3 = false;
     cx.reply.simple("RESET");
@@ -245,7 +247,7 @@ const QUIT: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::AtLeast(1),
-    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE),
+    flags: ALWAYS.with(Flags::IN_SUBSCRIBED_STATE).with(Flags::RUNS_IN_MULTI),
     deprecated: Some(("7.2.0", "just closing the connection")),
     run: quit,
     ..Row::BASE

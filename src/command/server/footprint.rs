@@ -121,7 +121,7 @@ fn client_bytes(session: &Session) -> u64 {
         let (used, free) = outlet.input_bytes();
         outlet.queued_bytes() + used + free
     });
-    (size_of::<Session>() + session.argv_bytes + buffers) as u64
+    (size_of::<Session>() + session.argv_bytes + session.queued_bytes() + buffers) as u64
 }
 
 fn ratio(whole: u64, part: u64) -> Ratio {

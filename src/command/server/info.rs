@@ -6,6 +6,7 @@ use crate::base::units::human_bytes;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome, ScriptFacts};
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
+use crate::command::transaction::is_outdated;
 use crate::process::version;
 use crate::pubsub::Kind;
 use crate::session::SessionFlags;
@@ -155,6 +156,7 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
     const BLOCKED: SessionFlags = SessionFlags::PAUSED.union(SessionFlags::BLOCKED);
     let held = clients(cx).filter(|session| session.flags.intersects(BLOCKED));
     let interest = &cx.keys.changes.interest;
+    let watching = clients(cx).filter(|s| !s.watches.is_empty() && !is_outdated(s, cx.keys));
     info.section("Clients")
         .field("connected_clients", clients(cx).count())
         .field("cluster_connections", 0)
@@ -169,7 +171,7 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
                 .filter(|s| s.flags.contains(SessionFlags::PUBSUB))
                 .count(),
         )
-        .field("watching_clients", 0)
+        .field("watching_clients", watching.count())
         .field("clients_in_timeout_table", cx.server.blocked_with_deadline)
         .field("total_watched_keys", interest.watched())
         .field("total_blocking_keys", interest.waited())

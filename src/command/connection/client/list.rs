@@ -8,6 +8,8 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Group, Row};
 use crate::command::table::{CommandId, Table};
+use crate::command::transaction::is_outdated;
+use crate::keyspace::Keyspace;
 use crate::session::{ClientClass, InputBytes, Session, SessionFlags};
 
 use super::{OTHERS, OWN, class_by_name};
@@ -133,17 +135,20 @@ fn describe(cx: &Cx<'_>, text: &mut String, wanted: impl Fn(&Session) -> bool) {
 }
 
 /// What a line depends on beside the client.
-pub struct Moment {
+pub struct Moment<'a> {
+    /// What has become of keys that clients watch.
+    pub keys: &'a Keyspace,
     /// Unix milliseconds.
     pub now_ms: i64,
     /// How long a peak of replies lasts, in milliseconds.
     pub reply_peak_ms: i64,
 }
 
-impl Moment {
+impl<'a> Moment<'a> {
     /// The present one.
-    pub fn of(cx: &Cx<'_>) -> Moment {
+    pub fn of(cx: &'a Cx<'_>) -> Moment<'a> {
         Moment {
+            keys: cx.keys,
             now_ms: cx.now_ms(),
             reply_peak_ms: cx.server.reply_peak.window_ms(),
         }
@@ -151,11 +156,14 @@ impl Moment {
 }
 
 /// Appends the line of `session`, its end included.
-pub fn write_line(text: &mut String, session: &Session, table: &Table, moment: &Moment) {
+pub fn write_line(text: &mut String, session: &Session, table: &Table, moment: &Moment<'_>) {
     let command = session
         .last_command
         .map_or("NULL", |id| &table.command(CommandId(id)).full_name);
     let memory = Memory::of(session, moment);
+    let outdated = is_outdated(session, moment.keys);
+    // Compat: once one has changed, Redis watches none any more.
+    let watched = if outdated { 0 } else { session.watches.len() };
     let seconds_since = |then_ms: i64| (moment.now_ms - then_ms).max(0) / 1000;
     let mut field = |name: &str, value: &dyn std::fmt::Display| {
         // Writing to a string cannot fail.
@@ -168,17 +176,17 @@ pub fn write_line(text: &mut String, session: &Session, table: &Table, moment: &
     field("name", &session.name);
     field("age", &seconds_since(session.created_ms));
     field("idle", &seconds_since(session.active_ms));
-    field("flags", &flag_letters(session));
+    field("flags", &flag_letters(session, outdated));
     field("db", &session.db);
     field("sub", &session.channels);
     field("psub", &session.patterns);
     field("ssub", &session.shard_channels);
     field("multi", &session.multi);
-    field("watch", &session.watched);
+    field("watch", &watched);
     field("qbuf", &memory.input.used);
     field("qbuf-free", &memory.input.free_lately);
     field("argv-mem", &session.argv_bytes);
-    field("multi-mem", &0);
+    field("multi-mem", &memory.queued_commands);
     field(
         "rbs",
         &memory.reply_peak.clamp(REPLY_BUFFER_MIN, REPLY_BUFFER_MAX),
@@ -207,19 +215,22 @@ const REPLY_BUFFER_MAX: usize = 16 * 1024;
 struct Memory {
     input: InputBytes,
     reply_peak: usize,
+    queued_commands: usize,
     queued: usize,
     /// What is held: buffers in the pool are nobody's.
     total: usize,
 }
 
 impl Memory {
-    fn of(session: &Session, moment: &Moment) -> Memory {
+    fn of(session: &Session, moment: &Moment<'_>) -> Memory {
         let input = session.input_bytes(moment.now_ms);
         let queued = session.outlet.as_ref().map_or(0, |outlet| outlet.queued_bytes());
-        let buffers = input.used + input.free + queued + session.argv_bytes;
+        let queued_commands = session.queued_bytes();
+        let buffers = input.used + input.free + queued + queued_commands + session.argv_bytes;
         Memory {
             input,
             reply_peak: session.reply_peak.get(moment.now_ms, moment.reply_peak_ms),
+            queued_commands,
             queued,
             total: size_of::<Session>() + buffers,
         }
@@ -227,7 +238,7 @@ impl Memory {
 }
 
 /// The letters of `flags=`, `N` for none.
-fn flag_letters(session: &Session) -> String {
+fn flag_letters(session: &Session, outdated: bool) -> String {
     const LETTERS: [(SessionFlags, char); 9] = [
         (SessionFlags::MONITOR, 'O'),
         (SessionFlags::REPLICA, 'S'),
@@ -241,14 +252,12 @@ fn flag_letters(session: &Session) -> String {
     ];
     let set = LETTERS.iter().filter(|(flag, _)| session.flags.intersects(*flag));
     let mut letters: String = set.map(|(_, letter)| *letter).collect();
-    if session.multi >= 0 {
-        // Behind the letter for subscribers, before those for closing.
-        letters.insert(
-            letters
-                .find(|c: char| !"OSP".contains(c))
-                .unwrap_or(letters.len()),
-            'x',
-        );
+    // Behind the letter for subscribers; behind that for those who are blocked.
+    for (set, letter, before) in [(session.multi >= 0, 'x', "OSP"), (outdated, 'd', "OSPxb")] {
+        if set {
+            let behind = letters.find(|c: char| !before.contains(c));
+            letters.insert(behind.unwrap_or(letters.len()), letter);
+        }
     }
     if letters.is_empty() { "N".into() } else { letters }
 }
@@ -256,15 +265,18 @@ fn flag_letters(session: &Session) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::hash::KeyHasher;
 
     #[test]
     fn letters_stand_in_their_order() {
         let mut session = Session::internal();
-        assert_eq!(flag_letters(&session), "N");
+        assert_eq!(flag_letters(&session, false), "N");
         session.flags = SessionFlags::NO_TOUCH | SessionFlags::UNIX_SOCKET | SessionFlags::PUBSUB;
-        assert_eq!(flag_letters(&session), "PUT");
+        assert_eq!(flag_letters(&session, false), "PUT");
         session.multi = 0;
-        assert_eq!(flag_letters(&session), "PxUT");
+        assert_eq!(flag_letters(&session, false), "PxUT");
+        session.flags.insert(SessionFlags::BLOCKED);
+        assert_eq!(flag_letters(&session, true), "PxbdUT");
     }
 
     #[test]
@@ -278,6 +290,7 @@ mod tests {
             ..Session::internal()
         };
         let moment = Moment {
+            keys: &Keyspace::new(1, KeyHasher::with_seed(1)),
             now_ms: 5_000,
             reply_peak_ms: 1_000,
         };
