@@ -11,7 +11,8 @@
 //! Costs: a reply is read where it lies; nothing is allocated but the Lua values. Limits: what is nested deeper than Lua's
 //! stack has room for is answered with an error in its place. The replies read here are our own: a malformed one reads as nil.
 
-use super::lua::stack::TABLE_ENTRIES_MAX;
+use super::lib::number::to_i64;
+use super::lua::stack::{NESTING_MAX, TABLE_ENTRIES_MAX};
 use super::lua::{Kind, Raise, Stack};
 use crate::base::number::parse_i64;
 use crate::resp::Reply;
@@ -206,7 +207,7 @@ pub fn write_reply(
         stack.pop(1);
         return Err(error);
     }
-    write(stack, reply, script_resp3);
+    write(stack, reply, script_resp3, 0);
     Ok(())
 }
 
@@ -222,25 +223,25 @@ pub fn error_of(stack: &mut Stack<'_>) -> Option<ScriptError> {
 }
 
 /// Writes and takes the topmost value.
-fn write(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) {
+fn write(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool, depth: usize) {
     const ROOM: usize = 4;
-    if !stack.has_room(ROOM) {
+    if depth > NESTING_MAX || !stack.has_room(ROOM) {
         reply.error("ERR reached lua stack limit");
         return stack.pop(1);
     }
     match stack.kind(-1) {
         Kind::String => reply.bulk(stack.bytes(-1).unwrap_or_default()),
-        Kind::Number => reply.int(stack.number(-1).unwrap_or_default() as i64),
+        Kind::Number => reply.int(to_i64(stack.number(-1).unwrap_or_default())),
         Kind::Boolean if script_resp3 => reply.bool(stack.is_true(-1)),
         Kind::Boolean if stack.is_true(-1) => reply.int(1),
-        Kind::Table => write_table(stack, reply, script_resp3),
+        Kind::Table => write_table(stack, reply, script_resp3, depth + 1),
         _ => reply.null(),
     }
     stack.pop(1);
 }
 
 /// Writes the table on top, which stays: what a field says it is, else an array.
-fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) {
+fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool, depth: usize) {
     const SPECIAL: &[(&str, Writer)] = &[
         ("err", write_error),
         ("ok", write_status),
@@ -253,7 +254,7 @@ fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool)
     // Most tables have no fields at all, only elements.
     for (field, writer) in SPECIAL {
         stack.get_field(-1, field);
-        let written = writer(stack, reply, script_resp3);
+        let written = writer(stack, reply, script_resp3, depth);
         stack.pop(1);
         if written {
             return;
@@ -267,34 +268,34 @@ fn write_table(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool)
             stack.pop(1);
             break;
         }
-        write(stack, reply, script_resp3);
+        write(stack, reply, script_resp3, depth);
         count += 1;
     }
     reply.finish(deferred, count);
 }
 
 /// Writes the field on top, which stays, if it has the right type.
-type Writer = fn(&mut Stack<'_>, &mut Reply<'_>, bool) -> bool;
+type Writer = fn(&mut Stack<'_>, &mut Reply<'_>, bool, usize) -> bool;
 
-fn write_error(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+fn write_error(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
     let Some(text) = stack.bytes(-1) else { return false };
     reply.error(text);
     true
 }
 
-fn write_status(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+fn write_status(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
     let Some(text) = stack.bytes(-1) else { return false };
     write_line(reply, b'+', text);
     true
 }
 
-fn write_double(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+fn write_double(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
     let Some(number) = stack.number(-1) else { return false };
     reply.double(number);
     true
 }
 
-fn write_big_number(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+fn write_big_number(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
     let Some(digits) = stack.bytes(-1) else { return false };
     if reply.resp3 {
         write_line(reply, b'(', digits);
@@ -305,7 +306,7 @@ fn write_big_number(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bo
     true
 }
 
-fn write_verbatim(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool {
+fn write_verbatim(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
     if stack.kind(-1) != Kind::Table {
         return false;
     }
@@ -333,7 +334,7 @@ fn write_verbatim(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool) -> bool
     written
 }
 
-fn write_map(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) -> bool {
+fn write_map(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool, depth: usize) -> bool {
     if stack.kind(-1) != Kind::Table {
         return false;
     }
@@ -342,15 +343,15 @@ fn write_map(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) -
     stack.push_nil();
     while stack.next(-2) {
         stack.push_copy(-2);
-        write(stack, reply, script_resp3);
-        write(stack, reply, script_resp3);
+        write(stack, reply, script_resp3, depth);
+        write(stack, reply, script_resp3, depth);
         count += 1;
     }
     reply.finish(deferred, count);
     true
 }
 
-fn write_set(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) -> bool {
+fn write_set(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool, depth: usize) -> bool {
     if stack.kind(-1) != Kind::Table {
         return false;
     }
@@ -360,7 +361,7 @@ fn write_set(stack: &mut Stack<'_>, reply: &mut Reply<'_>, script_resp3: bool) -
     while stack.next(-2) {
         stack.pop(1);
         stack.push_copy(-1);
-        write(stack, reply, script_resp3);
+        write(stack, reply, script_resp3, depth);
         count += 1;
     }
     reply.finish(deferred, count);

@@ -6,12 +6,12 @@
 //! others  nil
 //! ```
 //!
-//! Limits: packing ends at a depth of 16, unpacking at the room on Lua's stack; an announced length is a promise that
+//! Limits: packing ends at a depth of 16, unpacking at one of 2000 and at the room on Lua's stack; an announced length is a promise that
 //! nothing is allocated for.
 
 use super::{Functions, set_functions};
 use crate::script::context::Context;
-use crate::script::lua::stack::TABLE_ENTRIES_MAX;
+use crate::script::lua::stack::{NESTING_MAX, TABLE_ENTRIES_MAX};
 use crate::script::lua::{Kind, Raise, Stack};
 
 const FUNCTIONS: Functions = &[
@@ -58,10 +58,13 @@ fn pack(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if count == 0 {
         return Err(Raise::Argument(0, "MessagePack pack needs input.".to_owned()));
     }
+    if !stack.has_room(count) {
+        let text = "Too many arguments for MessagePack pack.";
+        return Err(Raise::Argument(0, text.to_owned()));
+    }
     let mut out = std::mem::take(&mut cx.reply);
     out.clear();
     let outcome = (1..=count).try_for_each(|index| {
-        stack.reserve(1)?;
         stack.push_copy(index as i32);
         pack_value(stack, &mut out, 0)
     });
@@ -216,7 +219,11 @@ pub fn unpack_bytes(stack: &mut Stack<'_>, bytes: &[u8], limit: i64, offset: i64
         )));
     };
     let below = stack.top();
-    let mut unpacker = Unpacker { stack, rest };
+    let mut unpacker = Unpacker {
+        stack,
+        rest,
+        depth: 0,
+    };
     let mut count = 0;
     while !unpacker.rest.is_empty() && (all || count < limit) {
         unpacker.value().map_err(Stop::raise)?;
@@ -235,6 +242,7 @@ pub fn unpack_bytes(stack: &mut Stack<'_>, bytes: &[u8], limit: i64, offset: i64
 struct Unpacker<'u, 's> {
     stack: &'u mut Stack<'s>,
     rest: &'u [u8],
+    depth: usize,
 }
 
 enum Stop {
@@ -344,24 +352,37 @@ impl<'u> Unpacker<'u, '_> {
         Ok(())
     }
 
+    fn descend(&mut self) -> Result<(), Stop> {
+        self.depth += 1;
+        if self.depth > NESTING_MAX {
+            let text = "stack overflow (in function mp_decode_to_lua_array)";
+            return Err(Stop::Raised(Raise::message(text)));
+        }
+        Ok(())
+    }
+
     fn list(&mut self, len: usize) -> Result<(), Stop> {
         check_entries(len)?;
+        self.descend()?;
         self.stack.push_table(0, 0);
         for index in 1..=len {
             self.value()?;
             self.stack.set_index(-2, index as i32);
         }
+        self.depth -= 1;
         Ok(())
     }
 
     fn map(&mut self, len: usize) -> Result<(), Stop> {
         check_entries(len)?;
+        self.descend()?;
         self.stack.push_table(0, 0);
         for _ in 0..len {
             self.value()?;
             self.value()?;
             self.stack.set(-3)?;
         }
+        self.depth -= 1;
         Ok(())
     }
 }

@@ -34,6 +34,18 @@ fn without_zeros(text: &str) -> &str {
     text.trim_end_matches('0').trim_end_matches('.')
 }
 
+/// A number as an integer of 64 bits, its fraction cut off; what is out of range, or no number, is the smallest one, as the
+/// processors Redis runs on convert it.
+#[inline]
+pub fn to_i64(number: f64) -> i64 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if (-LIMIT..LIMIT).contains(&number) {
+        number as i64
+    } else {
+        i64::MIN
+    }
+}
+
 /// The number that `text` begins with, and its length; a length of 0 when there is none.
 pub fn strtod(text: &[u8]) -> (f64, usize) {
     let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));

@@ -18,10 +18,14 @@ use std::marker::PhantomData;
 
 use mlua_sys as ffi;
 
+use super::super::lib::number::to_i64;
 use super::{Function, Raise, state};
 
 /// Most entries of one table built here; Lua raises at a number not far above.
 pub const TABLE_ENTRIES_MAX: usize = 1 << 25;
+
+/// Deepest nesting of what is read or written by recursion here: that much stack any thread has.
+pub const NESTING_MAX: usize = 2000;
 
 /// A value kept in the state's registry.
 #[derive(Debug, PartialEq, Eq)]
@@ -505,7 +509,7 @@ impl Stack<'_> {
 
     /// Argument `index` as an integer.
     pub fn integer_argument(&self, index: usize) -> Result<i64, Raise> {
-        self.number_argument(index).map(|n| n as i64)
+        self.number_argument(index).map(to_i64)
     }
 
     /// Argument `index` as a string, as Lua's own functions take it: numbers are fine.

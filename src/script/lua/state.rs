@@ -327,20 +327,20 @@ pub(super) unsafe extern "C-unwind" fn trampoline(state: *mut ffi::lua_State) ->
     match outcome {
         Ok(results) => results as c_int,
         // SAFETY: I5: numbers are all that is left; the error value is on top of the stack.
-        Err(0) => unsafe { ffi::lua_error(state) },
+        Err(None) => unsafe { ffi::lua_error(state) },
         // SAFETY: as above, with the text on top of the stack.
-        Err(argument) => unsafe {
+        Err(Some(argument)) => unsafe {
             let text = ffi::lua_tostring(state, -1);
             ffi::luaL_argerror(state, argument as c_int, text)
         },
     }
 }
 
-/// Puts the error value, or the text about an argument, on top of the stack; the number of the argument, or 0.
+/// Puts the error value, or the text about an argument, on top of the stack; the number of the argument, if it is about one.
 ///
 /// # Safety
 /// I1, and I2: called while nothing is strict.
-unsafe fn prepare(state: *mut ffi::lua_State, raise: Raise) -> usize {
+unsafe fn prepare(state: *mut ffi::lua_State, raise: Raise) -> Option<usize> {
     // SAFETY: I1, I2; there is room for the position and the text, which become one.
     unsafe {
         let mut stack = Stack::new(state);
@@ -359,10 +359,10 @@ unsafe fn prepare(state: *mut ffi::lua_State, raise: Raise) -> usize {
             }
             Raise::Argument(argument, text) => {
                 stack.push_bytes(text.replace('\0', " ").as_bytes());
-                return argument;
+                return Some(argument);
             }
         }
-        0
+        None
     }
 }
 

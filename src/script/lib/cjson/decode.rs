@@ -4,11 +4,11 @@
 //! `-Infinity` are numbers. Null is `cjson.null`, which a table can hold.
 //!
 //! A zero byte ends the text. Costs: one pass; a string is pushed from where it lies unless it has escapes.
-//! Limits: `decode_max_depth` and the room on Lua's stack; recursion is as deep as the nesting.
+//! Limits: `decode_max_depth`, 2000 levels whatever it says, and the room on Lua's stack.
 
 use super::options;
 use crate::script::context::Context;
-use crate::script::lua::stack::TABLE_ENTRIES_MAX;
+use crate::script::lua::stack::{NESTING_MAX, TABLE_ENTRIES_MAX};
 use crate::script::lua::{Raise, Stack};
 
 pub fn decode(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
@@ -44,7 +44,7 @@ pub fn decode_text(
         text,
         at: 0,
         depth: 0,
-        depth_max,
+        depth_max: depth_max.min(NESTING_MAX as i32),
         invalid_numbers,
         unescaped: Vec::new(),
     };

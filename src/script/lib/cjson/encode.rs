@@ -6,6 +6,7 @@
 use super::{InvalidNumbers, Options, options};
 use super::super::number;
 use crate::script::context::Context;
+use crate::script::lua::stack::NESTING_MAX;
 use crate::script::lua::{Kind, Raise, Stack};
 
 pub fn encode(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
@@ -57,7 +58,8 @@ impl Encoder<'_, '_> {
 
     fn table(&mut self, depth: i32) -> Result<(), Raise> {
         const ROOM: usize = 3;
-        if depth > self.options.encode_depth_max || !self.stack.has_room(ROOM) {
+        let depth_max = self.options.encode_depth_max.min(NESTING_MAX as i32);
+        if depth > depth_max || !self.stack.has_room(ROOM) {
             let text = format!("Cannot serialise, excessive nesting ({depth})");
             return Err(Raise::message(text));
         }
