@@ -82,6 +82,12 @@ impl Executor {
         if options.abort {
             return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
         }
+        if let Some(running) = &self.running
+            && options.save != Some(false)
+        {
+            let error = super::script::busy(running.is_function);
+            return self.write_error(client, &error, reply);
+        }
         tracing::warn!("User requested shutdown...");
         if options.save == Some(true) && !options.force {
             tracing::warn!(

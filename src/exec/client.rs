@@ -234,7 +234,7 @@ impl Executor {
         let Some(session) = self.sessions.get_mut(client) else {
             return;
         };
-        if client == current {
+        if client == current || self.running.as_ref().is_some_and(|r| r.client == client) {
             session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
             return;
         }

@@ -398,6 +398,13 @@ impl Executor {
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, run, reply);
         }
+        if let Some(running) = &self.running
+            && !run.nested
+            && !command.row.flags.contains(Flags::ALLOW_BUSY)
+        {
+            let error = script::busy(running.is_function);
+            return self.refuse(client, Some(id), error, run, reply);
+        }
         if session.multi >= 0 && !run.nested && !command.row.flags.contains(Flags::RUNS_IN_MULTI) {
             return self.enqueue(client, words, id, run.hashes, reply, large);
         }

@@ -20,6 +20,7 @@ pub mod mailbox;
 pub mod monitor;
 pub mod open;
 pub mod script;
+pub mod turn;
 #[cfg(test)]
 mod testing;
 pub mod txn;
@@ -136,6 +137,8 @@ pub struct Executor {
     scripting: Option<Box<script::Scripting>>,
     /// How others get a turn while a script runs.
     interlude: Option<Box<dyn script::Interlude>>,
+    /// Mail that came in the middle of a script and must wait for its end.
+    deferred: Vec<mailbox::Mail>,
     /// The script that keeps others waiting.
     running: Option<Box<script::Running>>,
     /// Set when the server is to end, with its exit code.
@@ -179,6 +182,7 @@ impl Executor {
             browser_warned_s: 0,
             scripting: None,
             interlude: None,
+            deferred: Vec::new(),
             running: None,
             #[cfg(test)]
             journal: Vec::new(),

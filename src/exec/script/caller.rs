@@ -10,6 +10,7 @@ use crate::command::table::CommandId;
 use crate::process::log;
 use crate::resp;
 use crate::script::context::{Host, Replication};
+use crate::session::SessionId;
 
 use super::super::Executor;
 use super::super::dispatch::{Resolved, Run};
@@ -18,6 +19,8 @@ use super::Caused;
 /// A script that has run for longer than `busy-reply-threshold`: others are told BUSY meanwhile.
 #[derive(Debug)]
 pub struct Running {
+    /// For whom it runs.
+    pub client: SessionId,
     /// How it is named: its SHA-1 or its function's name.
     pub name: Vec<u8>,
     /// The command that runs it.
@@ -73,9 +76,7 @@ impl<'e> Caller<'e> {
     /// The script is over.
     pub fn end(self) {
         self.executor.keys.changes.followed = self.followed;
-        if self.executor.running.take().is_some() {
-            self.executor.end_busy();
-        }
+        self.executor.running = None;
     }
 
     /// Whether the script may call this command; its number.
@@ -115,6 +116,7 @@ impl<'e> Caller<'e> {
         if self.executor.running.is_none() {
             self.note_slow(duration_ms);
             self.executor.running = Some(Box::new(Running {
+                client: self.cause.client,
                 name: self.name.to_vec(),
                 words: self.cause.words.iter().map(Box::from).collect(),
                 is_function: self.is_function,
@@ -127,14 +129,20 @@ impl<'e> Caller<'e> {
             running.wrote = self.wrote;
             running.duration_ms = duration_ms;
         }
-        self.executor.give_turn();
-        let killed = self.executor.running.as_ref().is_some_and(|running| running.killed);
-        let ended = self.executor.exit.is_some();
-        match (killed || ended, self.is_function) {
+        if !self.is_to_end() {
+            self.executor.give_turn();
+        }
+        match (self.is_to_end(), self.is_function) {
             (false, _) => None,
             (true, true) => Some("Script killed by user with FUNCTION KILL."),
             (true, false) => Some("Script killed by user with SCRIPT KILL."),
         }
+    }
+
+    /// Somebody has killed it, or the server ends.
+    fn is_to_end(&self) -> bool {
+        let running = self.executor.running.as_ref();
+        self.executor.exit.is_some() || running.is_some_and(|running| running.killed)
     }
 
     fn note_slow(&self, duration_ms: u64) {

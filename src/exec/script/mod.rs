@@ -38,6 +38,7 @@ use super::{Executor, monitor};
 pub use busy::Interlude;
 use caller::Caller;
 pub use caller::Running;
+pub(super) use commands::busy;
 pub use dump::fuzz_payload;
 
 /// Interpreters, scripts and libraries.
