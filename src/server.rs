@@ -99,9 +99,9 @@ fn prepare(line: &CommandLine, config: Config) -> Result<Config, LoadError> {
 /// Everything between the configuration and the last log line; the exit code.
 fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, String> {
     greet(line, &config);
-    let supervised = supervise::Supervised::begin(
+    let supervised = Arc::new(supervise::Supervised::begin(
         supervise::Mode::parse(config.choice("supervised")).unwrap_or(supervise::Mode::No),
-    );
+    ));
     let background = config.bool("daemonize") && !supervised.is_active();
     let config_file = config.file().map(absolute);
     if background {
@@ -150,7 +150,7 @@ struct Start<'a> {
     config_file: Option<PathBuf>,
     oom: oom::OomScore,
     pidfile: Option<PathBuf>,
-    supervised: &'a supervise::Supervised,
+    supervised: &'a Arc<supervise::Supervised>,
     shutdown: signals::Shutdown,
 }
 
@@ -201,13 +201,6 @@ fn announce(config: &Config) {
 fn warn(config: &Config) {
     for wish in config.unmet_wishes() {
         warning!("WARNING {wish}");
-    }
-    let snapshot = config.path("dbfilename");
-    if snapshot.exists() {
-        warning!(
-            "WARNING Snapshots are not read by this version of Russet yet: '{}' is left as it is.",
-            snapshot.display()
-        );
     }
 }
 
@@ -346,6 +339,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         addresses: addresses.clone(),
         listeners: Vec::new(),
         oom,
+        supervised: Arc::clone(supervised),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -370,13 +364,8 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     executor.server.facts = facts;
     testify();
     notice!("Server initialized");
-    if addresses.port != 0 {
-        notice!("Ready to accept connections tcp");
-    }
-    if !addresses.unix_path.is_empty() {
-        notice!("Ready to accept connections unix");
-    }
-    supervised.ready();
+    executor.set_time_us(now_unix_ms() * 1000);
+    executor.begin_load();
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
         let turns = Turns::new(executor).map_err(|e| os_text(&e))?;
@@ -478,7 +467,7 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if turns.executor().is_sweeping() || !letters.is_empty() {
+        if turns.executor().is_busy() || !letters.is_empty() {
             // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
@@ -520,7 +509,7 @@ fn run_apart(mut executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32
     loop {
         {
             let mut mail = lock(&mail);
-            if executor.is_sweeping() || !letters.is_empty() {
+            if executor.is_busy() || !letters.is_empty() {
                 take_waiting(&mut mail, &mut letters);
             } else {
                 match patience(&executor, &clock) {
@@ -599,9 +588,7 @@ fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
 /// What follows a turn of the executor; the exit code when it was the last.
 #[inline]
 fn finish_turn(executor: &mut Executor, lanes: Option<&Lanes>) -> Option<i32> {
-    if executor.is_sweeping() {
-        executor.sweep_slice();
-    }
+    executor.go_on();
     match lanes {
         None => executor.deliver_here(),
         Some(lanes) => lanes.deliver(executor.take_finished()),
@@ -620,9 +607,20 @@ struct ServerHost {
     addresses: Addresses,
     listeners: Vec<Listening>,
     oom: oom::OomScore,
+    supervised: Arc<supervise::Supervised>,
 }
 
 impl Host for ServerHost {
+    fn ready(&mut self) {
+        if self.addresses.port != 0 {
+            notice!("Ready to accept connections tcp");
+        }
+        if !self.addresses.unix_path.is_empty() {
+            notice!("Ready to accept connections unix");
+        }
+        self.supervised.ready();
+    }
+
     fn apply_config(
         &mut self,
         config: &Config,

@@ -31,7 +31,7 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK];
+const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, INTSET, LZF];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -47,6 +47,16 @@ const RESP: Fuzzer = Fuzzer {
         b"\x04\x05\x08A very long inline request that never ends",
         b"\0\xff\x04*2\r\n$3\r\nGET\r\n!1\r\nk\r\n",
         b"\x06\x02\x03*2\r\n$4\r\nECHO\r\n$10\r\n0123456789\r\nPING\n*1\r\n$0\r\n\r\n",
+    ],
+};
+
+const INTSET: Fuzzer = Fuzzer {
+    name: "intset",
+    check: russet::ds::intset::fuzz_intset,
+    corpus: &[
+        b"\x02\0\0\0\x03\0\0\0\xff\xff\x01\0\0\x01",
+        b"\x04\0\0\0\x02\0\0\0\0\0\0\x80\x07\0\0\0",
+        b"\x08\0\0\0\x01\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08",
     ],
 };
 
@@ -118,6 +128,18 @@ const LISTPACK: Fuzzer = Fuzzer {
         b"\x18\0\0\0\x03\0\x05\x01\xf1\0\x10\x03\xf4\0\0\0\x80\0\0\0\0\x09\xff",
         b"\x18\0\0\0\xff\xff\xf2\0\x80\0\x04\xf3\0\0\x80\0\x05\x80\x01\x82-0\x03\xff",
         b"\x14\0\0\0\x02\0\xe0\x01a\x03\xf0\x02\0\0\0bc\x07\xff",
+    ],
+};
+
+/// Bytes to compress, and bytes that claim to be compressed.
+const LZF: Fuzzer = Fuzzer {
+    name: "lzf",
+    check: russet::base::lzf::fuzz_lzf,
+    corpus: &[
+        b"\x01aa\xe0\xbb\0\x01aa",
+        b"\x04hello\x20\x04\x40\0",
+        b"some text, some text, some text and some more text",
+        b"\0a\xe0\xff\0\xe0\xff\0\xe0\xff\x1f",
     ],
 };
 
@@ -401,6 +423,11 @@ fn commands_with_any_arguments_are_answered() {
 #[test]
 fn listpacks_from_any_bytes() {
     run(&LISTPACK);
+}
+
+#[test]
+fn lzf_from_any_bytes() {
+    run(&LZF);
 }
 
 #[test]

@@ -182,7 +182,7 @@ impl Target for InProcess {
         let bytes = self.executor.run(self.session, &words);
         let (value, len) = parse_value(&bytes)
             .expect("a reply is RESP")
-            .expect("a reply is complete");
+            .unwrap_or_else(|| panic!("no whole reply to {words:?}"));
         assert_eq!(len, bytes.len(), "{words:?} wrote more than one reply");
         value
     }

@@ -140,6 +140,18 @@ fn repeat(out: &mut Vec<u8>, distance: usize, len: usize) -> Option<()> {
     Some(())
 }
 
+/// The fuzz entry: any bytes survive compression, and as compressed bytes are refused or give the length told.
+pub fn fuzz_lzf(data: &[u8]) {
+    let room = data.len() + data.len().div_ceil(LITERALS_MAX);
+    let packed = compress(data, room).expect("literals alone take no more");
+    assert_eq!(decompress(&packed, data.len()).as_deref(), Some(data));
+    for len in [0, 1, data.len(), 2 * data.len(), 40 * data.len()] {
+        if let Some(original) = decompress(data, len) {
+            assert_eq!(original.len(), len);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -49,6 +49,19 @@ pub enum Control {
     Unpause,
     /// Close these clients; the reply is written.
     Kill(Vec<SessionId>),
+    /// Write a snapshot now. The executor replies.
+    Save,
+    /// Write a snapshot in the background; `schedules`: later, if that cannot be now. The executor replies.
+    BackgroundSave {
+        /// Whether it may wait for another child to end.
+        schedules: bool,
+    },
+    /// Save, empty and load again (DEBUG RELOAD). The executor replies.
+    Reload(ReloadOptions),
+    /// Answer the value of this key, which exists, as a payload.
+    Dump(Box<[u8]>),
+    /// Create a key from a payload. The executor replies.
+    Restore(Box<RestoreRequest>),
     /// End the wait of this client, which is blocked: as if its time were up or, if so, with an error. The reply is
     /// written.
     Unblock {
@@ -165,6 +178,36 @@ pub struct ScriptFacts {
     pub libraries_bytes: usize,
 }
 
+/// `DEBUG RELOAD`'s options, all on but `MERGE` unless named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadOptions {
+    /// Save first (not with `NOSAVE`).
+    pub saves: bool,
+    /// Empty the databases (not with `NOFLUSH`).
+    pub flushes: bool,
+    /// Keys of the file replace those that are there (`MERGE`).
+    pub merges: bool,
+}
+
+/// `RESTORE` with its options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// What DUMP returned.
+    pub payload: Box<[u8]>,
+    /// When it expires, Unix milliseconds.
+    pub expire_at: Option<i64>,
+    /// The time was given as a point in time (`ABSTTL`).
+    pub absolute: bool,
+    /// In place of a key that is there (`REPLACE`).
+    pub replaces: bool,
+    /// `IDLETIME`.
+    pub idle_seconds: Option<u32>,
+    /// `FREQ`.
+    pub frequency: Option<u8>,
+}
+
 /// `SHUTDOWN`'s options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShutdownOptions {
@@ -234,6 +277,8 @@ pub struct ServerState {
     pub pause: Option<Pause>,
     /// `DEBUG SET-ACTIVE-EXPIRE 0` turns the sweeper off.
     pub active_expire_off: bool,
+    /// `DEBUG DICT-RESIZING 0`: tables keep their room.
+    pub keeps_room: bool,
     /// `DEBUG PAUSE-CRON 1` holds recurring work back.
     pub cron_paused: bool,
     /// How long CLIENT LIST remembers a peak of replies.

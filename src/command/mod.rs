@@ -16,11 +16,13 @@ pub mod cx;
 pub mod error;
 pub mod generic;
 pub mod help;
+pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scripting;
 pub mod scan;
 pub mod server;
+pub mod set;
 pub mod string;
 pub mod table;
 #[cfg(test)]
@@ -41,12 +43,22 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    set::member::ROWS,
+    set::chance::ROWS,
+    set::combine::ROWS,
+    list::push::ROWS,
+    list::pop::ROWS,
+    list::wait::ROWS,
+    list::move_end::ROWS,
+    list::read::ROWS,
+    list::change::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,

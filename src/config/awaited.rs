@@ -50,13 +50,6 @@ impl Config {
     /// What was accepted and has no effect yet, as sentences for the log at start.
     pub fn unmet_wishes(&self) -> Vec<String> {
         let mut wishes = Vec::new();
-        if !self.save_points().is_empty() {
-            wishes.push(
-                "Snapshots are not written by this version of Russet yet: the save points are ignored, and the data \
-                 is gone when the server ends."
-                    .to_owned(),
-            );
-        }
         if self.memory("maxmemory") > 0 {
             wishes.push(
                 "Keys are not evicted by this version of Russet yet: 'maxmemory' is not enforced.".to_owned(),
@@ -138,8 +131,7 @@ mod tests {
     #[test]
     fn wishes_are_told_once_each() {
         let wishes = |text: &str| Config::from_text(text.as_bytes()).expect("fine").unmet_wishes();
-        assert_eq!(wishes("save \"\""), [""; 0]);
-        assert_eq!(wishes("").len(), 1);
-        assert!(wishes("save \"\"\nmaxmemory 1gb")[0].contains("'maxmemory' is not enforced"));
+        assert_eq!(wishes(""), [""; 0]);
+        assert!(wishes("maxmemory 1gb")[0].contains("'maxmemory' is not enforced"));
     }
 }

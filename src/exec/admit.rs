@@ -34,6 +34,38 @@ pub fn transaction(command: &Command, session: &Session) -> Result<(), Error> {
     Err(Error::fixed("ERR Command not allowed inside a transaction"))
 }
 
+/// States of the server in which it does not do everything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerState {
+    /// A snapshot is being loaded.
+    pub loading: bool,
+    /// Snapshots fail, and writes are to be refused then.
+    pub unsaved: bool,
+}
+
+/// Whether a write may go on although what it changes cannot be saved.
+#[inline]
+pub fn disk(command: &Command, state: ServerState) -> Result<(), Error> {
+    if !state.unsaved || !command.row.flags.contains(Flags::WRITE) {
+        return Ok(());
+    }
+    Err(Error::fixed(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that \
+         may modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+         snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+         error.",
+    ))
+}
+
+/// Whether it may run before all data is there.
+#[inline]
+pub fn loading(command: &Command, state: ServerState) -> Result<(), Error> {
+    if !state.loading || command.row.flags.contains(Flags::LOADING) {
+        return Ok(());
+    }
+    Err(Error::fixed("LOADING Redis is loading the dataset in memory"))
+}
+
 /// Whether a subscriber may run it: in RESP2 its connection carries messages, and little else fits between them.
 #[inline]
 pub fn subscribed(command: &Command, session: &Session) -> Result<(), Error> {

@@ -28,7 +28,12 @@ impl Executor {
             user_del: config.bool("lazyfree-lazy-user-del"),
             user_flush: config.bool("lazyfree-lazy-user-flush"),
         };
-        self.keys.limits = encoding_limits(config, self.keys.hasher());
+        // That one is no directive.
+        let list_packed_threshold = self.keys.limits.list_packed_threshold;
+        self.keys.limits = Limits {
+            list_packed_threshold,
+            ..encoding_limits(config, self.keys.hasher())
+        };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
         let limit = |us: i64| {
@@ -66,6 +71,11 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Save => self.save(client, reply),
+            Control::BackgroundSave { .. } => self.background_save(client, reply),
+            Control::Reload(options) => self.reload(client, options, reply),
+            Control::Dump(key) => self.dump(client, &key, reply),
+            Control::Restore(request) => self.restore(client, &request, reply),
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
@@ -89,10 +99,8 @@ impl Executor {
             return self.write_error(client, &error, reply);
         }
         tracing::warn!("User requested shutdown...");
-        if options.save == Some(true) && !options.force {
-            tracing::warn!(
-                "Snapshots are not written by this version of Russet yet: SHUTDOWN SAVE is refused."
-            );
+        if !self.save_before_end(options.save) && !options.force {
+            tracing::warn!("Error trying to save the DB, can't exit.");
             let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
             return self.write_error(client, &error, reply);
         }
@@ -135,7 +143,7 @@ impl Executor {
         }
     }
 
-    fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
+    pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
         Reply::new(reply, self.sessions[client].resp == 3).ok();
     }
 
@@ -166,6 +174,7 @@ fn encoding_limits(config: &Config, hasher: KeyHasher) -> Limits {
         zset_max_listpack_value: size("zset-max-listpack-value"),
         stream_node_max_bytes: config.memory("stream-node-max-bytes") as usize,
         stream_node_max_entries: size("stream-node-max-entries"),
+        list_packed_threshold: 0,
         hll_sparse_max_bytes: config.memory("hll-sparse-max-bytes") as usize,
         hasher,
     }

@@ -20,6 +20,10 @@ const JOBS: &[Job] = &[
         run: begin_sweep,
     },
     Job {
+        period_ms: 0,
+        run: Executor::attend_saving,
+    },
+    Job {
         period_ms: 100,
         run: sample_rates,
     },
@@ -81,8 +85,24 @@ impl Executor {
         !self.cron.sweep_left.is_zero() && self.server.pause.is_none()
     }
 
+    /// Whether there is work to go on with between two looks at the mailbox.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.is_sweeping() || self.loading.is_some()
+    }
+
+    /// Goes on with it for a moment.
+    #[inline]
+    pub fn go_on(&mut self) {
+        if self.loading.is_some() {
+            self.load_slice();
+        } else if self.is_sweeping() {
+            self.sweep_slice();
+        }
+    }
+
     /// One slice of active expiry.
-    pub fn sweep_slice(&mut self) {
+    fn sweep_slice(&mut self) {
         let started = Instant::now();
         let slice = SWEEP_SLICE.min(self.cron.sweep_left);
         let more = self.keys.sweep_expired(&mut || started.elapsed() < slice);

@@ -390,10 +390,13 @@ impl Executor {
         };
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
+        let state = self.server_state();
         let admitted = admit::arity(command, words.len())
             .and_then(|()| admit::auth(command, session))
             .and_then(|()| admit::transaction(command, session))
+            .and_then(|()| admit::disk(command, state))
             .and_then(|()| admit::subscribed(command, session))
+            .and_then(|()| admit::loading(command, state))
             .and_then(|()| admit::onlooker(command, session));
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, run, reply);

@@ -16,11 +16,14 @@ pub mod client;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
+pub mod load;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
 pub mod script;
 pub mod turn;
+pub mod payload;
+pub mod save;
 #[cfg(test)]
 mod testing;
 pub mod txn;
@@ -47,6 +50,9 @@ use mailbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {
+    /// Everything is loaded: clients are welcome.
+    fn ready(&mut self) {}
+
     /// Takes over directives that sockets, the log or the process follow.
     ///
     /// # Errors
@@ -141,6 +147,10 @@ pub struct Executor {
     deferred: Vec<mailbox::Mail>,
     /// The script that keeps others waiting.
     running: Option<Box<script::Running>>,
+    /// A background save under way.
+    saving: Option<save::Saving>,
+    /// A load under way.
+    loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -186,6 +196,8 @@ impl Executor {
             running: None,
             #[cfg(test)]
             journal: Vec::new(),
+            saving: None,
+            loading: None,
             exit: None,
             config,
         };

@@ -101,7 +101,11 @@ impl Executor {
     fn stop(&mut self, _interrupt: bool) {
         if self.exit.is_none() {
             tracing::warn!("User requested shutdown...");
-            self.exit = Some(0);
+            if self.save_before_end(None) {
+                self.exit = Some(0);
+            } else {
+                tracing::warn!("Error trying to save the DB, can't exit.");
+            }
         }
     }
 }

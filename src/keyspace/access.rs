@@ -56,6 +56,17 @@ impl AccessPolicy {
         }
     }
 
+    /// The field of a key that comes with a trace of its use. One that the present policy does not keep counts as
+    /// fresh.
+    pub fn restored(&self, access: super::restore::Access) -> u32 {
+        use super::restore::Access;
+        match access {
+            Access::IdleSeconds(idle) if !self.lfu => self.seconds.wrapping_sub(idle) & 0x00ff_ffff,
+            Access::Frequency(counter) if self.lfu => (self.minutes() << 8) | u32::from(counter),
+            _ => self.fresh(),
+        }
+    }
+
     /// Notes a use of the entry.
     #[inline]
     pub fn touch(&mut self, entry: &mut Entry) {

@@ -420,9 +420,18 @@ impl Entry {
 
     /// Bytes it takes on the heap, its boxed value included, as the allocator rounds them.
     pub fn heap_bytes(&self) -> usize {
+        self.heap_bytes_with(Value::heap_bytes)
+    }
+
+    /// The same, a big value estimated from so many elements (0: all of them).
+    pub fn sampled_bytes(&self, samples: usize) -> usize {
+        self.heap_bytes_with(|value| value.sampled_bytes(samples))
+    }
+
+    fn heap_bytes_with(&self, value_bytes: impl Fn(&Value) -> usize) -> usize {
         rounded(self.size())
             + match self.view() {
-                View::Boxed(value) => rounded(size_of::<Value>()) + rounded(value.heap_bytes()),
+                View::Boxed(value) => rounded(size_of::<Value>()) + value_bytes(value),
                 _ => 0,
             }
     }

@@ -21,6 +21,7 @@ pub mod expire;
 pub mod gate;
 pub mod interest;
 pub mod lazyfree;
+pub mod restore;
 #[cfg(test)]
 mod tests;
 pub mod typed;

@@ -78,6 +78,12 @@ impl Keyspace {
         self.peek(key).map(of).transpose()
     }
 
+    /// The collection a key holds, expired or not: for a second look at a key just read.
+    #[inline]
+    pub fn stored_as<T: Typed>(&self, key: Key<'_>) -> Option<&T> {
+        self.stored(key).and_then(|entry| of(entry).ok())
+    }
+
     /// Lets `change` alter an existing collection; `None` when there is no such key. One left empty is removed (event
     /// `del`).
     ///

@@ -2,4 +2,6 @@
 //!
 //! Imports: base, ds, resp, config, stats, value, keyspace. Knows no clients, commands or sockets.
 
+pub mod load;
 pub mod rdb;
+pub mod snapshot;

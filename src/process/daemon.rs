@@ -21,7 +21,7 @@ pub const PIDFILE_DEFAULT: &str = "/var/run/redis.pid";
 /// Errors: other threads are running, or the system refuses the fork; then nothing has changed. A missing `/dev/null`
 /// leaves the streams as they are.
 pub fn detach() -> io::Result<()> {
-    if let sys::Forked::Parent = sys::fork_alone()? {
+    if let sys::Forked::Parent(_) = sys::fork_alone()? {
         std::process::exit(0);
     }
     // Fails only for a group leader, which a fresh child is not.

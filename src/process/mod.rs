@@ -10,6 +10,7 @@
 //!
 //! `sys` and `trap` are the only files here with `unsafe`; each numbers what it relies on.
 
+pub mod child;
 pub mod crash;
 pub mod daemon;
 pub mod limits;

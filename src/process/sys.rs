@@ -13,6 +13,8 @@
 //!   owned by nothing in Rust. It reaches into the environment only after every variable has been copied to the heap.
 //! - I4 Only the holder of the one `TitleArea` writes there, the last byte stays NUL, and whoever still reads an old
 //!   `argv` string finds text that ends.
+//! - I5 A child forked beside other threads takes no lock that one of them may have held: it does not log and starts no
+//!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe and those it opens itself.
 //!
 //! Costs: all of it at start, but for the title, which is a copy of its bytes.
 //!
@@ -40,7 +42,8 @@ pub(super) fn utc_offset_seconds(unix_seconds: i64) -> i64 {
 
 /// The side of a fork this process woke up on.
 pub(super) enum Forked {
-    Parent,
+    /// The process number of the child.
+    Parent(i32),
     Child,
 }
 
@@ -53,8 +56,36 @@ pub(super) fn fork_alone() -> io::Result<Forked> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Forked::Child),
-        _ => Ok(Forked::Parent),
+        pid => Ok(Forked::Parent(pid)),
     }
+}
+
+/// Forks a process that may have other threads, for a child that keeps I5.
+pub(super) fn fork_worker() -> io::Result<Forked> {
+    // SAFETY: I5: the one caller, `child::spawn`, hands its child nothing but its own work.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        pid => Ok(Forked::Parent(pid)),
+    }
+}
+
+/// Closes every descriptor from 3 on but `kept`, so that a child holds no socket of its parent open.
+pub(super) fn close_all_but(kept: i32) {
+    let kept = u32::try_from(kept).unwrap_or(0);
+    // SAFETY: I5: the child uses none of them; nothing of the parent is touched.
+    unsafe {
+        if kept > 3 {
+            libc::close_range(3, kept - 1, 0);
+        }
+        libc::close_range(kept.max(2) + 1, u32::MAX, 0);
+    }
+}
+
+/// Ends the process at once: no destructor and no exit handler of the parent's runs in its child.
+pub(super) fn end_now(code: i32) -> ! {
+    // SAFETY: `_exit` returns to nobody.
+    unsafe { libc::_exit(code) }
 }
 
 /// Removes a variable from the environment, so that no child inherits it.

@@ -9,6 +9,7 @@
 //! | `errorstats` | which error codes clients were sent |
 //! | `slowlog` | which single commands were slow (SLOWLOG) |
 //! | `latency`, `sparkline`, `latency_doctor` | when did the server stall, and why (LATENCY) |
+//! | `persistence` | how saving and loading stand |
 //! | `memory`, `jemalloc`, `cpu` | what the process costs its machine |
 //! | `info` | how all of it is written down |
 //!
@@ -28,6 +29,7 @@ mod jemalloc;
 pub mod latency;
 pub mod latency_doctor;
 pub mod memory;
+pub mod persistence;
 pub mod rates;
 pub mod slowlog;
 pub mod sparkline;
@@ -37,6 +39,7 @@ use counters::{Counters, Rates};
 use errorstats::ErrorStats;
 use latency::LatencyMonitor;
 use memory::MemoryGauge;
+use persistence::PersistenceStats;
 use slowlog::{Client, SlowLog};
 
 /// All statistics of one executor.
@@ -55,6 +58,8 @@ pub struct Stats {
     pub rates: Rates,
     /// What the process costs in memory.
     pub memory: MemoryGauge,
+    /// How saving and loading stand.
+    pub persistence: PersistenceStats,
 }
 
 impl Stats {
@@ -68,6 +73,7 @@ impl Stats {
             latency: LatencyMonitor::default(),
             rates: Rates::default(),
             memory: MemoryGauge::default(),
+            persistence: PersistenceStats::default(),
         }
     }
 

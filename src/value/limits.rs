@@ -9,6 +9,9 @@ pub struct Limits {
     pub list_max_listpack_size: i32,
     /// `list-compress-depth`: nodes left plain at each end; 0 for no compression.
     pub list_compress_depth: u32,
+    /// From how many bytes on an element of a long list gets a node of its own; 0: as the node's size says. For tests
+    /// (`DEBUG QUICKLIST-PACKED-THRESHOLD`).
+    pub list_packed_threshold: usize,
     /// `set-max-intset-entries`.
     pub set_max_intset_entries: usize,
     /// `set-max-listpack-entries`.
@@ -39,6 +42,7 @@ impl Limits {
         Limits {
             list_max_listpack_size: -2,
             list_compress_depth: 0,
+            list_packed_threshold: 0,
             set_max_intset_entries: 512,
             set_max_listpack_entries: 128,
             set_max_listpack_value: 64,

@@ -9,10 +9,14 @@ pub mod bitfield;
 pub mod bits;
 pub mod lcs;
 pub mod limits;
+pub mod list;
 pub mod range;
+pub mod set;
 pub mod string;
 
 pub use limits::Limits;
+
+use crate::base::size_class::rounded;
 
 /// The types of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,6 +71,11 @@ pub trait Typed: Sized {
     fn free_effort(&self) -> usize;
     /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
     fn heap_bytes(&self) -> usize;
+    /// The same, estimated from so many of its elements (0: all of them), if it has to be estimated.
+    fn sampled_bytes(&self, samples: usize) -> usize {
+        let _ = samples;
+        self.heap_bytes()
+    }
 }
 
 /// Defines [`Value`] with one variant for each collection, and how to get at it.
@@ -108,11 +117,19 @@ macro_rules! values {
                 }
             }
 
-            /// Bytes this value holds on the heap beyond its own `size_of`.
+            /// Bytes this value holds on the heap beyond its own `size_of`, as the allocator rounds them.
             pub fn heap_bytes(&self) -> usize {
                 match self {
-                    Value::String(bytes) => bytes.capacity(),
+                    Value::String(bytes) => rounded(bytes.capacity()),
                     $(Value::$variant(value) => value.heap_bytes(),)*
+                }
+            }
+
+            /// The same; what has to be estimated is, from so many elements (0: all of them).
+            pub fn sampled_bytes(&self, samples: usize) -> usize {
+                match self {
+                    Value::String(bytes) => rounded(bytes.capacity()),
+                    $(Value::$variant(value) => value.sampled_bytes(samples),)*
                 }
             }
         }
@@ -120,7 +137,6 @@ macro_rules! values {
 }
 
 /// The parts of `impl Typed` that are the same for every type: getting at its variant.
-#[allow(unused_macros, reason = "used by the files of the collections")]
 macro_rules! variant {
     ($variant:ident) => {
         fn of(value: &$crate::value::Value) -> Option<&Self> {
@@ -144,10 +160,14 @@ macro_rules! variant {
         }
     };
 }
-#[allow(unused_imports, reason = "used by the files of the collections")]
 pub(crate) use variant;
 
-values! {}
+values! {
+    /// Distinct strings in no order.
+    Set(set::Set),
+    /// Elements in order.
+    List(list::List),
+}
 
 /// Below this many element frees a value is freed on the spot, lazily or not.
 pub const LAZYFREE_EFFORT_MIN: usize = 64;

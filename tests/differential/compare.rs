@@ -31,7 +31,7 @@ pub const KNOWN: &[Known] = &[
         explains: |words, ours, theirs| {
             (is(words, 0, "bitcount") || is(words, 0, "bitpos"))
                 && is_error(ours, "ERR")
-                && matches!(theirs, Value::Int(-1 | 0))
+                && (matches!(theirs, Value::Int(-1 | 0)) || is_error(theirs, "WRONGTYPE"))
         },
     },
     Known {
@@ -69,6 +69,21 @@ pub const KNOWN: &[Known] = &[
             let tail = ", nothing";
             is_error(ours, "ERR CONFIG SET")
                 && ours.to_string().strip_suffix(tail) == Some(&theirs.to_string())
+        },
+    },
+    Known {
+        reason: "7.2 keeps small sets in listpacks, and makes intsets of results that can be",
+        explains: |words, ours, theirs| {
+            let small = ["$listpack", "$intset"].contains(&ours.to_string().as_str());
+            is(words, 0, "object") && small && theirs.to_string() == "$hashtable"
+                || is(words, 1, "htstats-key") && is_error(ours, "ERR The value stored")
+        },
+    },
+    Known {
+        reason: "7.4 takes no empty text for a cursor",
+        explains: |words, ours, _| {
+            let is_empty = |word: &Vec<u8>| word.first().is_none_or(|&byte| byte == 0);
+            words.iter().any(is_empty) && is_error(ours, "ERR invalid cursor")
         },
     },
     Known {
@@ -150,6 +165,10 @@ impl Measure {
             (b"config", b"get") if has_glob => Measure::Kind,
             (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"debug", b"object") => Measure::Kind,
+            (b"sscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
+                Measure::Unordered
+            }
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,

@@ -11,7 +11,7 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch",
+    "memory", "command", "missing", "badid", "nosuch", "member",
 ];
 
 pub fn is_class(token: &str) -> bool {
@@ -143,9 +143,10 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "index" => number(between(-40, 40, rng)),
         "bit" => number(rng.below(2)),
         "width" => pick(WIDTHS, rng),
+        "member" => member(rng),
         "db" => number(rng.below(3)),
         "pattern" => pick(PATTERNS, rng),
-        "type" => pick(&["string", "STRING", "list", "hash", "stream", "foo"], rng),
+        "type" => pick(&["string", "STRING", "list", "hash", "set", "stream", "foo"], rng),
         "cursor" => pick(&["abc", "", "x", "0", "0x", "00", "0 "], rng),
         "all" => ALL.to_vec(),
         "unused" => number(between(90_000_000, 99_000_000, rng)),
@@ -212,6 +213,20 @@ fn value(rng: &mut Rng) -> Vec<u8> {
             let len = rng.index(30);
             letters(len, rng)
         }
+    }
+}
+
+/// Few, so that sets have some in common; a long one now and then, which makes a table of a small set.
+fn member(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(20) {
+        0 => value(rng),
+        1 => pick(INTS, rng),
+        2 => letters([63, 64, 65, 66][rng.index(4)], rng),
+        3..8 => {
+            let len = rng.index(3);
+            letters(len, rng)
+        }
+        _ => number(between(-5, 40, rng)),
     }
 }
 

@@ -17,5 +17,6 @@ mod pause;
 mod process;
 mod protocol;
 mod server;
+mod snapshot;
 mod tools;
 mod wire;

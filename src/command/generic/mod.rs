@@ -11,6 +11,7 @@
 //!
 //! Not here: DUMP, RESTORE, MIGRATE, SORT, WAIT.
 
+pub mod dump;
 pub mod expire;
 pub mod iterate;
 pub mod key;

@@ -14,6 +14,7 @@ use crate::stats::counters::{Counters, Gauges};
 use crate::stats::cpu::write_cpu;
 use crate::stats::info::{InfoWriter, Sections};
 use crate::stats::memory::system_memory_bytes;
+use crate::stats::persistence::Loading;
 
 use super::footprint::{Footprint, Ratio, clients};
 
@@ -298,35 +299,61 @@ fn ratio(info: &mut InfoWriter, share_name: &str, excess_name: &str, ratio: &Rat
 
 fn persistence(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.section("Persistence");
-    zeros(
-        info,
-        &[
-            "loading",
-            "async_loading",
-            "current_cow_peak",
-            "current_cow_size",
-            "current_cow_size_age",
-        ],
-    );
-    info.field("current_fork_perc", "0.00");
-    zeros(info, &["current_save_keys_processed", "current_save_keys_total"]);
-    info.field("rdb_changes_since_last_save", cx.keys.changes.dirty)
-        .field("rdb_bgsave_in_progress", 0)
-        .field("rdb_last_save_time", cx.server.facts.started_unix_us / 1_000_000)
-        .field("rdb_last_bgsave_status", "ok")
-        .field("rdb_last_bgsave_time_sec", -1)
-        .field("rdb_current_bgsave_time_sec", -1)
-        .field("rdb_saves", cx.stats.counters.rdb_saves);
-    zeros(
-        info,
-        &[
-            "rdb_last_cow_size",
-            "rdb_last_load_keys_expired",
-            "rdb_last_load_keys_loaded",
-        ],
-    );
+    let facts = &cx.stats.persistence;
+    let (now_ms, child) = (cx.now_unix_us / 1000, facts.child.unwrap_or_default());
+    let running = facts.child.is_some();
+    let since = |ms: i64| if running { (now_ms - ms) / 1000 } else { 0 };
+    let percent = 100.0 * child.keys_done as f64 / child.keys_total.max(1) as f64;
+    info.field("loading", u8::from(facts.loading.is_some()))
+        .field("async_loading", 0)
+        .field("current_cow_peak", child.cow_peak_bytes)
+        .field("current_cow_size", child.cow_bytes)
+        .field("current_cow_size_age", since(child.reported_ms))
+        .field("current_fork_perc", format_args!("{percent:.2}"))
+        .field("current_save_keys_processed", child.keys_done)
+        .field("current_save_keys_total", child.keys_total)
+        .field("rdb_changes_since_last_save", cx.keys.changes.dirty)
+        .field("rdb_bgsave_in_progress", u8::from(running))
+        .field("rdb_last_save_time", facts.last_save_s)
+        .field(
+            "rdb_last_bgsave_status",
+            if facts.last_bgsave_ok { "ok" } else { "err" },
+        )
+        .field("rdb_last_bgsave_time_sec", facts.last_bgsave_duration_s)
+        .field(
+            "rdb_current_bgsave_time_sec",
+            if running {
+                now_ms / 1000 - child.started_s
+            } else {
+                -1
+            },
+        )
+        .field("rdb_saves", cx.stats.counters.rdb_saves)
+        .field("rdb_last_cow_size", facts.last_cow_bytes)
+        .field("rdb_last_load_keys_expired", facts.last_load_expired)
+        .field("rdb_last_load_keys_loaded", facts.last_load_keys);
     aof(info, &cx.stats.counters);
     zeros(info, &["module_fork_in_progress", "module_fork_last_cow_size"]);
+    if let Some(loading) = facts.loading {
+        self::loading(info, &loading, now_ms / 1000);
+    }
+}
+
+/// How far a load is, and when it may be done.
+fn loading(info: &mut InfoWriter, loading: &Loading, now_s: i64) {
+    let elapsed_s = now_s - loading.started_s;
+    let percent = 100.0 * loading.loaded_bytes as f64 / loading.total_bytes.max(1) as f64;
+    let left = loading.total_bytes.saturating_sub(loading.loaded_bytes);
+    let eta_s = match elapsed_s {
+        0 => 1,
+        elapsed => (left as f64 * elapsed as f64 / loading.loaded_bytes.max(1) as f64) as i64,
+    };
+    info.field("loading_start_time", loading.started_s)
+        .field("loading_total_bytes", loading.total_bytes)
+        .field("loading_rdb_used_mem", loading.rdb_used_bytes)
+        .field("loading_loaded_bytes", loading.loaded_bytes)
+        .field("loading_loaded_perc", format_args!("{percent:.2}"))
+        .field("loading_eta_seconds", eta_s);
 }
 
 fn aof(info: &mut InfoWriter, counters: &Counters) {

@@ -52,9 +52,10 @@ const USAGE: Row = Row {
 };
 
 fn usage(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    check_samples(args)?;
+    let samples = samples(args)?;
     // What is past its time still takes its bytes.
-    let bytes = cx.keys.stored(args.key(2)).map(|entry| entry.heap_bytes());
+    let entry = cx.keys.stored(args.key(2));
+    let bytes = entry.map(|entry| entry.sampled_bytes(samples));
     match bytes {
         Some(bytes) => {
             let bytes = bytes + table_share(cx);
@@ -65,17 +66,16 @@ fn usage(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(DONE)
 }
 
-/// The number of samples is checked and not needed: values know their size.
-fn check_samples(args: Args<'_>) -> Result<(), Error> {
+/// How many elements of a big value are measured, the others being taken for alike; 0 for all.
+fn samples(args: Args<'_>) -> Result<usize, Error> {
+    let mut samples = 5;
     for at in (3..args.len()).step_by(2) {
         if !args.is(at, "samples") || at + 1 >= args.len() {
             return Err(Error::Syntax);
         }
-        if args.int(at + 1)? < 0 {
-            return Err(Error::Syntax);
-        }
+        samples = usize::try_from(args.int(at + 1)?).or(Err(Error::Syntax))?;
     }
-    Ok(())
+    Ok(samples)
 }
 
 /// A key's part of its database's table.

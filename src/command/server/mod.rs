@@ -9,9 +9,10 @@
 //! | `slowlog`, `latency` | SLOWLOG, LATENCY |
 //! | `database` | FLUSHDB FLUSHALL SWAPDB |
 //! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
+//! | `save` | SAVE BGSAVE LASTSAVE |
 //! | `debug` | DEBUG |
 //!
-//! Not here: saving and replicating (SAVE, LASTSAVE, ROLE, REPLICAOF): their rooms are to come.
+//! Not here: replicating (ROLE, REPLICAOF): its room is to come.
 
 mod command;
 mod config;
@@ -24,6 +25,7 @@ mod latency;
 mod memory;
 mod misc;
 mod monitor;
+mod save;
 mod slowlog;
 
 use super::cx::Cx;
@@ -34,15 +36,18 @@ use crate::session::SessionFlags;
 /// All commands of the family.
 pub const ROWS: &[Row] = &[
     command::COMMAND,
+    save::BGSAVE,
     config::CONFIG,
     database::FLUSHALL,
     database::FLUSHDB,
     database::SWAPDB,
     debug::DEBUG,
     info::INFO,
+    save::LASTSAVE,
     latency::LATENCY,
     memory::MEMORY,
     misc::LOLWUT,
+    save::SAVE,
     misc::SHUTDOWN,
     misc::TIME,
     monitor::MONITOR,

@@ -44,6 +44,14 @@ impl<'a, E: ThinElement, H: HashKey> Entry<'a, E, H> {
 }
 
 impl<'a, E: ThinElement, H: HashKey> Occupied<'a, E, H> {
+    /// The place of the very element at `address`.
+    pub(super) fn at_address(dict: &'a mut Dict<E, H>, hash: u64, address: *const u8) -> Option<Self> {
+        let place = dict
+            .table
+            .place_of(hash, |element| std::ptr::eq(element.address(), address))?;
+        Some(Occupied { dict, place, hash })
+    }
+
     /// The element.
     #[inline]
     pub fn get(&self) -> &E {

@@ -126,6 +126,11 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         self.hasher.hash(key)
     }
 
+    /// How it hashes.
+    pub fn hasher(&self) -> H {
+        self.hasher
+    }
+
     /// With `true`, the table keeps the room it has when elements go; with `false`, segments join and shrink again as
     /// further elements go. Growing cannot be held back: a full segment splits.
     pub fn keep_room(&mut self, keeps_room: bool) {

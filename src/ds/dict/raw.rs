@@ -233,13 +233,13 @@ impl<E> Span<E> {
 }
 
 impl<E: ThinElement> Span<E> {
-    /// Finds the element with this hash and key. Usually one bucket and one comparison; never more buckets
-    /// than the segment has.
+    /// Finds the element with this hash that `is_it` recognizes. Usually one bucket and one comparison; never
+    /// more buckets than the segment has.
     ///
     /// # Safety
     /// I4.
     #[inline(always)]
-    pub(super) unsafe fn find(self, hash: u64, key: &[u8]) -> Option<Place<E>> {
+    pub(super) unsafe fn find(self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<Place<E>> {
         let tag = tag_of(hash);
         let home = self.home(hash);
         let mut index = home;
@@ -251,7 +251,7 @@ impl<E: ThinElement> Span<E> {
             for slot in Lanes(lanes_with(meta, tag)) {
                 let place = Place { bucket, slot };
                 // SAFETY: I2: its tag is `tag`, which is not 0.
-                if unsafe { place.element() }.key() == key {
+                if is_it(unsafe { place.element() }) {
                     return Some(place);
                 }
             }

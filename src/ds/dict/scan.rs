@@ -8,17 +8,17 @@
 //! A cursor is a position in hash space, not in memory, so any split, join or resize between two calls leaves
 //! it meaning the same: what lies below has been visited, what lies at or above has not.
 
-use super::raw::{BUCKET_SLOTS, Lanes, Segment};
+use super::raw::{BUCKET_SLOTS, Lanes, SEGMENT_BITS, Segment};
 use super::table::Table;
-use super::{Dict, ThinElement, Verdict};
+use super::{Dict, Occupied, ThinElement, Verdict};
 use crate::base::hash::HashKey;
 
 /// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are
 /// never narrower than this (`DEPTH_MAX + BITS_MAX <= 48`), so their borders are exact.
 const CURSOR_SHIFT: u32 = 16;
-/// Slots tried in one segment, and segments tried, before a random choice counts instead.
+/// Slots tried in the only segment, and in a table of several, before a random choice counts instead.
 const SLOT_TRIES: usize = 32;
-const SEGMENT_TRIES: usize = 8;
+const TABLE_TRIES: usize = 128;
 /// Buckets between asking for the elements of one and reading them.
 const PREFETCH_AHEAD: usize = 2;
 
@@ -41,6 +41,13 @@ impl<E: ThinElement> Segment<E> {
         None
     }
 
+    /// The element in slot `slot`, counted from the segment's first, if both exist.
+    fn element_in(&self, slot: usize) -> Option<&E> {
+        (slot < self.capacity())
+            .then(|| self.element_at(slot / BUCKET_SLOTS, slot % BUCKET_SLOTS))
+            .flatten()
+    }
+
     /// A random element of a segment that is not empty, all equally likely.
     fn random(&self, r: &mut dyn FnMut() -> u64) -> Option<&E> {
         let tries = if self.len() * 8 < self.capacity() {
@@ -51,7 +58,7 @@ impl<E: ThinElement> Segment<E> {
         (0..tries)
             .find_map(|_| {
                 let slot = below(r(), self.capacity());
-                self.element_at(slot / BUCKET_SLOTS, slot % BUCKET_SLOTS)
+                self.element_in(slot)
             })
             .or_else(|| self.nth(below(r(), self.len())))
     }
@@ -123,22 +130,35 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         end >> CURSOR_SHIFT
     }
 
-    /// A random element. Every one is about equally likely: it is exact within a segment, and segments are
-    /// chosen by their share of the hash space, which is their share of the elements give or take a few
-    /// percent.
+    /// A random element, every one exactly as likely as any other, however unevenly they are spread.
     ///
-    /// O(1) expected; O(segments) if most of them are empty.
+    /// Slots are tried until one is taken: two or three of them usually. O(segments) if nearly all are free.
     pub fn random(&self, r: &mut dyn FnMut() -> u64) -> Option<&E> {
+        let segments = self.table.segments();
         if self.is_empty() {
             return None;
+        } else if let [only] = segments {
+            return only.random(r);
         }
-        for _ in 0..SEGMENT_TRIES {
-            let segment = self.table.segment_of(r())?;
-            if segment.len() > 0 {
-                return segment.random(r);
+        for _ in 0..TABLE_TRIES {
+            let segment = &segments[below(r(), segments.len())];
+            if segment.span().bits > SEGMENT_BITS {
+                break;
+            }
+            // As if all segments were full-grown: what a smaller one lacks counts as free.
+            let slot = below(r(), BUCKET_SLOTS << SEGMENT_BITS);
+            if let Some(element) = segment.element_in(slot) {
+                return Some(element);
             }
         }
         self.nth(below(r(), self.len()))
+    }
+
+    /// Takes a random element out, chosen as [`random`](Self::random) does; its key is not compared again.
+    pub fn take_random(&mut self, r: &mut dyn FnMut() -> u64) -> Option<E> {
+        let element = self.random(r)?;
+        let (hash, address) = (self.hash(element.key()), element.address());
+        Some(Occupied::at_address(self, hash, address)?.remove())
     }
 
     /// The element that is number `rank` in an order that holds until the next change. O(segments).

@@ -171,9 +171,15 @@ impl<E> Table<E> {
 impl<E: ThinElement> Table<E> {
     #[inline(always)]
     pub(super) fn place(&self, hash: u64, key: &[u8]) -> Option<Place<E>> {
+        self.place_of(hash, |element| element.key() == key)
+    }
+
+    /// The place of the element of this hash that `is_it` recognizes.
+    #[inline(always)]
+    pub(super) fn place_of(&self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<Place<E>> {
         let slot = *self.slots.get(self.slot_index(hash))?;
         // SAFETY: I4 by T2: the slot is the span of a segment of this table.
-        unsafe { slot.find(hash, key) }
+        unsafe { slot.find(hash, is_it) }
     }
 
     #[inline(always)]

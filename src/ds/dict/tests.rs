@@ -404,6 +404,32 @@ fn random_choice_is_nearly_uniform() {
 }
 
 #[test]
+fn random_choice_is_fair_to_the_crowded_and_to_the_lonely() {
+    // Numbers are positions in hash space: the low half keeps one element in thirty, the high half all.
+    let mut dict = filled(TestHash::Ordered, 0..65_536);
+    (0..32_768u32)
+        .filter(|n| !n.is_multiple_of(30))
+        .for_each(|n| drop(del(&mut dict, n)));
+    let (lonely, mut random, draws) = (32_768 / 30 + 1, random_numbers(9), 100_000);
+    let low = (0..draws)
+        .filter(|_| dict.random(&mut random).unwrap().number() < 32_768)
+        .count();
+    let expected = f64::from(draws) * f64::from(lonely) / dict.len() as f64;
+    assert!((low as f64 / expected - 1.0).abs() < 0.1, "{low} of {expected}");
+}
+
+#[test]
+fn a_random_element_can_be_taken_out() {
+    let mut dict = filled(TestHash::Good, 0..5_000);
+    let mut random = random_numbers(4);
+    let taken: BTreeSet<u32> = (0..5_000)
+        .map(|_| dict.take_random(&mut random).unwrap().number())
+        .collect();
+    assert_eq!((taken.len(), dict.len()), (5_000, 0));
+    assert!(dict.take_random(&mut random).is_none());
+}
+
+#[test]
 fn random_choice_finds_the_only_element_of_a_sparse_table() {
     // One segment holds everything, so most positions lead to empty ones.
     let mut dict = filled(TestHash::LongPrefix, 0..4_000);

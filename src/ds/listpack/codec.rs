@@ -13,8 +13,6 @@
 //! `back` is 1 to 5 bytes, seven bits each, most significant first; all but the first have the top bit set, so that a
 //! reader coming from the right knows where to stop. Multi-byte numbers are little-endian, two's complement.
 
-use crate::base::number;
-
 use super::Item;
 
 /// Behind the last entry.
@@ -44,11 +42,9 @@ impl<'a> Encoded<'a> {
     /// Text; stored as a number if it is the canonical text of one.
     #[inline]
     pub(super) fn text(text: &'a [u8]) -> Encoded<'a> {
-        // Most elements are no numbers, and their first byte tells.
-        let may_be_number = matches!(text.first(), Some(b'0'..=b'9' | b'-'));
-        match may_be_number.then(|| number::parse_i64(text)).flatten() {
-            Some(value) => Encoded::number(value),
-            None => Encoded::plain(text),
+        match Item::of(text) {
+            Item::Int(value) => Encoded::number(value),
+            Item::Bytes(text) => Encoded::plain(text),
         }
     }
 

@@ -64,7 +64,17 @@ pub enum Item<'a> {
 #[error("not a listpack")]
 pub struct Damaged;
 
-impl Item<'_> {
+impl<'a> Item<'a> {
+    /// Text as a listpack would give it back. Equal texts give equal items.
+    #[inline]
+    pub fn of(text: &'a [u8]) -> Item<'a> {
+        let may_be_number = matches!(text.first(), Some(b'0'..=b'9' | b'-'));
+        match may_be_number.then(|| number::parse_i64(text)).flatten() {
+            Some(value) => Item::Int(value),
+            None => Item::Bytes(text),
+        }
+    }
+
     /// The text as owned bytes.
     pub fn to_vec(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.len());
@@ -153,6 +163,11 @@ impl Listpack {
         } else {
             listpack.rewritten()
         })
+    }
+
+    /// Takes bytes back that [`Listpack::into_bytes`] gave; others make it panic later.
+    pub(in crate::ds) fn from_own_bytes(bytes: Vec<u8>) -> Listpack {
+        Listpack { bytes }
     }
 
     fn rewritten(&self) -> Listpack {
@@ -298,6 +313,11 @@ impl Listpack {
         Iter::new(&self.bytes[at.index()..self.bytes.len() - 1])
     }
 
+    /// The elements up to `at`, that one included.
+    pub fn iter_to(&self, at: At) -> Iter<'_> {
+        Iter::new(&self.bytes[HEADER..self.behind(at)])
+    }
+
     /// The elements two by two: fields and values, members and scores.
     pub fn pairs(&self) -> Pairs<'_> {
         Pairs::new(self.iter())
@@ -405,6 +425,19 @@ impl Listpack {
         if let Some(at) = self.seek(index) {
             self.remove_many(at, count);
         }
+    }
+
+    /// Removes elements equal to `wanted`, at most `max` of them, from the front or from the back; how many.
+    pub fn remove_equal(&mut self, wanted: Item<'_>, from_back: bool, max: usize) -> usize {
+        let (mut removed, mut walker) = (0, if from_back { self.last() } else { self.first() });
+        while let Some(at) = walker.filter(|_| removed < max) {
+            let before = if from_back { self.prev(at) } else { None };
+            let is_equal = self.get(at) == wanted;
+            removed += usize::from(is_equal);
+            let behind = if is_equal { self.remove(at) } else { self.next(at) };
+            walker = if from_back { before } else { behind };
+        }
+        removed
     }
 
     /// Removes all elements but keeps the buffer.

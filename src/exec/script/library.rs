@@ -53,7 +53,7 @@ impl Executor {
                 return Ok(());
             }
             ScriptAct::RestoreLibraries(policy) => {
-                self.restore(scripting, cause.words.get(2), policy)?;
+                self.restore_libraries(scripting, cause.words.get(2), policy)?;
                 reply.ok();
             }
             _ => unreachable!("what concerns scripts is done elsewhere"),
@@ -93,7 +93,7 @@ impl Executor {
     }
 
     /// Loads the libraries of a dump: all of them or none.
-    fn restore(
+    fn restore_libraries(
         &mut self,
         scripting: &mut Scripting,
         payload: &[u8],

@@ -2,12 +2,16 @@
 //! refused where it stands.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 
 use crate::base::lzf;
+use crate::ds::listpack::Item;
+use crate::value::Typed;
 
 use super::checksum::Checksum;
+use super::ziplist::Flaw;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -94,6 +98,25 @@ impl<R: Read> Decoder<R> {
             offset: self.offset,
             what: what.into(),
         })
+    }
+
+    /// `value`, unless it is empty: no key holds an empty collection.
+    pub fn not_empty<T: Typed>(&self, value: T) -> Result<T, Refused> {
+        if value.is_empty() {
+            return self.damaged("a collection without elements");
+        }
+        Ok(value)
+    }
+
+    /// The outcome of reading an old encoding.
+    pub fn sound<T>(&self, read: Result<T, Flaw>) -> Result<T, Refused> {
+        read.or_else(|flaw| self.damaged(flaw))
+    }
+
+    /// Whether no element comes twice.
+    pub fn all_distinct<'i>(&self, items: impl Iterator<Item = Item<'i>>) -> bool {
+        let mut seen = HashSet::new();
+        items.into_iter().all(|item| seen.insert(item.to_vec()))
     }
 
     /// The checksum of what was read so far; 0 when none is kept.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::base::lzf;
 use crate::base::number;
+use crate::ds::listpack::Item;
 
 use super::checksum::Checksum;
 
@@ -109,10 +110,17 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// A string that is known to hold no integer and is compressed already or not worth it: never in a special form.
-    pub fn plain_string(&mut self, bytes: &[u8]) {
-        self.length(bytes.len() as u64);
-        self.raw(bytes);
+    /// An element of a listpack, as a string.
+    pub fn item(&mut self, item: Item<'_>) {
+        match item {
+            Item::Int(n) => self.int_string(n),
+            Item::Bytes(bytes) => self.string(bytes),
+        }
+    }
+
+    /// Whether strings are compressed.
+    pub fn compresses(&self) -> bool {
+        self.compresses
     }
 
     fn small_int(&mut self, n: i64) -> bool {
@@ -174,6 +182,13 @@ impl<W: Write> Encoder<W> {
         {
             self.failed = Some(error);
         }
+    }
+
+    /// Hands the sink back, without a checksum.
+    /// For sinks in memory: an error would be lost.
+    pub fn into_inner(mut self) -> W {
+        self.flush();
+        self.out
     }
 
     /// Closes with the checksum (0 when there is none); hands back the sink and how many bytes it took.

@@ -22,4 +22,12 @@
 pub mod checksum;
 pub mod decode;
 pub mod encode;
+pub mod file;
+pub mod list;
+pub mod module;
 pub mod opcode;
+pub mod payload;
+pub mod set;
+pub mod value;
+pub mod ziplist;
+pub mod zipmap;

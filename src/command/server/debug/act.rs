@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{float, glob, number};
 use crate::command::args::Args;
-use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReplyPeak};
+use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReloadOptions, ReplyPeak};
 use crate::command::error::Error;
 use crate::keyspace::entry::{Entry, NewValue};
 
@@ -40,10 +40,31 @@ pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 
 pub(super) fn dict_resizing(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
-    cx.keys
-        .keep_room(number::parse_i64(args.get(2)).unwrap_or(0) == 0);
+    cx.server.keeps_room = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
+    cx.keys.keep_room(cx.server.keeps_room);
     cx.reply.ok();
     Ok(DONE)
+}
+
+pub(super) fn reload(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let mut options = ReloadOptions {
+        saves: true,
+        flushes: true,
+        merges: false,
+    };
+    for index in 2..args.len() {
+        match args.get(index).to_ascii_lowercase().as_slice() {
+            b"nosave" => options.saves = false,
+            b"noflush" => options.flushes = false,
+            b"merge" => options.merges = true,
+            _ => {
+                return Err(Error::fixed(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    Ok(Next::Control(Control::Reload(options)))
 }
 
 pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

@@ -19,6 +19,8 @@ use sha1::{Digest as _, Sha1};
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::list::List;
+use crate::value::set::{self, Set};
 use crate::value::string::{IntText, StringRef};
 use crate::value::{Kind, Value};
 
@@ -64,7 +66,19 @@ impl Signature {
     fn mix_boxed(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
+            Value::Set(set) => self.mix_set(set),
+            Value::List(list) => self.mix_list(list),
         }
+    }
+
+    fn mix_list(&mut self, list: &List) {
+        self.mix_type(Kind::List);
+        let mut text = Vec::new();
+        list.for_each(|item| {
+            text.clear();
+            item.write_to(&mut text);
+            self.mix(&text);
+        });
     }
 
     fn mix_type(&mut self, kind: Kind) {
@@ -82,6 +96,12 @@ impl Signature {
     fn mix_string(&mut self, bytes: &[u8]) {
         self.mix_type(Kind::String);
         self.mix(bytes);
+    }
+
+    fn mix_set(&mut self, set: &Set) {
+        self.mix_type(Kind::Set);
+        set.iter()
+            .for_each(|member| set::with_text(member, |text| self.xor(text)));
     }
 }
 

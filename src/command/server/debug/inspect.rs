@@ -8,10 +8,12 @@ use crate::command::error::Error;
 use crate::ds::dict;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
-use crate::value::string::StringRef;
+use crate::value::list::List;
+use crate::value::set::Set;
+use crate::value::string::{self, StringRef};
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
-fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
+pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
     cx.keys.stored(args.key(2)).ok_or(Error::NoSuchKey)
 }
 
@@ -19,8 +21,12 @@ pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let policy = cx.keys.access;
     let entry = entry(cx, args)?;
     // An address would tell an attacker where things are, and nobody else anything.
+    let extra = match entry.view() {
+        View::Boxed(Value::List(list)) => super::list::object_fields(list),
+        _ => String::new(),
+    };
     let line = format!(
-        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{extra}",
         entry.encoding(),
         serialized_bytes(entry),
         entry.access(),
@@ -36,7 +42,34 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::List(list)) => serialized_list_bytes(list),
+        View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
     }
+}
+
+/// Small ones are saved as one string; of a table, the number of members and each of them.
+fn serialized_set_bytes(set: &Set) -> usize {
+    match set {
+        Set::Ints(ints) => serialized_string_bytes(ints.as_bytes().len()),
+        Set::Packed(list) => serialized_string_bytes(list.size()),
+        Set::Table(table) => {
+            let members = table.iter().map(|element| match string::encode(element.key()) {
+                StringRef::Int(n) => serialized_integer_bytes(n),
+                StringRef::Bytes(bytes) => serialized_string_bytes(bytes.len()),
+            });
+            serialized_length_bytes(table.len()) + members.sum::<usize>()
+        }
+    }
+}
+
+/// The number of nodes; for each node a byte for its kind, and its content.
+fn serialized_list_bytes(list: &List) -> usize {
+    let nodes = super::list::node_bytes(list);
+    let content: usize = nodes
+        .iter()
+        .map(|&bytes| 1 + serialized_string_bytes(bytes))
+        .sum();
+    serialized_string_bytes(nodes.len()) - nodes.len() + content
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -52,9 +85,14 @@ fn serialized_integer_bytes(n: i64) -> usize {
     }
 }
 
-/// A length of 6, 14, 32 or 64 bits, then the bytes.
+/// A length, then the bytes.
 fn serialized_string_bytes(len: usize) -> usize {
-    len + match len {
+    serialized_length_bytes(len) + len
+}
+
+/// 6, 14, 32 or 64 bits.
+fn serialized_length_bytes(len: usize) -> usize {
+    match len {
         0..64 => 1,
         64..16_384 => 2,
         _ if u32::try_from(len).is_ok() => 5,
@@ -65,9 +103,9 @@ fn serialized_string_bytes(len: usize) -> usize {
 pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let entry = entry(cx, args)?;
     let (len, free) = match entry.view() {
-        View::Int(_) => return Err(Error::fixed("ERR Not an sds encoded string.")),
         View::Inline(bytes) => (bytes.len(), 0),
         View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
+        _ => return Err(Error::fixed("ERR Not an sds encoded string.")),
     };
     let key_len = entry.key().len();
     let line = format!(
@@ -78,16 +116,6 @@ pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     );
     cx.reply.simple(&line);
     Ok(DONE)
-}
-
-pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed("ERR Not a listpack encoded object."))
-}
-
-pub(super) fn quicklist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed("ERR Not a quicklist encoded object."))
 }
 
 pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -105,10 +133,20 @@ pub(super) fn htstats(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    entry(cx, args)?;
-    Err(Error::fixed(
+    let full = args.len() == 4 && args.is(3, "full");
+    let stats = table_stats(entry(cx, args)?).ok_or(Error::fixed(
         "ERR The value stored at the specified key is not represented using an hash table",
-    ))
+    ))?;
+    cx.reply.verbatim("txt", shape(&stats, full).as_bytes());
+    Ok(DONE)
+}
+
+/// The shape of the table an entry holds, if it does.
+fn table_stats(entry: &Entry) -> Option<dict::Stats> {
+    match entry.view() {
+        View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
+        _ => None,
+    }
 }
 
 const EMPTY: &str = "Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n";

@@ -5,7 +5,8 @@
 //!
 //! | file | tools |
 //! | --- | --- |
-//! | `inspect` | OBJECT SDSLEN LISTPACK QUICKLIST HTSTATS HTSTATS-KEY |
+//! | `inspect` | OBJECT SDSLEN HTSTATS HTSTATS-KEY |
+//! | `list` | LISTPACK QUICKLIST QUICKLIST-PACKED-THRESHOLD |
 //! | `digest` | DIGEST DIGEST-VALUE |
 //! | `protocol` | PROTOCOL |
 //! | `act` | the others |
@@ -13,6 +14,7 @@
 mod act;
 mod digest;
 mod inspect;
+mod list;
 mod protocol;
 
 use std::ops::RangeInclusive;
@@ -155,7 +157,7 @@ const TOOLS: &[Tool] = &[
         "<key>",
         "Show the listpack a key holds.",
         3..=3,
-        inspect::listpack,
+        list::listpack,
     ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
     tool(
@@ -192,7 +194,21 @@ const TOOLS: &[Tool] = &[
         "<key> [<0|1>]",
         "Show the quicklist a key holds.",
         3..=4,
-        inspect::quicklist,
+        list::quicklist,
+    ),
+    tool(
+        "QUICKLIST-PACKED-THRESHOLD",
+        "<bytes>",
+        "Give elements of long lists nodes of their own from so many bytes on; 0 for as the nodes' size says.",
+        3..=3,
+        list::packed_threshold,
+    ),
+    tool(
+        "RELOAD",
+        "[MERGE] [NOFLUSH] [NOSAVE]",
+        "Save the data, empty the databases and load what was saved.",
+        2..=5,
+        act::reload,
     ),
     tool(
         "REPLYBUFFER",
@@ -266,11 +282,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
-    (
-        "QUICKLIST-PACKED-THRESHOLD",
-        "needs lists, which this build does not have yet",
-    ),
-    ("RELOAD", PERSISTENCE),
     ("REPLICATE", REPLICATION),
     (
         "RESTART",

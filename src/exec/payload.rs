@@ -1,0 +1,85 @@
+//! DUMP and RESTORE: values in and out as payloads of the RDB format.
+
+use crate::command::cx::RestoreRequest;
+use crate::command::error::Error;
+use crate::keyspace::changes::Classes;
+use crate::keyspace::restore::{Access, Restored};
+use crate::persist::rdb::opcode::VERSION;
+use crate::persist::rdb::payload::{self, Rejected};
+use crate::resp::Reply;
+use crate::session::SessionId;
+
+use super::Executor;
+
+const BAD_FOOTER: Error = Error::fixed("ERR DUMP payload version or checksum are wrong");
+const BAD_VALUE: Error = Error::fixed("ERR Bad data format");
+
+impl Executor {
+    /// Answers DUMP for a key that exists.
+    pub(super) fn dump(&mut self, client: SessionId, key: &[u8], reply: &mut Vec<u8>) {
+        let compresses = self.config.bool("rdbcompression");
+        let resp3 = self.sessions[client].resp == 3;
+        let mut reply = Reply::new(reply, resp3);
+        match self.keys.stored(self.keys.key(key)) {
+            Some(entry) => reply.bulk(&payload::dump(entry, VERSION, compresses)),
+            None => reply.null(),
+        }
+    }
+
+    /// Answers RESTORE, whose options are checked already.
+    pub(super) fn restore(&mut self, client: SessionId, request: &RestoreRequest, reply: &mut Vec<u8>) {
+        match self.restored(request) {
+            Ok(()) => self.write_ok(client, reply),
+            Err(error) => self.write_error(client, &error, reply),
+        }
+    }
+
+    fn restored(&mut self, request: &RestoreRequest) -> Result<(), Error> {
+        let mut text = Vec::new();
+        let value = payload::restore(&request.payload, &self.keys.limits, &mut text).map_err(|rejected| {
+            match rejected {
+                Rejected::Footer => BAD_FOOTER,
+                Rejected::Value(refused) => {
+                    tracing::warn!("RESTORE refused: {refused}");
+                    BAD_VALUE
+                }
+            }
+        })?;
+        let access = match (request.idle_seconds, request.frequency) {
+            (Some(seconds), _) => Access::IdleSeconds(seconds),
+            (None, Some(counter)) => Access::Frequency(counter),
+            (None, None) => Access::Fresh,
+        };
+        let db = self.keys.selected();
+        let existed = request.replaces && self.keys.delete(self.keys.key(&request.key), false);
+        let restored = self
+            .keys
+            .restore(db, &request.key, value, request.expire_at, access, false);
+        let changes = &mut self.keys.changes;
+        match restored {
+            Restored::Stored => {
+                changes.touch(db, &request.key);
+                changes.event(Classes::GENERIC, "restore", db, &request.key);
+                self.propagate_restore(db, request);
+            }
+            // Compat: its time has passed, so it is only the old key that goes.
+            Restored::Expired if existed => changes.instead(db, &[b"DEL", &request.key]),
+            Restored::Expired | Restored::Exists => {}
+        }
+        Ok(())
+    }
+
+    /// With an absolute time to live, so that whoever runs it later means the same moment.
+    fn propagate_restore(&mut self, db: usize, request: &RestoreRequest) {
+        let Some(at) = request.expire_at.filter(|_| !request.absolute) else {
+            return;
+        };
+        let at = at.to_string();
+        let mut words: Vec<&[u8]> = vec![b"RESTORE", &request.key, at.as_bytes(), &request.payload];
+        if request.replaces {
+            words.push(b"REPLACE");
+        }
+        words.push(b"ABSTTL");
+        self.keys.changes.instead(db, &words);
+    }
+}

@@ -1,0 +1,72 @@
+//! One value as DUMP hands it out and RESTORE takes it: type, value, version, checksum.
+
+use crate::keyspace::entry::{Entry, NewValue};
+use crate::value::Limits;
+
+use super::checksum::checksum;
+use super::decode::{Decoder, Refused};
+use super::encode::Encoder;
+use super::opcode::{Type, VERSION};
+use super::value;
+
+const FOOTER_BYTES: usize = 10;
+
+/// Why a payload is refused.
+#[derive(Debug)]
+pub enum Rejected {
+    /// Version or checksum are wrong.
+    Footer,
+    /// The value is damaged.
+    Value(Refused),
+}
+
+/// The value of `entry` as a payload of format `version`.
+pub fn dump(entry: &Entry, version: u16, compresses: bool) -> Vec<u8> {
+    let kind = value::type_of(entry, version);
+    let mut encoder = Encoder::new(Vec::new(), false, compresses);
+    encoder.byte(kind as u8);
+    value::save(&mut encoder, entry, kind);
+    let mut bytes = encoder.into_inner();
+    bytes.extend_from_slice(&version.to_le_bytes());
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// Whether the footer of a payload is right: its version one that can be read, its checksum that of the rest.
+///
+/// # Errors
+/// [`Rejected::Footer`].
+pub fn verify(payload: &[u8]) -> Result<&[u8], Rejected> {
+    let body_len = payload.len().checked_sub(FOOTER_BYTES).ok_or(Rejected::Footer)?;
+    let (body, footer) = payload.split_at(body_len);
+    let version = u16::from_le_bytes([footer[0], footer[1]]);
+    let sum = footer[2..].try_into().map(u64::from_le_bytes);
+    let right = sum.is_ok_and(|sum| sum == checksum(&payload[..body_len + 2]));
+    if version > VERSION || !right {
+        return Err(Rejected::Footer);
+    }
+    Ok(body)
+}
+
+/// The value in a payload. Strings are copied to `text`.
+///
+/// # Errors
+/// [`Rejected`].
+pub fn restore<'a>(payload: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewValue<'a>, Rejected> {
+    let body = verify(payload)?;
+    read(body, limits, text).map_err(Rejected::Value)
+}
+
+fn read<'a>(body: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewValue<'a>, Refused> {
+    let mut decoder = Decoder::new(body, body.len() as u64, false);
+    let byte = decoder.byte()?;
+    let Some(kind) = Type::from_byte(byte) else {
+        return decoder.damaged(format!("unknown type {byte}"));
+    };
+    let value = value::load(&mut decoder, kind, limits, text)?;
+    if decoder.left() > 0 {
+        return decoder.damaged("more bytes than the value has");
+    }
+    Ok(value)
+}

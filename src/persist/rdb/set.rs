@@ -1,0 +1,100 @@
+//! Sets: the bytes of an intset or listpack, or the members.
+//!
+//! ```text
+//! 11  intset    20  listpack, since version 11    2  members | member ...
+//! ```
+
+use std::io::{Read, Write};
+
+use crate::ds::intset::Intset;
+use crate::ds::listpack::Listpack;
+use crate::value::set::Set;
+use crate::value::{Limits, Typed};
+
+use super::decode::{Decoder, Refused};
+use super::encode::Encoder;
+use super::opcode::Type;
+
+/// How a set is written in a file of `version`.
+pub fn kind(set: &Set, version: u16) -> Type {
+    match set {
+        Set::Ints(_) => Type::SetIntset,
+        Set::Packed(_) if version >= Type::SetListpack.since() => Type::SetListpack,
+        Set::Packed(_) | Set::Table(_) => Type::Set,
+    }
+}
+
+/// Writes a set as `kind`.
+pub fn save<W: Write>(encoder: &mut Encoder<W>, set: &Set, kind: Type) {
+    match set {
+        Set::Ints(ints) => encoder.string(ints.as_bytes()),
+        Set::Packed(pack) if kind == Type::SetListpack => encoder.string(pack.as_bytes()),
+        Set::Packed(_) | Set::Table(_) => {
+            encoder.length(set.len() as u64);
+            set.iter().for_each(|member| encoder.item(member));
+        }
+    }
+}
+
+/// Reads a set that was written as `kind`.
+///
+/// # Errors
+/// [`Refused`].
+pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> Result<Set, Refused> {
+    let set = match kind {
+        Type::SetIntset => load_ints(decoder, limits)?,
+        Type::SetListpack => load_packed(decoder, limits)?,
+        _ => load_members(decoder, limits)?,
+    };
+    decoder.not_empty(set)
+}
+
+fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
+    let count = decoder.count()?;
+    let (mut set, mut text) = (Set::empty(), Vec::new());
+    for index in 0..count {
+        text.clear();
+        decoder.string_into(&mut text)?;
+        if index == 0 {
+            set = Set::suited(&text, count, limits);
+        }
+        if !set.insert(&text, limits) {
+            return decoder.damaged("a member that is there twice");
+        }
+    }
+    Ok(set)
+}
+
+fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
+    let bytes = decoder.string()?;
+    let Ok(ints) = Intset::from_bytes(bytes) else {
+        return decoder.damaged("a damaged intset");
+    };
+    if ints.len() <= limits.set_max_intset_entries {
+        return Ok(Set::Ints(ints));
+    }
+    let set = Set::Ints(ints);
+    Ok(rebuilt(&set, limits))
+}
+
+fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
+    let bytes = decoder.string()?;
+    let Ok(pack) = Listpack::from_bytes(bytes) else {
+        return decoder.damaged("a damaged listpack");
+    };
+    let fits = pack.len() <= limits.set_max_listpack_entries;
+    let set = Set::Packed(pack);
+    if !decoder.all_distinct(set.iter()) {
+        return decoder.damaged("a member that is there twice");
+    }
+    Ok(if fits { set } else { rebuilt(&set, limits) })
+}
+
+/// The same members in the encoding that suits their number.
+fn rebuilt(set: &Set, limits: &Limits) -> Set {
+    let mut other = Set::suited(b"", set.len(), limits);
+    set.iter().for_each(|member| {
+        other.insert_member(member, limits);
+    });
+    other
+}

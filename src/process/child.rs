@@ -1,0 +1,167 @@
+//! A forked child that works on the data as it was at the moment of the fork, and tells its parent how it gets on.
+//!
+//! ```text
+//! parent ── fork ──> child: closes what it does not need, works, ends without unwinding
+//!    ^                 |
+//!    └──── pipe ───────┘   lines of text: progress, then a last word
+//! ```
+//!
+//! The child is the only thread of its process. What another thread of the parent had locked at that moment stays locked
+//! for ever, so the child takes no lock of this program: it does not log, and it speaks to its parent alone. The allocator
+//! looks after its own locks.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::OFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+
+use super::sys::{self, Forked};
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+}
+
+/// A child at work.
+pub struct Child {
+    pid: Pid,
+    pipe: File,
+    heard: Vec<u8>,
+}
+
+/// The child's way to its parent.
+pub struct Report {
+    pipe: File,
+}
+
+impl Report {
+    /// Sends one line. A parent that is gone or does not read is no reason to stop working.
+    pub fn line(&mut self, text: &str) {
+        let _ = self.pipe.write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Forks a child that runs `work` and ends with the code it returns.
+///
+/// # Errors
+/// What the operating system says against another process.
+pub fn spawn(work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
+    let (ours, theirs): (OwnedFd, OwnedFd) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
+    // A pipe that nobody empties must not stop the child.
+    rustix::fs::fcntl_setfl(&theirs, OFlags::NONBLOCK)?;
+    match sys::fork_worker()? {
+        Forked::Child => {
+            sys::close_all_but(theirs.as_raw_fd());
+            let mut report = Report {
+                pipe: File::from(theirs),
+            };
+            let code = work(&mut report);
+            sys::end_now(code)
+        }
+        Forked::Parent(pid) => Ok(Child {
+            pid: Pid::from_raw(pid).expect("fork returns a process number"),
+            pipe: File::from(ours),
+            heard: Vec::new(),
+        }),
+    }
+}
+
+impl Child {
+    /// Its process number.
+    pub fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// The lines it has sent since the last call, whole ones only.
+    pub fn lines(&mut self) -> Vec<String> {
+        let _ = self.pipe.read_to_end(&mut self.heard);
+        let Some(end) = self.heard.iter().rposition(|&b| b == b'\n') else {
+            return Vec::new();
+        };
+        let whole: Vec<u8> = self.heard.drain(..=end).collect();
+        String::from_utf8_lossy(&whole)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<Ended> {
+        match waitpid(Some(self.pid), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => Some(
+                status
+                    .terminating_signal()
+                    .map_or_else(|| Ended::Code(status.exit_status().unwrap_or(1)), Ended::Signal),
+            ),
+            Ok(None) => None,
+            // Somebody else has taken its status: it is gone all the same.
+            Err(_) => Some(Ended::Code(1)),
+        }
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(self) {
+        let _ = kill_process(self.pid, Signal::KILL);
+        let _ = waitpid(Some(self.pid), WaitOptions::empty());
+    }
+}
+
+/// Bytes of this process that it shares with no other: in a forked child, what copy-on-write has cost. 0 when the
+/// system does not tell.
+pub fn private_dirty_bytes() -> u64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/smaps_rollup") else {
+        return 0;
+    };
+    text.lines()
+        .find_map(|line| line.strip_prefix("Private_Dirty:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kilobytes| kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn wait(child: &Child) -> Ended {
+        loop {
+            if let Some(ended) = child.ended() {
+                return ended;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_child_works_on_a_copy_and_reports() {
+        let mut data = vec![1, 2, 3];
+        let mut child = spawn(|report| {
+            report.line(&format!("sum {}", data.iter().sum::<i32>()));
+            data.push(4);
+            data.len() as i32
+        })
+        .expect("a process more");
+        assert_eq!(wait(&child), Ended::Code(4));
+        assert_eq!(child.lines(), ["sum 6"]);
+        assert_eq!(data, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_child_that_is_killed_is_gone() {
+        let child = spawn(|_| {
+            std::thread::sleep(Duration::from_secs(60));
+            0
+        })
+        .expect("a process more");
+        assert_eq!(child.ended(), None);
+        child.kill();
+    }
+}

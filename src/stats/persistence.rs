@@ -1,0 +1,73 @@
+//! How saving and loading stand: the facts of INFO's persistence section.
+
+/// Facts about snapshots. Times in seconds unless named otherwise; -1 for never.
+#[derive(Debug, Clone)]
+pub struct PersistenceStats {
+    /// A load under way.
+    pub loading: Option<Loading>,
+    /// A child at work.
+    pub child: Option<ChildProgress>,
+    /// A background save waits for another child to end.
+    pub bgsave_scheduled: bool,
+    /// Unix time of the last successful save.
+    pub last_save_s: i64,
+    /// Unix time of the last attempt in the background.
+    pub last_try_s: i64,
+    /// Whether the last background save succeeded.
+    pub last_bgsave_ok: bool,
+    /// How long it took.
+    pub last_bgsave_duration_s: i64,
+    /// Bytes that copy-on-write cost during it.
+    pub last_cow_bytes: u64,
+    /// Expired keys left out by the last load.
+    pub last_load_expired: u64,
+    /// Keys it brought.
+    pub last_load_keys: u64,
+}
+
+impl Default for PersistenceStats {
+    fn default() -> Self {
+        PersistenceStats {
+            loading: None,
+            child: None,
+            bgsave_scheduled: false,
+            last_save_s: 0,
+            last_try_s: 0,
+            last_bgsave_ok: true,
+            last_bgsave_duration_s: -1,
+            last_cow_bytes: 0,
+            last_load_expired: 0,
+            last_load_keys: 0,
+        }
+    }
+}
+
+/// How far a load is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Loading {
+    /// Unix time of its start.
+    pub started_s: i64,
+    /// Size of the file.
+    pub total_bytes: u64,
+    /// Bytes read.
+    pub loaded_bytes: u64,
+    /// Bytes of memory the data took when it was saved, if the file says so.
+    pub rdb_used_bytes: u64,
+}
+
+/// How far a child is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ChildProgress {
+    /// Unix time of the fork.
+    pub started_s: i64,
+    /// Keys there are to save.
+    pub keys_total: u64,
+    /// Keys saved.
+    pub keys_done: u64,
+    /// Bytes copied on write, at the last report.
+    pub cow_bytes: u64,
+    /// The most it has been.
+    pub cow_peak_bytes: u64,
+    /// Unix milliseconds of the last report.
+    pub reported_ms: i64,
+}

@@ -1,0 +1,137 @@
+//! Snapshots: what SAVE and BGSAVE write, a later start and `redis-server` read.
+
+use std::process::Command;
+
+use super::server::{Server, eventually};
+use super::wire::{info_number, text};
+
+/// One key of every kind there is.
+const DATA: &[&[&str]] = &[
+    &["SET", "text", "hello"],
+    &["SET", "number", "-12345"],
+    &[
+        "SET",
+        "long",
+        "0123456789012345678901234567890123456789012345678901234567890123456789",
+    ],
+    &["SET", "mortal", "x", "PXAT", "4102444800000"],
+    &["SETRANGE", "sparse", "3000", "end"],
+];
+
+fn fill(server: &Server) -> String {
+    let mut wire = server.connect();
+    for command in DATA {
+        wire.run(command);
+    }
+    wire.ok(&["SELECT", "9"]);
+    wire.ok(&["SET", "elsewhere", "1"]);
+    text(wire.run(&["DEBUG", "DIGEST"]))
+}
+
+fn digest(server: &Server) -> String {
+    text(server.connect().run(&["DEBUG", "DIGEST"]))
+}
+
+const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
+
+/// Another server of this program on the folder of `other`, which has ended.
+fn start_on(other: &Server) -> Server {
+    let folder = other.folder().to_str().expect("a plain path").to_owned();
+    Server::start(&["--enable-debug-command", "yes", "--dir", &folder])
+}
+
+#[test]
+fn what_is_saved_is_there_after_the_next_start() {
+    let mut server = Server::start(DEBUG);
+    let before = fill(&server);
+    server.connect().ok(&["SAVE"]);
+    server.signal("KILL");
+    server.wait();
+    let next = start_on(&server);
+    assert_eq!(digest(&next), before);
+    assert!(next.log().contains("DB loaded from disk"), "{}", next.log());
+    assert!(
+        next.log().contains("keys loaded: 6, keys expired: 0"),
+        "{}",
+        next.log()
+    );
+    assert_eq!(text(next.connect().run(&["OBJECT", "ENCODING", "number"])), "int");
+}
+
+#[test]
+fn a_background_save_holds_the_data_of_its_moment() {
+    let mut server = Server::start(DEBUG);
+    let before = fill(&server);
+    let mut wire = server.connect();
+    wire.ok(&["CONFIG", "SET", "rdb-key-save-delay", "100000"]);
+    assert_eq!(text(wire.run(&["BGSAVE"])), "Background saving started");
+    wire.ok(&["SET", "text", "changed meanwhile"]);
+    assert_eq!(info_number(&mut wire, "persistence", "rdb_bgsave_in_progress"), 1);
+    assert!(wire.error(&["BGSAVE"]).contains("already in progress"));
+    eventually("the child is done", || {
+        info_number(&mut wire, "persistence", "rdb_bgsave_in_progress") == 0
+    });
+    assert!(server.log().contains("Background saving terminated with success"));
+    server.signal("KILL");
+    server.wait();
+    assert_eq!(digest(&start_on(&server)), before);
+}
+
+#[test]
+fn reloading_changes_nothing() {
+    let server = Server::start(DEBUG);
+    let before = fill(&server);
+    server.connect().ok(&["DEBUG", "RELOAD"]);
+    assert_eq!(digest(&server), before);
+}
+
+#[test]
+fn ending_with_save_points_saves() {
+    let mut server = Server::start(&["--enable-debug-command", "yes", "--save", "900 1"]);
+    let before = fill(&server);
+    server.signal("TERM");
+    server.wait();
+    assert_eq!(digest(&start_on(&server)), before);
+}
+
+#[test]
+fn a_damaged_file_stops_the_start_and_stays_as_it_is() {
+    let mut server = Server::start(DEBUG);
+    fill(&server);
+    server.connect().ok(&["SAVE"]);
+    server.signal("KILL");
+    server.wait();
+    let path = server.folder().join("dump.rdb");
+    let mut bytes = std::fs::read(&path).expect("just written");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x55;
+    std::fs::write(&path, &bytes).expect("our own folder");
+    let output = Command::new(super::server::program())
+        .args(["--port", "0", "--unixsocket", "s", "--dir"])
+        .arg(server.folder())
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    let log = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        log.contains("Fatal error loading the DB") && log.contains(" at offset "),
+        "{log}"
+    );
+    assert_eq!(std::fs::read(&path).expect("still there"), bytes);
+}
+
+#[test]
+fn writes_are_refused_while_saves_fail() {
+    let server = Server::start(&["--save", "900 1"]);
+    let mut wire = server.connect();
+    // A folder of that name is in the way of the rename.
+    std::fs::create_dir(server.folder().join("dump.rdb")).expect("our own folder");
+    wire.run(&["BGSAVE"]);
+    eventually("the save fails", || {
+        info_number(&mut wire, "persistence", "rdb_bgsave_in_progress") == 0
+    });
+    assert!(wire.error(&["SET", "k", "v"]).starts_with("MISCONF "));
+    std::fs::remove_dir(server.folder().join("dump.rdb")).expect("our own folder");
+    wire.ok(&["SAVE"]);
+    wire.ok(&["SET", "k", "v"]);
+}
