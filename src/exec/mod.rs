@@ -143,6 +143,8 @@ pub struct Executor {
     scripting: Option<Box<script::Scripting>>,
     /// How others get a turn while a script runs.
     interlude: Option<Box<dyn script::Interlude>>,
+    /// Batches behind that of a script in the same turn.
+    aside: Vec<(SessionId, Box<Batch>)>,
     /// Mail that came in the middle of a script and must wait for its end.
     deferred: Vec<mailbox::Mail>,
     /// The script that keeps others waiting.
@@ -192,6 +194,7 @@ impl Executor {
             browser_warned_s: 0,
             scripting: None,
             interlude: None,
+            aside: Vec::new(),
             deferred: Vec::new(),
             running: None,
             #[cfg(test)]

@@ -229,6 +229,26 @@ mod tests {
     }
 
     #[test]
+    fn who_came_in_the_same_turn_as_a_long_script_does_not_wait_for_its_end() {
+        let mut executor = Executor::for_tests();
+        let (before, busy, behind) = (executor.connect(), executor.connect(), executor.connect());
+        executor.run(before, &[b"CONFIG", b"SET", b"busy-reply-threshold", b"1"]);
+        let mut turns = Turns::new(executor).expect("a stack");
+        let mut letters = vec![
+            Mail::Batch(before, batch(b"PING\r\n")),
+            Mail::Batch(busy, batch(b"EVAL \"while true do end\" 0\r\n")),
+            Mail::Batch(behind, batch(b"PING\r\nSCRIPT KILL\r\n")),
+        ];
+        assert_eq!(turns.open(&mut letters, NOW), Progress::Paused);
+        assert_eq!(replies(turns.executor()), ["+PONG\r\n"]);
+        turns.executor().open_busy(&mut Vec::new());
+        let answers = replies(turns.executor());
+        assert!(answers[0].starts_with("-BUSY"), "{answers:?}");
+        assert!(answers[0].ends_with("+OK\r\n"), "{answers:?}");
+        while turns.go_on(&mut letters) == Progress::Paused {}
+    }
+
+    #[test]
     fn a_script_that_has_written_cannot_be_killed_but_the_server_can() {
         let mut executor = Executor::for_tests();
         let (busy, other) = (executor.connect(), executor.connect());

@@ -125,7 +125,9 @@ impl Engine {
     /// What is wrong with it, as Lua says it.
     pub fn compile(&mut self, source: &[u8]) -> Result<Ref, Vec<u8>> {
         self.compile_as(source, "@user_script")?;
-        Ok(self.lua.keep())
+        let function = self.lua.keep();
+        self.collect_now_and_then();
+        Ok(function)
     }
 
     /// Compiles `source` and leaves the function on the stack.
@@ -207,12 +209,17 @@ impl Engine {
             // The hook may have been set to ask at every line.
             self.lua.watch();
         }
+        self.collect_now_and_then();
+        outcome
+    }
+
+    #[inline]
+    fn collect_now_and_then(&mut self) {
         self.runs += 1;
         if self.runs == RUNS_PER_STEP {
             self.runs = 0;
             self.lua.collect_some(STEP_KIB);
         }
-        outcome
     }
 
     /// Loads a library and gives what it registered, and what it wants in the log.
@@ -227,6 +234,7 @@ impl Engine {
         let outcome = self.load_sealed(source, limit);
         look_in(&mut self.lua, &self.globals.metatable, &self.globals.real);
         self.lua.stack().truncate(0);
+        self.collect_now_and_then();
         let registering = self.lua.context().registering.take();
         let (functions, log) = registering
             .map(|all| (all.functions, all.log))

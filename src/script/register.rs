@@ -135,8 +135,13 @@ fn named_arguments(stack: &mut Stack<'_>, wanted: &mut Wanted) -> Result<(), &'s
     }
     stack.push_nil();
     while stack.next(1) {
-        let Some(key) = stack.bytes(-2).map(<[u8]>::to_ascii_lowercase) else {
-            return Err("named argument key given to redis.register_function is not a string");
+        let key = match stack.kind(-2) {
+            // Compat: a number passes for a string here, and is no name of an argument.
+            Kind::Number => Vec::new(),
+            _ => stack
+                .bytes(-2)
+                .map(<[u8]>::to_ascii_lowercase)
+                .ok_or("named argument key given to redis.register_function is not a string")?,
         };
         match &key[..] {
             b"function_name" => {

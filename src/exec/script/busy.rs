@@ -40,7 +40,7 @@ impl Executor {
 
     /// Opens mail in the middle of a script. Commands but the few that may run then are answered BUSY.
     pub fn open_busy(&mut self, letters: &mut Vec<Mail>) {
-        let mut batches = Vec::new();
+        let mut batches = std::mem::take(&mut self.aside);
         for letter in letters.drain(..) {
             match letter {
                 Mail::Batch(client, batch) => batches.push((client, batch)),

@@ -4,6 +4,7 @@ use crate::command::cx::ScriptAct;
 use crate::command::error::Error;
 use crate::resp::Reply;
 use crate::script::api;
+use crate::script::cache::Scripts;
 use crate::script::convert::ScriptError;
 
 use super::super::Executor;
@@ -28,7 +29,9 @@ impl Executor {
             }
             ScriptAct::Exists => scripting.tell_existing(cause, reply),
             ScriptAct::Flush { lazy } => {
-                discard((scripting.eval.take(), scripting.scripts.take()), lazy);
+                let count = scripting.scripts.as_ref().map_or(0, Scripts::len);
+                let garbage = (scripting.eval.take(), scripting.scripts.take());
+                self.stats.counters.lazyfreed_objects += discard(garbage, count, lazy);
                 reply.ok();
             }
             ScriptAct::Kill { function } => self.kill_script(function, reply)?,
@@ -131,12 +134,16 @@ impl Scripting {
     }
 }
 
-/// Frees interpreters and what they hold, here or on a thread of its own.
-pub(super) fn discard<T: Send + 'static>(garbage: T, lazy: bool) {
-    if lazy {
-        // Without a thread to spare it is freed here.
-        let _ = std::thread::Builder::new()
-            .name("lua_free".into())
-            .spawn(move || drop(garbage));
+/// Frees interpreters and the `count` scripts or functions they hold, here or, when it is worth it and wanted, on a thread of
+/// its own; how many are freed there.
+pub(super) fn discard<T: Send + 'static>(garbage: T, count: usize, lazy: bool) -> u64 {
+    const WORTH_A_THREAD: usize = 64;
+    if !lazy || count <= WORTH_A_THREAD {
+        return 0;
     }
+    let freed = std::thread::Builder::new()
+        .name("lua_free".into())
+        .spawn(move || drop(garbage));
+    // Without a thread to spare it has been freed here.
+    if freed.is_ok() { count as u64 } else { 0 }
 }

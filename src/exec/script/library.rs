@@ -40,7 +40,9 @@ impl Executor {
             }
             ScriptAct::FlushLibraries { lazy } => {
                 let libraries = std::mem::take(&mut scripting.libraries);
-                discard((scripting.functions.take(), libraries), lazy);
+                let count = libraries.function_count();
+                let garbage = (scripting.functions.take(), libraries);
+                self.stats.counters.lazyfreed_objects += discard(garbage, count, lazy);
                 reply.ok();
             }
             ScriptAct::ListLibraries { pattern, with_code } => {
@@ -60,7 +62,6 @@ impl Executor {
         }
         // Libraries are data: they are saved and replicated.
         self.keys.changes.dirty += 1;
-        scripting.libraries_bytes = scripting.libraries.memory_bytes();
         Ok(())
     }
 
@@ -212,7 +213,7 @@ fn check_join(present: &Libraries, fresh: &Libraries, policy: RestorePolicy) -> 
         let owners = present.iter().filter(|library| fresh.get(&library.name).is_none());
         owners
             .flat_map(|library| &library.functions)
-            .any(|function| function.name == name)
+            .any(|function| function.name.eq_ignore_ascii_case(name))
     };
     let names = fresh.iter().flat_map(|library| &library.functions);
     match names.map(|function| &function.name).find(|name| taken(name)) {

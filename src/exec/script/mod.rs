@@ -48,7 +48,6 @@ pub struct Scripting {
     scripts: Option<Scripts>,
     functions: Option<Engine>,
     libraries: Libraries,
-    libraries_bytes: usize,
 }
 
 /// The command that wants something of scripts.
@@ -322,7 +321,7 @@ impl Scripting {
             scripts_bytes: self.scripts.as_ref().map_or(0, Scripts::memory_bytes),
             libraries: self.libraries.len(),
             functions: self.libraries.function_count(),
-            libraries_bytes: self.libraries_bytes,
+            libraries_bytes: self.libraries.memory_bytes(),
         }
     }
 }

@@ -176,6 +176,9 @@ fn pack(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
 fn pack_into(stack: &mut Stack<'_>, format: &[u8], out: &mut Vec<u8>) -> Result<(), Raise> {
     let mut format = Format::new(format);
     let mut argument = 1;
+    // Compat: the first argument that is missing is nil, not nothing.
+    stack.reserve(1)?;
+    stack.push_nil();
     while let Some(item) = format.next()? {
         out.resize(out.len() + format.padding(out.len(), item), 0);
         let Item { option, size } = item;
