@@ -372,6 +372,8 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         let executor = home.spawn(run_local(turns, letters));
         let code = home.block_on(executor).map_err(|e| e.to_string())?;
         leavings.remove();
+        // The end of the process closes what it holds, listeners first: nobody is let in who would get no answer.
+        std::mem::forget(home);
         return Ok(code);
     }
     start_lane(first_lane, home, std::future::pending())?;
