@@ -12,6 +12,8 @@
 //! `DIFF_COMMANDS` commands are sent (30000), from `DIFF_SEED` on (1). Without a `redis-server` in PATH nothing is run.
 //! What is not here: protocol errors, and commands that make a connection wait or close.
 
+#[path = "differential/block.rs"]
+mod block;
 #[path = "differential/compare.rs"]
 mod compare;
 #[path = "differential/grammar.rs"]
@@ -107,6 +109,8 @@ struct Run {
     shapes: Vec<Shape>,
     /// Commands only one of the two knows, or that end a connection.
     closed: Vec<Vec<u8>>,
+    /// What the connections have queued behind MULTI.
+    queues: block::Queues,
     /// How often each known difference was met.
     excused: BTreeMap<&'static str, u64>,
 }
@@ -126,6 +130,7 @@ impl Run {
             theirs,
             shapes: grammar::parse(include_str!("differential/commands.txt")),
             closed,
+            queues: block::Queues::default(),
             excused: BTreeMap::new(),
         }
     }
@@ -140,28 +145,33 @@ impl Run {
             }
             match rng.below(200) {
                 0 => steps.push(kill_a_key(connection, &mut rng)),
-                _ => steps.extend(self.draw_steps(connection, &mut rng)),
+                1..6 => {
+                    let block = block::draw(&mut rng, |rng| self.draw_commands(rng));
+                    steps.extend(block.into_iter().map(|words| Step::Send(connection, words)));
+                }
+                _ => {
+                    let commands = self.draw_commands(&mut rng);
+                    steps.extend(commands.into_iter().map(|words| Step::Send(connection, words)));
+                }
             }
         }
         steps
     }
 
-    fn draw_steps(&self, connection: usize, rng: &mut Rng) -> Vec<Step> {
+    /// A command, behind one that clears its way if it needs that; none if it would be one that only one server knows.
+    fn draw_commands(&self, rng: &mut Rng) -> Vec<Words> {
         let mut words = grammar::draw(&self.shapes[rng.index(self.shapes.len())], rng);
         words::damage(&mut words, rng);
         words::tame(&mut words, rng);
         let is_about_others = words[0].eq_ignore_ascii_case(b"command");
         let names = if is_about_others { words.len() } else { 1 };
         let is_closed = |word: &Vec<u8>| self.closed.contains(&word.to_ascii_lowercase());
-        if words[..names].iter().any(is_closed) {
+        // By itself it would let all that follows wait for an end.
+        let is_open = block::is_begin(&words);
+        if is_open || words[..names].iter().any(is_closed) {
             return Vec::new();
         }
-        let mut steps: Vec<Step> = burial(&words)
-            .map(|words| Step::Send(connection, words))
-            .into_iter()
-            .collect();
-        steps.push(Step::Send(connection, words));
-        steps
+        burial(&words).into_iter().chain([words]).collect()
     }
 
     /// Plays the steps from empty servers up to the first difference.
@@ -169,6 +179,7 @@ impl Run {
         let mut ours = Ours::new(CONNECTIONS);
         ours.take_the_time();
         self.theirs.restart(CONNECTIONS, &mut ours);
+        self.queues = block::Queues::new(CONNECTIONS);
         let mut from = 0;
         while from < steps.len() {
             let until = end_of_pipeline(steps, from);
@@ -192,7 +203,11 @@ impl Run {
     ) -> Option<Difference> {
         let wanted = vec![b"client".to_vec(), b"reply".to_vec(), b"on".to_vec()];
         let connection = steps[range.start].connection();
-        let mut commands: Vec<&Words> = steps[range.clone()].iter().map(Step::words).collect();
+        let mut commands: Vec<&Words> = Vec::new();
+        for words in steps[range.clone()].iter().map(Step::words) {
+            commands.extend(block::is_begin(words).then_some(&wanted));
+            commands.push(words);
+        }
         ours.take_the_time();
         let mut replies: Vec<Vec<u8>> = commands.iter().map(|words| ours.run(connection, words)).collect();
         if replies.iter().any(Vec::is_empty) {
@@ -202,7 +217,11 @@ impl Run {
         self.theirs.send(connection, &commands);
         for (index, (words, reply)) in commands.iter().zip(&replies).enumerate() {
             if let Some((ours, theirs)) = self.differs(connection, words, reply) {
-                let end = (range.start + index + 1).min(range.end);
+                let added = commands[..index]
+                    .iter()
+                    .filter(|words| ***words == wanted)
+                    .count();
+                let end = (range.start + index + 1 - added).min(range.end);
                 let steps = steps[..end].to_vec();
                 return Some(Difference { steps, ours, theirs });
             }
@@ -217,8 +236,9 @@ impl Run {
         }
         let (ours, len) = parse_value(reply)
             .expect("a reply is RESP")
-            .expect("a reply is complete");
+            .unwrap_or_else(|| panic!("{words:?} got half a reply: {}", reply.escape_ascii()));
         assert_eq!(len, reply.len(), "{words:?} wrote more than one reply");
+        let ran = self.queues.note(connection, words, &ours);
         let Some((theirs, bytes)) = self.theirs.receive(connection) else {
             return Some((ours.to_string(), "nothing".to_owned()));
         };
@@ -227,6 +247,13 @@ impl Run {
         }
         if let Some(reason) = compare::excuse(words, &ours, &theirs) {
             *self.excused.entry(reason).or_default() += 1;
+            return None;
+        }
+        let (ours, theirs, reasons) = block::without_the_same(&ran, ours, theirs);
+        for reason in reasons {
+            *self.excused.entry(reason).or_default() += 1;
+        }
+        if ours == theirs {
             return None;
         }
         Some(from_where_they_part(

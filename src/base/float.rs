@@ -50,6 +50,24 @@ fn parse_unusual(text: &str) -> Option<f64> {
     }
 }
 
+/// Reads a double as C's `strtod` reads a whole string: up to the first zero byte, white space before it skipped, nothing
+/// at all as 0, and decimal numbers out of range as infinity or zero.
+///
+/// Compat: how Redis reads the borders of ranges of scores.
+pub fn parse_c(text: &[u8]) -> Option<f64> {
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    let text = &text[..end];
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let blanks = text.iter().take_while(|&&byte| number::is_c_space(byte)).count();
+    let text = str::from_utf8(&text[blanks..]).ok()?;
+    parse(text.as_bytes()).or_else(|| match classify(text.as_bytes())? {
+        Syntax::Finite { hex: false, .. } => text.parse().ok(),
+        _ => None,
+    })
+}
+
 /// Reads `text`, which [`classify`] described as `syntax`, into any soft-float format, correctly rounded.
 ///
 /// `None` when a finite text rounds to infinity, or a non-zero one to zero.
@@ -172,6 +190,42 @@ pub fn shortest(value: f64, out: &mut Vec<u8>) {
         true => out.extend_from_slice(b"inf"),
         false => Decimal::shortest(value.abs()).write(out),
     }
+}
+
+/// Appends the text C's `%.17g` prints, with infinities as `inf` and `-inf`: 17 significant digits, less zeros at the
+/// end, in scientific notation below 1e-4 and from 1e17 on.
+pub fn seventeen_digits(value: f64, out: &mut Vec<u8>) {
+    if !value.is_finite() || value == 0.0 {
+        return shortest(value, out);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let text = format!("{:.16e}", value.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent = number::parse_i64(exponent.as_bytes()).unwrap_or(0) as i32;
+    let all: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
+    let zeros = all.iter().rev().take_while(|&&digit| digit == b'0').count();
+    let digits = &all[..all.len() - zeros];
+    let places = digits.len() as i32 - 1 - exponent;
+    if !(-4..17).contains(&exponent) {
+        write_two_digit_scientific(digits, exponent, out);
+    } else if places > 0 {
+        write_fraction(digits, places as usize, out);
+    } else {
+        out.extend_from_slice(digits);
+        push_zeros(places.unsigned_abs() as usize, out);
+    }
+}
+
+/// As C does: an exponent has two digits or three.
+fn write_two_digit_scientific(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
+    let mut text = Vec::new();
+    write_scientific(digits, exponent, &mut text);
+    if exponent.abs() < 10 {
+        text.insert(text.len() - 1, b'0');
+    }
+    out.extend_from_slice(&text);
 }
 
 /// A positive number as `significand * 10^exponent`, the significand not divisible by ten.
@@ -352,6 +406,27 @@ mod tests {
     }
 
     #[test]
+    fn borders_are_read_as_strtod_reads_them() {
+        let cases: [(&[u8], Option<f64>); 12] = [
+            (b"", Some(0.0)),
+            (b" 1.5", Some(1.5)),
+            (b"\x0b1", Some(1.0)),
+            (b"1 ", None),
+            (b" ", None),
+            (b"1\0x", Some(1.0)),
+            (b"0x10", Some(16.0)),
+            (b"1e400", Some(f64::INFINITY)),
+            (b"-1e400", Some(f64::NEG_INFINITY)),
+            (b"1e-400", Some(0.0)),
+            (b"nan", None),
+            (b"-inf", Some(f64::NEG_INFINITY)),
+        ];
+        for (text, value) in cases {
+            assert_eq!(parse_c(text), value, "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
     fn printed_doubles_follow_the_reference() {
         let cases: [(f64, &str); 33] = [
             (0.0, "0"),
@@ -393,6 +468,29 @@ mod tests {
         }
         assert_eq!(printed(f64::NEG_INFINITY), "-inf");
         assert_eq!(printed(-f64::NAN), "nan");
+    }
+
+    #[test]
+    fn seventeen_digits_are_printed_as_c_prints_them() {
+        for (value, text) in [
+            (3.0, "3"),
+            (-0.0, "-0"),
+            (3.1, "3.1000000000000001"),
+            (-1.5, "-1.5"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1e20, "1e+20"),
+            (123456789012345678.0, "1.2345678901234568e+17"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (1e-300, "1e-300"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            let mut out = Vec::new();
+            seventeen_digits(value, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), text);
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn parse_digits_checked(digits: &[u8]) -> Option<u64> {
 }
 
 /// C's `isspace` in the C locale; `u8::is_ascii_whitespace` leaves out the vertical tab.
-fn is_c_space(byte: u8) -> bool {
+pub(super) fn is_c_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 

@@ -15,6 +15,7 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod hash;
 pub mod help;
 pub mod list;
 pub mod pubsub;
@@ -23,11 +24,13 @@ pub mod scripting;
 pub mod scan;
 pub mod server;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod transaction;
+pub mod zset;
 
 use args::Args;
 use cx::{Cx, Outcome};
@@ -52,6 +55,29 @@ pub const FAMILIES: &[&[Row]] = &[
     list::move_end::ROWS,
     list::read::ROWS,
     list::change::ROWS,
+    hash::write::ROWS,
+    hash::count::ROWS,
+    hash::read::ROWS,
+    hash::all::ROWS,
+    hash::expire::ROWS,
+    hash::ttl::ROWS,
+    stream::add::ROWS,
+    stream::trim::ROWS,
+    stream::range::ROWS,
+    stream::delete::ROWS,
+    stream::read::ROWS,
+    stream::group::ROWS,
+    stream::pending::ROWS,
+    stream::claim::ROWS,
+    stream::info::ROWS,
+    zset::add::ROWS,
+    zset::query::ROWS,
+    zset::range::ROWS,
+    zset::revised::ROWS,
+    zset::remove::ROWS,
+    zset::combine::ROWS,
+    zset::pop::ROWS,
+    zset::chance::ROWS,
     generic::key::ROWS,
     generic::relocate::ROWS,
     generic::expire::ROWS,

@@ -150,6 +150,12 @@ fn run(keys: &mut Keyspace, command: &str) {
         large: None,
     };
     let row = table.find(words[0]).expect("a known command").row;
+    let is_named = |child: &&Row| {
+        words
+            .get(1)
+            .is_some_and(|word| word.eq_ignore_ascii_case(child.name.as_bytes()))
+    };
+    let row = row.children.iter().find(is_named).unwrap_or(row);
     assert!(row.arity.admits(words.len()), "{command}");
     let _ = (row.run)(&mut cx, args);
 }

@@ -4,4 +4,6 @@ pub mod dict;
 pub mod intset;
 pub mod listpack;
 pub mod quicklist;
+pub mod radix;
+pub mod ranked;
 pub mod thin;

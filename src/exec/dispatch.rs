@@ -568,7 +568,6 @@ impl Executor {
         replied: usize,
         reply: &mut Vec<u8>,
     ) {
-        const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
         let flags = &mut self.sessions[client].flags;
         // Compat: an EXEC that turns replies off has answered up to there.
         if flags.intersects(SILENCED) && before.intersects(SILENCED) {
@@ -581,10 +580,10 @@ impl Executor {
         }
     }
 
-    /// Leaves out the reply of a command inside a transaction that has turned replies off.
+    /// Leaves out a part of the reply to an EXEC while replies are turned off.
     #[inline]
-    fn silence_nested(&mut self, client: SessionId, replied: usize, reply: &mut Vec<u8>) {
-        if self.sessions[client].flags.contains(SessionFlags::REPLY_OFF) {
+    pub(super) fn silence_nested(&mut self, client: SessionId, replied: usize, reply: &mut Vec<u8>) {
+        if self.sessions[client].flags.intersects(SILENCED) {
             reply.truncate(replied);
         }
     }
@@ -668,6 +667,9 @@ fn runs_script(flags: Flags, session: &Session) -> bool {
     flags.contains(Flags::NO_MANDATORY_KEYS)
         || Flags::from_bits_retain(queued).contains(Flags::NO_MANDATORY_KEYS)
 }
+
+/// Flags under which replies are left out.
+const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
 
 /// Flags under which replies may be left out.
 pub(super) const SILENT: SessionFlags = SessionFlags::REPLY_OFF

@@ -97,7 +97,9 @@ impl Executor {
         let mut transaction = session.transaction.take().unwrap_or_default();
         let resp3 = session.resp == 3;
         unwatch_all(session, &mut self.keys);
+        let replied = reply.len();
         Reply::new(reply, resp3).array(transaction.len());
+        self.silence_nested(client, replied, reply);
         self.prefetch_transaction(client, &transaction);
         for index in 0..transaction.len() {
             self.run_queued(client, &mut transaction, index, reply);
@@ -375,6 +377,10 @@ mod tests {
         assert_eq!(
             scene.turn("a: MULTI;CLIENT REPLY SKIP;PING;EXEC;ECHO 1;ECHO 2"),
             ["a: +OK +QUEUED +QUEUED *2 +PONG $1 2"]
+        );
+        assert_eq!(
+            scene.turn("a: CLIENT REPLY OFF;MULTI;PING;CLIENT REPLY ON;PING;EXEC;ECHO 1"),
+            ["a: +OK +PONG $1 1"]
         );
     }
 

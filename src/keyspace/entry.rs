@@ -241,7 +241,6 @@ impl Entry {
             View::Int(n) => Some(StringRef::Int(n)),
             View::Inline(bytes) => Some(StringRef::Bytes(bytes)),
             View::Boxed(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
-            #[allow(unreachable_patterns, reason = "until there is a collection")]
             View::Boxed(_) => None,
         }
     }
@@ -255,6 +254,15 @@ impl Entry {
         }
         // SAFETY: I2.
         Some(unsafe { self.bytes().add(header.expire_offset()).cast::<i64>().read() })
+    }
+
+    /// A time before which no part of the value expires by itself (see [`Value::soonest`]).
+    #[inline]
+    pub fn soonest(&self) -> Option<i64> {
+        match self.view() {
+            View::Boxed(value) => value.soonest(),
+            _ => None,
+        }
     }
 
     /// Sets or removes the expiry. Costs a move of the entry when it gains or loses one.
@@ -353,7 +361,6 @@ impl Entry {
     pub fn string_mut(&mut self) -> &mut Vec<u8> {
         match self.value_mut() {
             Value::String(bytes) => bytes,
-            #[allow(unreachable_patterns, reason = "until there is a collection")]
             other => unreachable!("a {} taken for a string", other.type_name()),
         }
     }

@@ -7,8 +7,12 @@
 //! A segment in which one key after another comes due would be opened again and again for little. So a database is
 //! swept whole at most once per `PASS_NS_PER_KEY` for each key that expires, unless the last pass was worth its
 //! while. With ten million such keys that is a pass in ten seconds; with a thousand, in a millisecond.
+//!
+//! A hash with due fields is opened in the same way: the mark covers its soonest field, the sweep notes the names of
+//! such hashes, and each further step removes fields of those until it has looked at `FIELDS_PER_STEP`. A big hash has
+//! segments and marks of its own, and rests after a pass that found little, as a database does.
 
-use crate::ds::dict::Verdict;
+use crate::ds::dict::{NO_MARK, Verdict};
 
 use super::{Keyspace, entry::Entry};
 
@@ -16,12 +20,17 @@ use super::{Keyspace, entry::Entry};
 const PASS_NS_PER_KEY: i64 = 1_000;
 
 /// A pass that removed at least one in this many of the keys it looked at was worth its while.
-const WORTHWHILE_ONE_IN: u64 = 10;
+const WORTHWHILE_ONE_IN: usize = 10;
+
+/// Fields of hashes that one step looks at; a piece of a big hash is looked at whole, so it may be as many again.
+const FIELDS_PER_STEP: usize = 2_000;
 
 /// Where a database's sweep stands.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Sweep {
     cursor: u64,
+    /// Hashes met that have due fields, still to be seen to. The marks do not cover them.
+    hashes: Vec<Box<[u8]>>,
     seen: u64,
     removed: u64,
     /// No new pass in this span of Unix milliseconds.
@@ -32,7 +41,9 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Whether a pass has ended a moment ago. A clock set back by an hour does not make it rest for an hour.
     fn rests(&self, now_ms: i64) -> bool {
-        self.cursor == 0 && (self.rest_from_ms..self.rest_until_ms).contains(&now_ms)
+        self.cursor == 0
+            && self.hashes.is_empty()
+            && (self.rest_from_ms..self.rest_until_ms).contains(&now_ms)
     }
 }
 
@@ -51,36 +62,42 @@ impl Keyspace {
         false
     }
 
-    /// One segment; false when the pass is over or resting.
+    /// One segment, or some fields of hashes; false when the pass is over or resting.
     fn sweep_step(&mut self, index: usize) -> bool {
         let now_ms = self.now_ms;
         let db = &mut self.dbs[index];
-        if db.volatile == 0 || db.sweep.rests(now_ms) {
+        if (db.volatile == 0 && db.part_volatile == 0) || db.sweep.rests(now_ms) {
             return false;
         }
+        if !db.sweep.hashes.is_empty() {
+            self.expire_fields(index);
+            return true;
+        }
         let mut due: Vec<Entry> = Vec::new();
-        let mut seen = 0;
+        let (mut seen, hashes) = (0, &mut db.sweep.hashes);
         let next = db.dict.sweep(
             db.sweep.cursor,
             now_ms.max(0) as u64,
-            &mut |entry| match entry.expire_at() {
-                None => Verdict::Keep(u64::MAX),
-                Some(at) => {
-                    seen += 1;
-                    if at <= now_ms {
-                        Verdict::Remove
-                    } else {
-                        Verdict::Keep(at.max(0) as u64)
-                    }
+            &mut |entry| {
+                let (own, part) = (entry.expire_at(), entry.soonest());
+                seen += u64::from(own.is_some() || part.is_some());
+                if own.is_some_and(|at| at <= now_ms) {
+                    return Verdict::Remove;
                 }
+                if part.is_some_and(|at| at <= now_ms) {
+                    hashes.push(entry.key().into());
+                }
+                let later = [own, part].into_iter().flatten().filter(|&at| at > now_ms);
+                Verdict::Keep(later.min().map_or(NO_MARK, |at| at as u64))
             },
             &mut |entry| due.push(entry),
         );
         for entry in &due {
             db.expiry_changed(entry.expire_at(), None);
+            db.value_gone(entry);
         }
         db.sweep.seen += seen;
-        db.sweep.removed += due.len() as u64;
+        db.sweep.removed += due.len() as u64 + db.sweep.hashes.len() as u64;
         db.sweep.cursor = next;
         if next == 0 {
             self.end_pass(index);
@@ -88,7 +105,22 @@ impl Keyspace {
         for entry in due {
             self.note_expired(index, entry);
         }
-        next != 0
+        next != 0 || !self.dbs[index].sweep.hashes.is_empty()
+    }
+
+    /// Removes due fields of the hashes that the sweep has met, as many as fit one step.
+    fn expire_fields(&mut self, index: usize) {
+        let mut left = FIELDS_PER_STEP;
+        while left > 0
+            && let Some(name) = self.dbs[index].sweep.hashes.pop()
+        {
+            let key = self.key(&name);
+            let progress = self.expire_some_fields(index, key, left);
+            left = left.saturating_sub(progress.seen.max(1));
+            if progress.more {
+                self.dbs[index].sweep.hashes.push(name);
+            }
+        }
     }
 
     fn end_pass(&mut self, index: usize) {
@@ -100,17 +132,23 @@ impl Keyspace {
             removed as f64 * 100.0 / seen as f64
         };
         self.stats.expired_stale_percent = self.stats.expired_stale_percent * 0.95 + share * 0.05;
-        let worthwhile = seen > 0 && removed * WORTHWHILE_ONE_IN >= seen;
-        let rest_ms = if worthwhile {
-            0
-        } else {
-            db.volatile as i64 * PASS_NS_PER_KEY / 1_000_000
-        };
+        let rest_ms = rest_ms(db.volatile + db.part_volatile, seen as usize, removed as usize);
         db.sweep = Sweep {
             rest_from_ms: self.now_ms,
             rest_until_ms: self.now_ms + rest_ms,
+            hashes: std::mem::take(&mut db.sweep.hashes),
             ..Sweep::default()
         };
+    }
+}
+
+/// How long to rest after a pass over some of `volatile` things that expire, which looked at `seen` of them.
+pub(super) fn rest_ms(volatile: usize, seen: usize, removed: usize) -> i64 {
+    let worthwhile = seen > 0 && removed * WORTHWHILE_ONE_IN >= seen;
+    if worthwhile {
+        0
+    } else {
+        volatile as i64 * PASS_NS_PER_KEY / 1_000_000
     }
 }
 

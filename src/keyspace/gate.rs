@@ -156,12 +156,14 @@ impl Keyspace {
             Place::Occupied(mut place) => {
                 let entry = place.get_mut();
                 let old = entry.expire_at();
+                let old_soonest = entry.soonest();
                 let new = match expiry {
                     SetExpiry::Clear => None,
                     SetExpiry::Keep => old,
                     SetExpiry::At(at) => Some(at),
                 };
                 let discarded = replace(entry, value, new);
+                let soonest = entry.soonest();
                 if !self.access.lfu {
                     entry.set_access(fresh);
                 }
@@ -169,6 +171,7 @@ impl Keyspace {
                     db.expiry_changed(old, new);
                     mark(db, key.hash, new);
                 }
+                db.soonest_changed(key.hash, old_soonest, soonest);
                 if let Some(discarded) = discarded {
                     self.discard(discarded, self.lazy.server_del);
                 }
@@ -181,7 +184,8 @@ impl Keyspace {
                 } else {
                     None
                 };
-                place.insert(Entry::new(key.bytes, value, new, fresh));
+                let soonest = place.insert(Entry::new(key.bytes, value, new, fresh)).soonest();
+                db.soonest_changed(key.hash, None, soonest);
                 if new.is_some() {
                     db.expiry_changed(None, new);
                     mark(db, key.hash, new);
@@ -194,13 +198,14 @@ impl Keyspace {
     /// Puts a complete entry under its own key, which must be free; event only `new`.
     pub fn insert(&mut self, db_index: usize, entry: Entry) {
         let hash = self.hasher.hash(entry.key());
-        let expire_at = entry.expire_at();
+        let (expire_at, soonest) = (entry.expire_at(), entry.soonest());
         self.changes.event(Classes::NEW, "new", db_index, entry.key());
         self.changes.ready(db_index, entry.key());
         let db = &mut self.dbs[db_index];
         db.dict.insert_new(hash, entry);
         db.expiry_changed(None, expire_at);
         mark(db, hash, expire_at);
+        db.soonest_changed(hash, None, soonest);
     }
 
     /// Takes an entry out; no events, no counts.
@@ -208,6 +213,7 @@ impl Keyspace {
         let db = &mut self.dbs[db_index];
         let entry = db.dict.remove(key.hash, key.bytes)?;
         db.expiry_changed(entry.expire_at(), None);
+        db.value_gone(&entry);
         self.changes.ready(db_index, key.bytes);
         Some(entry)
     }
@@ -422,6 +428,6 @@ fn replace(entry: &mut Entry, value: NewValue<'_>, expire_at: Option<i64>) -> Op
 #[inline]
 fn mark(db: &mut super::Db, hash: u64, expire_at: Option<i64>) {
     if let Some(at) = expire_at {
-        db.dict.lower_mark(hash, at.max(0) as u64);
+        db.lower_mark(hash, at);
     }
 }

@@ -44,6 +44,8 @@ pub struct Slot {
     watchers: u32,
     version: u64,
     expiries: u64,
+    /// What is stored under the name had expired when SWAPDB brought it: to all watchers it is not there.
+    ghost: bool,
     waiters: u32,
     /// Those of the waiters who are to be told, too, that the key is gone or of another type.
     waiters_gone: u32,
@@ -132,6 +134,7 @@ impl Interest {
             watchers: 0,
             version: 0,
             expiries: 0,
+            ghost: false,
             waiters: 0,
             waiters_gone: 0,
             queued: false,
@@ -165,7 +168,7 @@ impl Interest {
         Watch {
             slot: id,
             version: slot.version,
-            expiries: slot.expiries + u64::from(stale),
+            expiries: slot.expiries + u64::from(stale && !slot.ghost),
         }
     }
 
@@ -184,16 +187,20 @@ impl Interest {
         slot.version != watch.version || slot.expiries > watch.expiries
     }
 
-    /// Whether the key was expired when the watch began, and has not been removed since.
-    pub(super) fn is_still_stale(&self, watch: Watch) -> bool {
-        self.slots[watch.slot as usize].expiries < watch.expiries
+    /// Whether what is stored under the name, if it has expired, is old news: it had when the watch began, or when it
+    /// came.
+    pub(super) fn is_known_to_be_stale(&self, watch: Watch) -> bool {
+        let slot = &self.slots[watch.slot as usize];
+        slot.ghost || slot.expiries < watch.expiries
     }
 
     /// A key has changed.
     #[cold]
     pub(super) fn touch(&mut self, db: usize, key: &[u8]) {
         if let Some(id) = self.find(db, key) {
-            self.slots[id as usize].version += 1;
+            let slot = &mut self.slots[id as usize];
+            slot.version += 1;
+            slot.ghost = false;
         }
     }
 
@@ -201,8 +208,15 @@ impl Interest {
     #[cold]
     pub(super) fn expire(&mut self, db: usize, key: &[u8]) {
         if let Some(id) = self.find(db, key) {
-            self.slots[id as usize].expiries += 1;
+            let slot = &mut self.slots[id as usize];
+            slot.expiries += u64::from(!slot.ghost);
+            slot.ghost = false;
         }
+    }
+
+    /// A key has come that had expired before.
+    pub(super) fn haunt(&mut self, id: SlotId) {
+        self.slots[id as usize].ghost = true;
     }
 }
 
@@ -292,10 +306,10 @@ mod tests {
     fn the_removal_of_an_expired_key_is_news_only_to_those_who_knew_it_alive() {
         let mut all = interest();
         let (fresh, stale) = (all.watch(0, b"k", false), all.watch(0, b"k", true));
-        assert!(all.is_still_stale(stale) && !all.is_still_stale(fresh));
+        assert!(all.is_known_to_be_stale(stale) && !all.is_known_to_be_stale(fresh));
         all.expire(0, b"k");
         assert_eq!((all.is_touched(fresh), all.is_touched(stale)), (true, false));
-        assert!(!all.is_still_stale(stale));
+        assert!(!all.is_known_to_be_stale(stale));
         all.expire(0, b"k");
         assert!(all.is_touched(stale), "it was there again and expired again");
     }

@@ -8,9 +8,10 @@
 //! ```
 //!
 //! The executor selects the client's database and sets the time before each command; nothing here reads a clock.
-//! Invariants: K1 `volatile` and `expire_sum` of a database are the count and sum over its entries that expire;
-//! K2 a segment's mark is at most the earliest expiry in it; K3 every change goes through `gate.rs`, `expire.rs` or
-//! `whole.rs`, which record it in [`Changes`].
+//! Invariants: K1 `volatile` and `expire_sum` of a database are the count and sum over its entries that expire, and
+//! `part_volatile` the count of those of whose values a part expires (a hash with such fields);
+//! K2 a segment's mark is at most the time at which the sweep has to look at one of its entries; K3 every change goes
+//! through `gate.rs`, `typed.rs`, `expire.rs`, `fields.rs` or `whole.rs`, which record it in [`Changes`].
 //!
 //! Imports: base, ds, value. Knows no clients, replies or files.
 
@@ -18,6 +19,7 @@ pub mod access;
 pub mod changes;
 pub mod entry;
 pub mod expire;
+mod fields;
 pub mod gate;
 pub mod interest;
 pub mod lazyfree;
@@ -57,6 +59,8 @@ pub struct Db {
     volatile: usize,
     /// Sum of their expiries, for the average time to live (K1).
     expire_sum: i128,
+    /// Entries of whose values a part expires (K1).
+    part_volatile: usize,
     sweep: expire::Sweep,
 }
 
@@ -66,6 +70,7 @@ impl Db {
             dict: Dict::new(hasher),
             volatile: 0,
             expire_sum: 0,
+            part_volatile: 0,
             sweep: expire::Sweep::default(),
         }
     }
@@ -83,6 +88,11 @@ impl Db {
     /// Keys that expire.
     pub fn volatile(&self) -> usize {
         self.volatile
+    }
+
+    /// Hashes with fields that expire.
+    pub fn part_volatile(&self) -> usize {
+        self.part_volatile
     }
 
     /// Mean time to live of the keys that expire, in milliseconds.
@@ -110,6 +120,39 @@ impl Db {
             self.expire_sum += i128::from(at);
         }
     }
+
+    /// Keeps K1 and K2 when the soonest expiry among the parts of the value of hash `hash` changes, comes or goes.
+    #[inline]
+    fn soonest_changed(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        if old == new {
+            return;
+        }
+        self.count_part(old, new);
+        if let Some(at) = new {
+            self.lower_mark(hash, at);
+        }
+    }
+
+    /// Keeps K1 alone.
+    fn count_part(&mut self, old: Option<i64>, new: Option<i64>) {
+        self.part_volatile -= usize::from(old.is_some());
+        self.part_volatile += usize::from(new.is_some());
+    }
+
+    /// Keeps K2.
+    #[inline]
+    fn lower_mark(&mut self, hash: u64, at_ms: i64) {
+        self.dict.lower_mark(hash, at_ms.max(0) as u64);
+    }
+
+    /// Keeps K1 when a value goes that was in this database.
+    #[inline]
+    fn value_gone(&mut self, entry: &Entry) {
+        // Most databases have no such value: then there is no need to look at this one.
+        if self.part_volatile > 0 {
+            self.part_volatile -= usize::from(entry.soonest().is_some());
+        }
+    }
 }
 
 /// Counters of lookups and removals.
@@ -121,6 +164,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys removed because their time had come.
     pub expired: u64,
+    /// Fields of hashes removed because their time had come.
+    pub expired_fields: u64,
     /// Sweeps that ran out of time before they were done.
     pub expire_time_cap_reached: u64,
     /// Estimated share of expired keys among those that expire, in percent.

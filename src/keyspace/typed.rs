@@ -47,6 +47,31 @@ impl Edit<'_> {
         self.changes.dirty += count;
     }
 
+    /// Something beside the value has changed that no transaction depends on, a stream's groups: counted like a change,
+    /// but watchers are not woken, and a new key is not kept for it.
+    #[inline]
+    pub fn noted(&mut self, event: &'static str, count: u64) {
+        self.changes.dirty += count;
+        self.changes.event(self.class, event, self.db, self.key);
+    }
+
+    /// As [`Edit::noted`], without an event.
+    #[inline]
+    pub fn noted_quietly(&mut self, count: u64) {
+        self.changes.dirty += count;
+    }
+
+    /// Whether anybody follows what is propagated: else the words for [`Edit::instead`] need not be put together.
+    #[inline]
+    pub fn is_followed(&self) -> bool {
+        self.changes.followed
+    }
+
+    /// The running command propagates as these words; said again, also as those.
+    pub fn instead(&mut self, words: &[&[u8]]) {
+        self.changes.instead(self.db, words);
+    }
+
     /// Clients blocked on the key should look again, although it is not new (XADD).
     #[inline]
     pub fn ready(&mut self) {
@@ -101,10 +126,12 @@ impl Keyspace {
             return Ok(None);
         };
         let value = of_mut::<T>(entry)?;
+        let soonest = value.soonest();
         let mut edit = Edit::new::<T>(&self.limits, self.now_ms, &mut self.changes, db, key.bytes);
         let answer = change(value, &mut edit);
-        let emptied = value.is_empty();
+        let (emptied, soonest_now) = (value.is_empty(), value.soonest());
         self.access.touch(entry);
+        self.dbs[db].soonest_changed(key.hash, soonest, soonest_now);
         if emptied {
             self.remove_emptied(key);
         }
@@ -128,9 +155,11 @@ impl Keyspace {
             Place::Occupied(mut place) => {
                 let entry = place.get_mut();
                 let value = of_mut::<T>(entry)?;
+                let soonest = value.soonest();
                 let answer = change(value, &mut edit);
-                let emptied = value.is_empty();
+                let (emptied, soonest_now) = (value.is_empty(), value.soonest());
                 self.access.touch(entry);
+                self.dbs[db].soonest_changed(key.hash, soonest, soonest_now);
                 if emptied {
                     self.remove_emptied(key);
                 }
@@ -141,8 +170,10 @@ impl Keyspace {
                 edit.was_new = true;
                 let answer = change(&mut value, &mut edit);
                 if edit.changed && !value.is_empty() {
+                    let soonest = value.soonest();
                     let boxed = NewValue::Boxed(Box::new(value.into_value()));
                     place.insert(Entry::new(key.bytes, boxed, None, self.access.fresh()));
+                    self.dbs[db].soonest_changed(key.hash, None, soonest);
                     self.changes.ready(db, key.bytes);
                 }
                 Ok(answer)

@@ -24,7 +24,7 @@ impl Keyspace {
         let Some(slot) = interest.slot(watch.slot) else {
             return false;
         };
-        !interest.is_still_stale(watch) && self.is_stale(slot.db, self.key(&slot.key))
+        !interest.is_known_to_be_stale(watch) && self.is_stale(slot.db, self.key(&slot.key))
     }
 
     /// The type of a key as one who waits for it would find it: nothing when it has expired. No counters, no trace.
@@ -60,19 +60,37 @@ impl Keyspace {
             return;
         };
         let key = self.key(&name);
-        let here = self.is_there(db, key);
-        let there = replacement.is_some_and(|other| self.is_there(other, key));
-        if here || there {
-            self.changes.wake(db, key.bytes);
+        let goes = Presence::of(self, db, key);
+        let comes = replacement.map_or(Presence::Missing, |other| Presence::of(self, other, key));
+        if goes != Presence::Missing || comes != Presence::Missing {
             self.changes.ready(db, key.bytes);
         }
+        match (goes, comes) {
+            (_, Presence::Alive) | (Presence::Alive, _) => self.changes.wake(db, key.bytes),
+            (Presence::Stale, _) => self.changes.expired(db, key.bytes),
+            (Presence::Missing, _) => {}
+        }
+        if comes == Presence::Stale {
+            self.changes.interest.haunt(slot);
+        }
     }
+}
 
-    /// Whether database `db` has the key, which is removed if it has expired.
-    fn is_there(&mut self, db: usize, key: Key<'_>) -> bool {
-        let origin = std::mem::replace(&mut self.current, db);
-        let there = self.exists(key);
-        self.current = origin;
-        there
+/// Whether a key is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Missing,
+    /// It is stored, although its time has come.
+    Stale,
+    Alive,
+}
+
+impl Presence {
+    fn of(keys: &Keyspace, db: usize, key: Key<'_>) -> Presence {
+        match keys.dbs[db].dict.find(key.hash, key.bytes) {
+            None => Presence::Missing,
+            Some(_) if keys.is_stale(db, key) => Presence::Stale,
+            Some(_) => Presence::Alive,
+        }
     }
 }

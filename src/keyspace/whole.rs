@@ -87,9 +87,11 @@ impl Keyspace {
 
     /// Exchanges the contents of two databases.
     pub fn swap(&mut self, a: usize, b: usize) {
-        self.announce_upheaval(a, Some(b));
-        self.announce_upheaval(b, Some(a));
-        self.dbs.swap(a, b);
+        if a != b {
+            self.announce_upheaval(a, Some(b));
+            self.announce_upheaval(b, Some(a));
+            self.dbs.swap(a, b);
+        }
         self.changes.dirty += 1;
     }
 

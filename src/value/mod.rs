@@ -7,12 +7,15 @@
 
 pub mod bitfield;
 pub mod bits;
+pub mod hash;
 pub mod lcs;
 pub mod limits;
 pub mod list;
 pub mod range;
 pub mod set;
+pub mod stream;
 pub mod string;
+pub mod zset;
 
 pub use limits::Limits;
 
@@ -76,6 +79,11 @@ pub trait Typed: Sized {
         let _ = samples;
         self.heap_bytes()
     }
+    /// A time, in Unix milliseconds, before which no part of it expires by itself; `None` when none ever will. O(1).
+    #[inline]
+    fn soonest(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// Defines [`Value`] with one variant for each collection, and how to get at it.
@@ -114,6 +122,15 @@ macro_rules! values {
                     // One allocation, but unmapping a huge one takes the kernel a while.
                     Value::String(bytes) => 1 + bytes.capacity() / (256 * 1024),
                     $(Value::$variant(value) => value.free_effort(),)*
+                }
+            }
+
+            /// A time before which no part of it expires by itself (see [`Typed::soonest`]).
+            #[inline]
+            pub fn soonest(&self) -> Option<i64> {
+                match self {
+                    Value::String(_) => None,
+                    $(Value::$variant(value) => value.soonest(),)*
                 }
             }
 
@@ -167,6 +184,12 @@ values! {
     Set(set::Set),
     /// Elements in order.
     List(list::List),
+    /// A hash.
+    Hash(hash::Hash),
+    /// A log of entries.
+    Stream(Box<stream::Stream>),
+    /// Members with scores.
+    Zset(zset::Zset),
 }
 
 /// Below this many element frees a value is freed on the spot, lazily or not.

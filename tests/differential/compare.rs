@@ -13,6 +13,28 @@ pub struct Known {
 
 pub const KNOWN: &[Known] = &[
     Known {
+        reason: "7.2 added WITHSCORE to ZRANK and ZREVRANK",
+        explains: |words, _, theirs| {
+            (is(words, 0, "zrank") || is(words, 0, "zrevrank"))
+                && words.len() == 4
+                && is_error(theirs, "ERR wrong number of arguments")
+        },
+    },
+    Known {
+        reason: "7.2 chooses a sorted set's encoding by the number of words of ZADD",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object")
+                && *ours == Value::Bulk(b"skiplist".to_vec())
+                && *theirs == Value::Bulk(b"listpack".to_vec())
+        },
+    },
+    Known {
+        reason: "7.2 stores -0 in a listpack as 0",
+        explains: |words, ours, theirs| {
+            is_about_zset(words) && numbers(ours.clone()) == numbers(theirs.clone())
+        },
+    },
+    Known {
         reason: "7.2 added CLIENT NO-TOUCH and SETINFO",
         explains: |words, _, theirs| {
             is(words, 0, "client")
@@ -87,9 +109,43 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 names the command whose list of streams is unbalanced",
+        explains: |_, ours, theirs| {
+            is_error(ours, "ERR Unbalanced 'xread") && is_error(theirs, "ERR Unbalanced XREAD")
+        },
+    },
+    Known {
+        reason: "7.2 lets XSETID go no further back than the last id deleted",
+        explains: |words, ours, _| {
+            is(words, 0, "xsetid") && is_error(ours, "ERR The ID specified in XSETID is smaller than current")
+        },
+    },
+    Known {
+        reason: "7.2 refuses an id whose number overflows by its usual words",
+        explains: |words, ours, theirs| {
+            is(words, 0, "xadd")
+                && is_error(ours, "ERR The ID specified in XADD is equal or smaller")
+                && is_error(theirs, "ERR Elements are too large")
+        },
+    },
+    Known {
+        reason: "7.4 reads the last entry by +",
+        explains: |words, _, theirs| {
+            let is_read = is(words, 0, "xread") || is(words, 0, "xreadgroup");
+            is_read && words.iter().any(|word| word == b"+") && is_error(theirs, "ERR Invalid stream ID")
+        },
+    },
+    Known {
         reason: "of an integer that Redis shares, COPY makes one that it does not",
         explains: |words, ours, theirs| {
             is(words, 0, "object") && *ours == Value::Int(i64::from(i32::MAX)) && *theirs == Value::Int(1)
+        },
+    },
+    Known {
+        reason: "7.4 takes no empty text and no negative number for a cursor",
+        explains: |words, ours, _| {
+            let is_refused = |word: &Vec<u8>| word.first().is_none_or(|&byte| byte == 0 || byte == b'-');
+            words.iter().any(is_refused) && is_error(ours, "ERR invalid cursor")
         },
     },
 ];
@@ -104,6 +160,18 @@ fn is(words: &Words, index: usize, text: &str) -> bool {
     words
         .get(index)
         .is_some_and(|word| word.eq_ignore_ascii_case(text.as_bytes()))
+}
+
+/// Whether it asks for a range of strings where scores may differ, so that anything may come of it.
+fn is_lex_range(name: &[u8], words: &Words) -> bool {
+    let has_lex = name.windows(3).any(|part| part == b"lex");
+    let has_bylex = words.iter().any(|word| word.eq_ignore_ascii_case(b"bylex"));
+    (has_lex || has_bylex) && words.get(1).is_none_or(|key| key != words::LEX_KEY)
+}
+
+/// Whether replies may have scores, which 7.0 prints with 17 digits.
+fn is_about_zset(words: &Words) -> bool {
+    matches!(words[0].to_ascii_lowercase().as_slice(), [b'z', ..])
 }
 
 fn is_error(value: &Value, start: &str) -> bool {
@@ -126,6 +194,9 @@ pub fn settled(words: &Words, value: Value) -> Value {
         Measure::Exact | Measure::Within(_) => value,
         Measure::Kind => kind(value),
         Measure::Unordered => unordered(value),
+        Measure::Pending => pending(value),
+        Measure::Numbers => numbers(value),
+        Measure::UnorderedNumbers => unordered(numbers(value)),
         Measure::Greeting => greeting(value),
     }
 }
@@ -138,6 +209,11 @@ enum Measure {
     /// Clocks are read at different moments.
     Within(u64),
     Unordered,
+    /// All but how long entries have been pending.
+    Pending,
+    /// Texts that are numbers are the same if the numbers are.
+    Numbers,
+    UnorderedNumbers,
     /// All but version and client id.
     Greeting,
 }
@@ -165,10 +241,20 @@ impl Measure {
             (b"config", b"get") if has_glob => Measure::Kind,
             (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"debug", b"object") => Measure::Kind,
+            (b"zrandmember", _) => Measure::Kind,
+            (b"zscan", _) => Measure::UnorderedNumbers,
+            (name, _) if is_lex_range(name, words) => Measure::Kind,
+            ([b'z', ..], _) => Measure::Numbers,
             (b"sscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
                 Measure::Unordered
             }
+            (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
+            (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
+            (b"debug", b"object") | (b"xinfo", b"consumers") => Measure::Kind,
+            (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
+            (b"xpending", _) => Measure::Pending,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
@@ -195,6 +281,19 @@ fn kind(value: Value) -> Value {
     }
 }
 
+/// Every text that is a number in its shortest form.
+fn numbers(value: Value) -> Value {
+    match value {
+        Value::Array(values) => Value::Array(values.into_iter().map(numbers).collect()),
+        Value::Bulk(text) => match russet::base::float::parse(&text) {
+            Some(number) => Value::Double(number + 0.0),
+            None => Value::Bulk(text),
+        },
+        Value::Double(number) => Value::Double(number + 0.0),
+        other => other,
+    }
+}
+
 /// Containers sorted, at every depth.
 fn unordered(value: Value) -> Value {
     let sorted = |values: Vec<Value>| {
@@ -211,6 +310,21 @@ fn unordered(value: Value) -> Value {
             pairs.sort_by_cached_key(|(key, _)| key.to_string());
             Value::Map(pairs)
         }
+        other => other,
+    }
+}
+
+/// Without the third of four elements: id, consumer, time, deliveries.
+fn pending(value: Value) -> Value {
+    let timeless = |entry: Value| match entry {
+        Value::Array(mut parts) if parts.len() == 4 => {
+            parts[2] = Value::Int(0);
+            Value::Array(parts)
+        }
+        other => other,
+    };
+    match value {
+        Value::Array(entries) => Value::Array(entries.into_iter().map(timeless).collect()),
         other => other,
     }
 }

@@ -11,12 +11,16 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "member",
+    "memory", "command", "missing", "badid", "nosuch", "member", "name",
+    "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// A sorted set whose scores are all 0.
+pub const LEX_KEY: &[u8] = b"lex";
 
 /// A COUNT that lets SCAN end at once.
 pub const ALL: &[u8] = b"1000000";
@@ -77,6 +81,7 @@ pub const DIRECTIVES: &[&str] = &[
     "hash-max-listpack-entries",
     "hash-max-ziplist-value",
     "zset-max-listpack-value",
+    "zset-max-listpack-entries",
     "list-max-listpack-size",
     "list-compress-depth",
     "set-max-intset-entries",
@@ -140,6 +145,16 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             number(rng.below(bound))
         }
         "field" => field(rng),
+        // Fields of hashes: few, and seldom too long for a listpack.
+        "name" => match rng.below(60) {
+            0 => letters(65, rng),
+            _ => pick(
+                &[
+                    "", "f", "g", "h", "10", "-1", "007", "f:1", "f:2", "n", "\u{0}", "x y",
+                ],
+                rng,
+            ),
+        },
         "index" => number(between(-40, 40, rng)),
         "bit" => number(rng.below(2)),
         "width" => pick(WIDTHS, rng),
@@ -159,6 +174,35 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             rng,
         ),
         "command" => pick(COMMANDS, rng),
+        // Numbers that 7.0 and 7.4 print alike, but for a few.
+        "score" => match rng.below(8) {
+            0 => pick(
+                &[
+                    "inf", "-inf", "+inf", "nan", "x", "0x10", "1e3", "1e400", "", "1e15",
+                ],
+                rng,
+            ),
+            1 => float(rng),
+            _ => number(between(-12, 12, rng) as f64 / 4.0),
+        },
+        "border" => {
+            let mut border = if rng.below(3) == 0 {
+                b"(".to_vec()
+            } else {
+                Vec::new()
+            };
+            border.extend(draw("score", rng));
+            border
+        }
+        "lexborder" => match rng.below(6) {
+            0 => pick(&["-", "+", "-", "+", "a", "", "-x", "+x", "(", "["], rng),
+            n => {
+                let mut border = if n < 3 { b"(".to_vec() } else { b"[".to_vec() };
+                border.extend(draw("member", rng));
+                border
+            }
+        },
+        "rank" => number(between(-6, 6, rng)),
         "badid" => pick(
             &[
                 "-1",
@@ -171,6 +215,14 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
             ],
             rng,
         ),
+        "entryid" => entry_id(rng),
+        // With a number the server makes up: seldom refused.
+        "freshid" => number(format_args!("{}-*", rng.below(40))),
+        "rangeid" => range_id(rng),
+        "group" => pick(&["g", "h", "i", "", "group\u{7f}"], rng),
+        "consumer" => pick(&["alice", "bob", "carol", ""], rng),
+        // Nothing was given out so long ago, or everything.
+        "longago" => pick(&["0", "0", "0", "-1", "99999999999", "a"], rng),
         "nosuch" => pick(
             &[
                 "foo",
@@ -227,6 +279,52 @@ fn member(rng: &mut Rng) -> Vec<u8> {
             letters(len, rng)
         }
         _ => number(between(-5, 40, rng)),
+    }
+}
+
+/// Few, so that they meet; a few not well written.
+fn entry_id(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(12) {
+        0 => pick(
+            &[
+                "",
+                "-",
+                "+",
+                "$",
+                ">",
+                "a",
+                "1-",
+                "-1",
+                "1-a",
+                "1--1",
+                "1-1-1",
+                "007",
+                " 3",
+                "3-+1",
+                "5- -1",
+                "18446744073709551615-18446744073709551615",
+                "18446744073709551616",
+                "0-0",
+                "0",
+                "(1",
+            ],
+            rng,
+        ),
+        1..4 => number(rng.below(40)),
+        _ => number(format_args!("{}-{}", rng.below(40), rng.below(4))),
+    }
+}
+
+fn range_id(rng: &mut Rng) -> Vec<u8> {
+    let exclusive = |mut id: Vec<u8>| {
+        id.insert(0, b'(');
+        id
+    };
+    match rng.below(6) {
+        0 => b"-".to_vec(),
+        1 => b"+".to_vec(),
+        2 => exclusive(entry_id(rng)),
+        _ => entry_id(rng),
     }
 }
 
@@ -306,6 +404,22 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         // Zero bytes end a value there: one of the few things not worth being alike in.
         words.iter_mut().for_each(|word| word.retain(|&byte| byte != 0));
     }
+    if name == b"xadd" {
+        // An id of the clock differs from one server to the other.
+        let clock_ids = words.iter_mut().filter(|word| *word == b"*");
+        clock_ids.for_each(|word| *word = b"9-*".to_vec());
+    }
+    if name == b"zadd" && words.get(1).is_some_and(|key| key == LEX_KEY) {
+        // Ranges of strings mean something only where all scores are equal.
+        words
+            .iter_mut()
+            .skip(2)
+            .step_by(2)
+            .for_each(|word| *word = b"0".to_vec());
+    }
+    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+        words[2] = b"x".to_vec();
+    }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
         // 7.0 takes more texts for a cursor, and what it scans it rids of the dead.
         words[1] = b"x".to_vec();
@@ -314,8 +428,13 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         let Some((n, is_counted)) = plain_number(&words[index]) else {
             continue;
         };
-        if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
+        if name == b"zrandmember" && !(-100..100).contains(&n) {
+            // The reference would go on replying.
+            words[index] = number(between(-20, 20, rng));
+        } else if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {
             words[index] = number(between(TTL_MIN, TTL_MIN * 9, rng));
+        } else if is_idle(&name, words, index) && n > 0 {
+            words[index] = number(IDLE_NEVER);
         } else if is_offset(&name) && (if is_counted { 100 } else { 1100 }..1 << 32).contains(&n) {
             words[index] = number(rng.below(1000));
         }
@@ -324,6 +443,18 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
 
 /// A day in milliseconds, and more than three years in seconds.
 const TTL_MIN: i64 = 100_000_000;
+
+/// No run lasts so long, in milliseconds.
+const IDLE_NEVER: i64 = 99_999_999_999;
+
+/// Whether a word is the least time an entry must have been pending.
+fn is_idle(name: &[u8], words: &Words, index: usize) -> bool {
+    match name {
+        b"xclaim" | b"xautoclaim" => index == 4,
+        b"xpending" => words[index - 1].eq_ignore_ascii_case(b"idle"),
+        _ => false,
+    }
+}
 
 /// The number, and whether it is written `#n`.
 fn plain_number(word: &[u8]) -> Option<(i64, bool)> {

@@ -380,6 +380,7 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
     let threaded = cx.server.facts.io_threads > 1;
     let counters = Counters {
         expired_keys: keys.expired,
+        expired_subkeys: keys.expired_fields,
         expired_stale_share: keys.expired_stale_percent / 100.0,
         expired_time_cap_reached_count: keys.expire_time_cap_reached,
         expire_cycle_us: keys.expire_cycle_us,
@@ -458,8 +459,9 @@ fn keyspace(info: &mut InfoWriter, cx: &Cx<'_>) {
     for index in 0..cx.keys.db_count() {
         let db = cx.keys.db(index);
         if !db.is_empty() {
-            let (keys, expires, ttl) = (db.len(), db.volatile(), db.average_ttl_ms(now_ms));
-            let line = format_args!("keys={keys},expires={expires},avg_ttl={ttl},subexpiry=0");
+            let (keys, expires, parts) = (db.len(), db.volatile(), db.part_volatile());
+            let ttl = db.average_ttl_ms(now_ms);
+            let line = format_args!("keys={keys},expires={expires},avg_ttl={ttl},subexpiry={parts}");
             info.field(&format!("db{index}"), line);
         }
     }

@@ -9,6 +9,8 @@
 pub mod chance;
 pub mod combine;
 pub mod member;
+#[cfg(test)]
+mod tests;
 
 use crate::resp::Reply;
 use crate::value::set::Member;

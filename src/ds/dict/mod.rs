@@ -126,7 +126,7 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         self.hasher.hash(key)
     }
 
-    /// How it hashes.
+    /// How it hashes keys.
     pub fn hasher(&self) -> H {
         self.hasher
     }

@@ -112,6 +112,9 @@ impl<E> Table<E> {
     pub(super) fn begin(&mut self) {
         debug_assert!(self.segments.is_empty());
         let first = Segment::new(0, 0, 0, 0);
+        // Most tables of sets and hashes never have a second segment.
+        self.slots.reserve_exact(1);
+        self.segments.reserve_exact(1);
         self.slots.push(first.span());
         self.segments.push(first);
         (self.deepest, self.bucket_count) = (1, 1);

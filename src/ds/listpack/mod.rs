@@ -390,6 +390,21 @@ impl Listpack {
         self.insert_before(At(self.behind(at) as u32), text)
     }
 
+    /// Puts an element behind `at`; where it is.
+    #[inline]
+    pub fn insert_item_after(&mut self, at: At, item: Item<'_>) -> At {
+        let behind = self.behind(at);
+        self.splice(behind, 0, &Encoded::item(item));
+        self.count_more(1);
+        At(behind as u32)
+    }
+
+    /// Replaces an element; where the new one is.
+    #[inline]
+    pub fn replace_item(&mut self, at: At, item: Item<'_>) -> At {
+        self.replace_entry(at, &Encoded::item(item))
+    }
+
     /// Replaces an element; where the new one is.
     #[inline]
     pub fn replace(&mut self, at: At, text: &[u8]) -> At {

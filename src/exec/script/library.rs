@@ -129,6 +129,52 @@ impl Executor {
     }
 }
 
+/// Libraries and snapshots.
+impl Executor {
+    /// The sources of all libraries.
+    pub(in crate::exec) fn library_sources(&self) -> Vec<Vec<u8>> {
+        let scripting = self.scripting.iter();
+        scripting
+            .flat_map(|scripting| scripting.libraries.iter())
+            .map(|library| library.text.clone())
+            .collect()
+    }
+
+    /// Loads the libraries of a snapshot. `replaces`: those that are there may be replaced.
+    ///
+    /// # Errors
+    /// What is wrong with the first that cannot be loaded.
+    pub(in crate::exec) fn load_libraries(
+        &mut self,
+        sources: &[Vec<u8>],
+        replaces: bool,
+    ) -> Result<(), String> {
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let mut scripting = self.scripting.take().unwrap_or_default();
+        let mut loaded = sources
+            .iter()
+            .map(|source| self.load_library(&mut scripting, source, replaces));
+        let failed = loaded.find_map(Result::err);
+        self.server.scripts = scripting.facts();
+        self.scripting = Some(scripting);
+        failed.map_or(Ok(()), |error| {
+            let reason = String::from_utf8_lossy(&error.text).into_owned();
+            Err(format!("Failed creating function library. error {reason}"))
+        })
+    }
+
+    /// Deletes all libraries.
+    pub(in crate::exec) fn forget_libraries(&mut self) {
+        if let Some(scripting) = &mut self.scripting {
+            scripting.libraries = Libraries::default();
+            scripting.functions = None;
+            self.server.scripts = scripting.facts();
+        }
+    }
+}
+
 impl Scripting {
     /// Lets go of a library's functions.
     fn forget(&mut self, library: Library) {

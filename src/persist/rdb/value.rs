@@ -8,7 +8,7 @@ use crate::value::{Limits, Typed, Value};
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
 use super::opcode::Type;
-use super::{list, module, set};
+use super::{hash, list, module, set, stream, zset};
 
 /// The oldest type that holds the value of `entry`, not newer than `version` where there is a choice.
 pub fn type_of(entry: &Entry, version: u16) -> Type {
@@ -16,8 +16,11 @@ pub fn type_of(entry: &Entry, version: u16) -> Type {
         View::Int(_) | View::Inline(_) => Type::String,
         View::Boxed(value) => match value {
             Value::String(_) => Type::String,
+            Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
             Value::Set(set) => set::kind(set, version),
+            Value::Stream(_) => stream::kind(version),
+            Value::Zset(zset) => zset::kind(zset, version),
         },
     }
 }
@@ -29,8 +32,11 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
         View::Inline(bytes) => encoder.string(bytes),
         View::Boxed(value) => match value {
             Value::String(bytes) => encoder.string(bytes),
+            Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
             Value::Set(set) => set::save(encoder, set, kind),
+            Value::Stream(stream) => stream::save(encoder, stream, kind),
+            Value::Zset(zset) => zset::save(encoder, zset, kind),
         },
     }
 }
@@ -54,7 +60,19 @@ pub fn load<'a, R: Read>(
         Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
             Ok(boxed(list::load(decoder, kind, limits)?))
         }
+        Type::Hash
+        | Type::HashZipmap
+        | Type::HashZiplist
+        | Type::HashListpack
+        | Type::HashMetadata
+        | Type::HashListpackEx => Ok(boxed(hash::load(decoder, kind, limits)?)),
         Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
+        Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
+            Ok(boxed(stream::load(decoder, kind)?))
+        }
+        Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
+            Ok(boxed(zset::load(decoder, kind, limits)?))
+        }
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);
             decoder.damaged(format!(
@@ -64,7 +82,6 @@ pub fn load<'a, R: Read>(
         Type::HashMetadataPreGa | Type::HashListpackExPreGa => {
             decoder.damaged("a hash with expiring fields in the form of a Redis 7.4 release candidate")
         }
-        other => decoder.damaged(format!("values of type {} cannot be read yet", other as u8)),
     }
 }
 

@@ -8,6 +8,7 @@
 //!   string  mix(bytes)                   list    mix(element) for each
 //!   set     xor(member) for each         hash    xor(mix(field), mix(value)) for each
 //!   zset    xor(mix(member), mix(score)) for each, scores with 17 digits
+//!   stream  mix(<ms>.<seq>), then mix(name), mix(value) for each field, for each entry
 //! all     = per database: mix(number), then for each key: xor(mix(key) continued with value)
 //! ```
 //!
@@ -16,13 +17,19 @@
 
 use sha1::{Digest as _, Sha1};
 
+use crate::base::float;
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::keyspace::entry::{Entry, View};
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::{self, Set};
+use crate::value::stream::Stream;
+use crate::value::stream::id::StreamId;
+use crate::value::stream::range::Direction;
 use crate::value::string::{IntText, StringRef};
-use crate::value::{Kind, Value};
+use crate::value::zset::{self, Zset};
+use crate::value::{Kind, Typed, Value};
 
 /// A signature in the making.
 #[derive(Default, PartialEq, Eq, Debug)]
@@ -44,7 +51,6 @@ impl Signature {
     }
 
     /// An element of an unordered collection that consists of several parts: a field and its value.
-    #[expect(dead_code, reason = "for hashes and sorted sets")]
     fn xor_parts(&mut self, parts: &[&[u8]]) {
         let mut one = Signature::default();
         parts.iter().for_each(|part| one.mix(part));
@@ -68,6 +74,9 @@ impl Signature {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
             Value::List(list) => self.mix_list(list),
+            Value::Hash(hash) => self.mix_hash(hash),
+            Value::Stream(stream) => self.mix_stream(stream),
+            Value::Zset(zset) => self.mix_zset(zset),
         }
     }
 
@@ -79,6 +88,16 @@ impl Signature {
             item.write_to(&mut text);
             self.mix(&text);
         });
+    }
+
+    fn mix_zset(&mut self, zset: &Zset) {
+        self.mix_type(Kind::Zset);
+        let mut text = Vec::new();
+        for (member, score) in zset.iter() {
+            text.clear();
+            float::seventeen_digits(score, &mut text);
+            zset::with_text(member, |member| self.xor_parts(&[member, &text]));
+        }
     }
 
     fn mix_type(&mut self, kind: Kind) {
@@ -102,6 +121,31 @@ impl Signature {
         self.mix_type(Kind::Set);
         set.iter()
             .for_each(|member| set::with_text(member, |text| self.xor(text)));
+    }
+
+    fn mix_stream(&mut self, stream: &Stream) {
+        self.mix_type(Kind::Stream);
+        let entries = stream.log.range(StreamId::MIN, StreamId::MAX, Direction::Forward);
+        for entry in entries {
+            self.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            for (name, value) in entry.fields() {
+                self.mix(&name.to_vec());
+                self.mix(&value.to_vec());
+            }
+        }
+    }
+}
+
+impl Signature {
+    /// Compat: that some fields expire plays a part, which and when does not.
+    fn mix_hash(&mut self, hash: &Hash) {
+        self.mix_type(Kind::Hash);
+        for field in hash.fields() {
+            self.xor_parts(&[&field.name.to_vec(), &field.value.to_vec()]);
+        }
+        if hash.soonest().is_some() {
+            self.xor(b"!!hexpire!!");
+        }
     }
 }
 

@@ -6,11 +6,14 @@ use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::ds::dict;
+use crate::ds::ranked::Ranked;
 use crate::keyspace::entry::{Entry, View, rounded};
-use crate::value::Value;
+use crate::value::hash::Hash;
 use crate::value::list::List;
 use crate::value::set::Set;
 use crate::value::string::{self, StringRef};
+use crate::value::zset::Zset;
+use crate::value::{Typed, Value};
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
 pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
@@ -42,8 +45,11 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
         View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Boxed(Value::Hash(hash)) => serialized_hash_bytes(hash),
         View::Boxed(Value::List(list)) => serialized_list_bytes(list),
         View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
+        View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
+        View::Boxed(Value::Stream(stream)) => stream.heap_bytes(),
     }
 }
 
@@ -62,6 +68,17 @@ fn serialized_set_bytes(set: &Set) -> usize {
     }
 }
 
+/// A small one is saved as one string; else the number of members, each of them, and its score as a double.
+fn serialized_zset_bytes(zset: &Zset) -> usize {
+    if let Some(listpack) = zset.as_listpack() {
+        return serialized_string_bytes(listpack.size());
+    }
+    let members = zset
+        .iter()
+        .map(|(member, _)| serialized_string_bytes(member.len()) + 8);
+    serialized_length_bytes(zset.len()) + members.sum::<usize>()
+}
+
 /// The number of nodes; for each node a byte for its kind, and its content.
 fn serialized_list_bytes(list: &List) -> usize {
     let nodes = super::list::node_bytes(list);
@@ -70,6 +87,18 @@ fn serialized_list_bytes(list: &List) -> usize {
         .map(|&bytes| 1 + serialized_string_bytes(bytes))
         .sum();
     serialized_string_bytes(nodes.len()) - nodes.len() + content
+}
+
+/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
+/// expiries.
+fn serialized_hash_bytes(hash: &Hash) -> usize {
+    if let Some((pack, _)) = hash.listpack() {
+        return serialized_string_bytes(pack.size());
+    }
+    let fields = hash
+        .fields()
+        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
+    serialized_string_bytes(0) + fields.sum::<usize>()
 }
 
 /// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
@@ -145,6 +174,7 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
         View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Boxed(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,
     }
 }

@@ -11,9 +11,10 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::ds::listpack::{Item, Listpack};
 use crate::ds::quicklist::{Content, Node, Quicklist};
-use crate::keyspace::entry::View;
+use crate::keyspace::entry::{Entry, View};
 use crate::value::Value;
 use crate::value::list::List;
+use crate::value::set::Set;
 
 /// What DEBUG OBJECT adds for a quicklist.
 pub(super) fn object_fields(list: &List) -> String {
@@ -39,12 +40,20 @@ pub(super) fn node_bytes(list: &List) -> Vec<usize> {
 }
 
 pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    match super::inspect::entry(cx, args)?.view() {
-        View::Boxed(Value::List(List::Packed(pack))) => show(&listpack_text(pack)),
-        _ => return Err(Error::fixed("ERR Not a listpack encoded object.")),
-    }
+    const NO_LISTPACK: Error = Error::fixed("ERR Not a listpack encoded object.");
+    let entry = super::inspect::entry(cx, args)?;
+    show(&listpack_text(listpack_of(entry).ok_or(NO_LISTPACK)?));
     cx.reply.simple("Listpack structure printed on stdout");
     Ok(DONE)
+}
+
+/// The listpack a collection is, while it is small.
+fn listpack_of(entry: &Entry) -> Option<&Listpack> {
+    match entry.view() {
+        View::Boxed(Value::List(List::Packed(pack)) | Value::Set(Set::Packed(pack))) => Some(pack),
+        View::Boxed(Value::Zset(zset)) => zset.as_listpack(),
+        _ => None,
+    }
 }
 
 pub(super) fn quicklist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
