@@ -43,6 +43,7 @@ impl Executor {
                 (us as u64).saturating_mul(1000)
             }
         };
+        self.busy_ms = config.int("busy-reply-threshold") as u64;
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),

@@ -20,12 +20,12 @@ pub mod load;
 pub mod mailbox;
 pub mod monitor;
 pub mod open;
-pub mod script;
-pub mod turn;
 pub mod payload;
 pub mod save;
+pub mod script;
 #[cfg(test)]
 mod testing;
+pub mod turn;
 pub mod txn;
 
 use std::collections::VecDeque;
@@ -143,6 +143,8 @@ pub struct Executor {
     scripting: Option<Box<script::Scripting>>,
     /// How others get a turn while a script runs.
     interlude: Option<Box<dyn script::Interlude>>,
+    /// After how many milliseconds of a script others are told BUSY; 0 for never.
+    busy_ms: u64,
     /// Batches behind that of a script in the same turn.
     aside: Vec<(SessionId, Box<Batch>)>,
     /// Mail that came in the middle of a script and must wait for its end.
@@ -194,6 +196,7 @@ impl Executor {
             browser_warned_s: 0,
             scripting: None,
             interlude: None,
+            busy_ms: 0,
             aside: Vec::new(),
             deferred: Vec::new(),
             running: None,

@@ -15,7 +15,10 @@
 //!   the executor in it to whoever holds `Turns`, until `go_on`.
 //! - T3  All of it stays on the thread that first opens a turn: the runtime it is a task of has one thread.
 
-#![expect(unsafe_code, reason = "a turn paused in the middle lends what it has borrowed")]
+#![expect(
+    unsafe_code,
+    reason = "a turn paused in the middle lends what it has borrowed"
+)]
 
 use std::io;
 use std::mem::ManuallyDrop;

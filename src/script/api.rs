@@ -110,9 +110,14 @@ fn call(stack: &mut Stack<'_>, cx: &mut Context, raising: bool) -> Result<usize,
         return if raising { Err(error) } else { Ok(1) };
     }
     stack.truncate(0);
-    let Context { host, args, reply, .. } = cx;
+    let Context {
+        host, args, reply, ..
+    } = cx;
     let Some(host) = host.get() else {
-        return Err(raise(stack, "redis.call can only be called inside a script invocation"));
+        return Err(raise(
+            stack,
+            "redis.call can only be called inside a script invocation",
+        ));
     };
     reply.clear();
     host.call(args.args(), reply);

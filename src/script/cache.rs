@@ -184,7 +184,11 @@ impl Scripts {
     fn link_newest(&mut self, index: usize) {
         let older = std::mem::replace(&mut self.newest, index);
         self.scripts[index].order = Some(Links { older, newer: NONE });
-        match self.scripts.get_mut(older).and_then(|script| script.order.as_mut()) {
+        match self
+            .scripts
+            .get_mut(older)
+            .and_then(|script| script.order.as_mut())
+        {
             Some(links) => links.newer = index,
             None => self.oldest = index,
         }
@@ -194,11 +198,19 @@ impl Scripts {
         let Some(Links { older, newer }) = self.scripts[index].order.take() else {
             return;
         };
-        match self.scripts.get_mut(older).and_then(|script| script.order.as_mut()) {
+        match self
+            .scripts
+            .get_mut(older)
+            .and_then(|script| script.order.as_mut())
+        {
             Some(links) => links.newer = newer,
             None => self.oldest = newer,
         }
-        match self.scripts.get_mut(newer).and_then(|script| script.order.as_mut()) {
+        match self
+            .scripts
+            .get_mut(newer)
+            .and_then(|script| script.order.as_mut())
+        {
             Some(links) => links.older = older,
             None => self.newest = older,
         }

@@ -99,7 +99,7 @@ impl Random {
     }
 
     /// The next number of 31 bits.
-    pub fn next(&mut self) -> u32 {
+    pub fn draw(&mut self) -> u32 {
         self.0 = self.0.wrapping_mul(0x5_DEEC_E66D).wrapping_add(0xB) & Self::MASK;
         (self.0 >> 17) as u32
     }

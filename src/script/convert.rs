@@ -290,13 +290,17 @@ fn write_status(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize)
 }
 
 fn write_double(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
-    let Some(number) = stack.number(-1) else { return false };
+    let Some(number) = stack.number(-1) else {
+        return false;
+    };
     reply.double(number);
     true
 }
 
 fn write_big_number(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usize) -> bool {
-    let Some(digits) = stack.bytes(-1) else { return false };
+    let Some(digits) = stack.bytes(-1) else {
+        return false;
+    };
     if reply.resp3 {
         write_line(reply, b'(', digits);
     } else {
@@ -316,7 +320,12 @@ fn write_verbatim(stack: &mut Stack<'_>, reply: &mut Reply<'_>, _: bool, _: usiz
         (Some(format), Some(text)) => {
             // The three letters go out as they are, whatever they are.
             if reply.resp3 {
-                let mut tagged = format.iter().copied().chain([b' '; 3]).take(3).collect::<Vec<u8>>();
+                let mut tagged = format
+                    .iter()
+                    .copied()
+                    .chain([b' '; 3])
+                    .take(3)
+                    .collect::<Vec<u8>>();
                 tagged.push(b':');
                 tagged.extend_from_slice(text);
                 let head = format!("={}\r\n", tagged.len());

@@ -226,7 +226,11 @@ impl Engine {
     ///
     /// # Errors
     /// The error reply, its code first.
-    pub fn load(&mut self, source: &[u8], limit: Option<Duration>) -> (Result<Vec<Function>, Vec<u8>>, LogLines) {
+    pub fn load(
+        &mut self,
+        source: &[u8],
+        limit: Option<Duration>,
+    ) -> (Result<Vec<Function>, Vec<u8>>, LogLines) {
         let Some(loading) = &self.loading else {
             return (Err(b"ERR libraries cannot be loaded here".to_vec()), Vec::new());
         };
@@ -317,7 +321,14 @@ fn read_error(stack: &mut Stack<'_>, name: &[u8]) -> ScriptError {
     stack.get_field(-1, "source");
     stack.get_field(-2, "line");
     if let (Some(source), Some(line)) = (stack.bytes(-2), stack.number(-1)) {
-        let at = [b" script: ", name, b", on ", source, format!(":{line}.").as_bytes()].concat();
+        let at = [
+            b" script: ",
+            name,
+            b", on ",
+            source,
+            format!(":{line}.").as_bytes(),
+        ]
+        .concat();
         error.text.extend_from_slice(&at);
     }
     stack.pop(2);

@@ -128,7 +128,10 @@ mod tests {
 
     #[test]
     fn a_shebang_line_gives_flags_and_leaves_its_line_end() {
-        assert_eq!(of_script(b"return 1"), Ok((ScriptFlags::COMPAT, &b"return 1"[..])));
+        assert_eq!(
+            of_script(b"return 1"),
+            Ok((ScriptFlags::COMPAT, &b"return 1"[..]))
+        );
         assert_eq!(
             of_script(b"#!lua\nreturn 1"),
             Ok((ScriptFlags::empty(), &b"\nreturn 1"[..]))
@@ -147,7 +150,10 @@ mod tests {
             error(b"#!not-lua\n"),
             "Unexpected engine in script shebang: #!not-lua"
         );
-        assert_eq!(error(b"#!lua badger=data\n"), "Unknown lua shebang option: badger=data");
+        assert_eq!(
+            error(b"#!lua badger=data\n"),
+            "Unknown lua shebang option: badger=data"
+        );
         assert_eq!(
             error(b"#!lua flags=allow-what\n"),
             "Unexpected flag in script shebang: allow-what"

@@ -91,10 +91,8 @@ impl Libraries {
         let former = self.remove(&library.name);
         library.functions.sort_by(|a, b| a.name.cmp(&b.name));
         for (index, function) in library.functions.iter().enumerate() {
-            self.functions.insert(
-                function.name.to_ascii_lowercase(),
-                (library.name.clone(), index),
-            );
+            self.functions
+                .insert(function.name.to_ascii_lowercase(), (library.name.clone(), index));
         }
         self.memory_bytes += library.memory_bytes();
         self.by_name.insert(library.name.clone(), library);

@@ -191,9 +191,7 @@ fn flags(stack: &mut Stack<'_>) -> Result<ScriptFlags, &'static str> {
             stack.pop(1);
             break;
         }
-        let known = stack
-            .bytes(-1)
-            .and_then(|name| flag(&name.to_ascii_lowercase()));
+        let known = stack.bytes(-1).and_then(|name| flag(&name.to_ascii_lowercase()));
         stack.pop(1);
         all |= known.ok_or("unknown flag given")?;
     }

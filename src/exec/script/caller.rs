@@ -13,6 +13,7 @@ use crate::script::context::{Host, Replication};
 use crate::session::SessionId;
 
 use super::super::Executor;
+use super::super::admit;
 use super::super::dispatch::{Resolved, Run};
 use super::Caused;
 
@@ -68,7 +69,7 @@ impl<'e> Caller<'e> {
             replication: Replication::ALL,
             followed: executor.keys.changes.followed,
             started: executor.tick,
-            threshold_ms: executor.config.int("busy-reply-threshold") as u64,
+            threshold_ms: executor.busy_ms,
             executor,
         }
     }
@@ -82,12 +83,10 @@ impl<'e> Caller<'e> {
     /// Whether the script may call this command; its number.
     fn admit(&self, words: resp::Args<'_>) -> Result<u16, (Option<u16>, Error)> {
         let Resolved::Command(id) = self.executor.resolve(words) else {
-            return Err((
-                None,
-                Error::fixed("ERR Unknown Redis command called from script"),
-            ));
+            return Err((None, Error::fixed("ERR Unknown Redis command called from script")));
         };
-        let row = self.executor.table.command(CommandId(id)).row;
+        let command = self.executor.table.command(CommandId(id));
+        let row = command.row;
         let refuse = |text| Err((Some(id), Error::fixed(text)));
         if !row.arity.admits(words.len()) {
             return refuse("ERR Wrong number of args calling Redis command from script");
@@ -98,6 +97,10 @@ impl<'e> Caller<'e> {
         let replicates = Flags::WRITE.with(Flags::MAY_REPLICATE);
         if self.read_only && row.flags.intersects(replicates) {
             return refuse("ERR Write commands are not allowed from read-only scripts.");
+        }
+        if !self.wrote {
+            // One that has written already may go on: half of it would be worse.
+            admit::disk(command, self.executor.server_state()).map_err(|error| (Some(id), error))?;
         }
         Ok(id)
     }

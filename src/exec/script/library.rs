@@ -16,7 +16,7 @@ use super::caller::write_log;
 use super::commands::discard;
 use super::{Caused, Scripting, coded, dump, settings};
 
-/// How long a library may take to load.
+/// How long a library that a client sends may take to load.
 const LOAD_LIMIT: Duration = Duration::from_millis(500);
 
 impl Executor {
@@ -29,7 +29,8 @@ impl Executor {
     ) -> Result<(), ScriptError> {
         match act {
             ScriptAct::LoadLibrary { code, replace } => {
-                let library = self.load_library(scripting, cause.words.get(code), replace)?;
+                let library =
+                    self.load_library(scripting, cause.words.get(code), replace, Some(LOAD_LIMIT))?;
                 reply.bulk(&library);
             }
             ScriptAct::DeleteLibrary => {
@@ -71,6 +72,7 @@ impl Executor {
         scripting: &mut Scripting,
         text: &[u8],
         replace: bool,
+        limit: Option<Duration>,
     ) -> Result<Vec<u8>, ScriptError> {
         let rng = &mut self.rng;
         let engine = scripting
@@ -80,7 +82,7 @@ impl Executor {
         if scripting.libraries.get(&head.name).is_some() && !replace {
             return Err(coded(&quoted("Library '", &head.name, "' already exists")));
         }
-        let library = load(engine, text, Some(LOAD_LIMIT))?;
+        let library = load(engine, text, limit)?;
         if let Some(name) = scripting.libraries.collision(&library) {
             let error = coded(&quoted("Function ", name, " already exists"));
             release(engine, library.functions);
@@ -155,7 +157,7 @@ impl Executor {
         let mut scripting = self.scripting.take().unwrap_or_default();
         let mut loaded = sources
             .iter()
-            .map(|source| self.load_library(&mut scripting, source, replaces));
+            .map(|source| self.load_library(&mut scripting, source, replaces, None));
         let failed = loaded.find_map(Result::err);
         self.server.scripts = scripting.facts();
         self.scripting = Some(scripting);
@@ -213,10 +215,7 @@ fn load(engine: &mut Engine, text: &[u8], limit: Option<Duration>) -> Result<Lib
     let head = check_head(text)?;
     let (outcome, log) = engine.load(head.code, limit);
     log.iter().for_each(|(level, line)| write_log(*level, line));
-    let functions = outcome.map_err(|text| ScriptError {
-        text,
-        counted: false,
-    })?;
+    let functions = outcome.map_err(|text| ScriptError { text, counted: false })?;
     if functions.is_empty() {
         return Err(coded(b"No functions registered"));
     }
@@ -256,7 +255,9 @@ fn check_join(present: &Libraries, fresh: &Libraries, policy: RestorePolicy) -> 
     }
     // Functions of libraries that are to be replaced do not count.
     let taken = |name: &[u8]| {
-        let owners = present.iter().filter(|library| fresh.get(&library.name).is_none());
+        let owners = present
+            .iter()
+            .filter(|library| fresh.get(&library.name).is_none());
         owners
             .flat_map(|library| &library.functions)
             .any(|function| function.name.eq_ignore_ascii_case(name))
@@ -270,9 +271,8 @@ fn check_join(present: &Libraries, fresh: &Libraries, policy: RestorePolicy) -> 
 
 /// Answers FUNCTION LIST.
 fn list(libraries: &Libraries, pattern: Option<&[u8]>, with_code: bool, reply: &mut Reply<'_>) {
-    let is_wanted = |library: &&Library| {
-        pattern.is_none_or(|pattern| glob::matches(pattern, &library.name, true))
-    };
+    let is_wanted =
+        |library: &&Library| pattern.is_none_or(|pattern| glob::matches(pattern, &library.name, true));
     let deferred = reply.defer_array();
     let mut count = 0;
     for library in libraries.iter().filter(is_wanted) {

@@ -160,7 +160,7 @@ impl Executor {
         reply: &mut Vec<u8>,
     ) -> Result<(), ScriptError> {
         let keys = run.keys.map_err(uncounted)?;
-        admit(found.flags, run.read_only).map_err(uncounted)?;
+        admit(found.flags, run.read_only, self.server_state().unsaved).map_err(uncounted)?;
         let (keys, args) = cause.words.tail(3).split_at(keys);
         let name = found.name;
         let call = Call { name, keys, args };
@@ -228,10 +228,18 @@ struct Borrowed {
 /// Flags that would leave out replies, which a script wants to see.
 const SILENT: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
 
-/// Whether a script may run, by what it says about itself.
-fn admit(flags: ScriptFlags, read_only: bool) -> Result<(), Error> {
-    let may_write = !flags.intersects(ScriptFlags::COMPAT | ScriptFlags::NO_WRITES);
-    if read_only && may_write {
+/// Whether a script may run, by what it says about itself. `unsaved`: writes are refused because snapshots fail.
+fn admit(flags: ScriptFlags, read_only: bool, unsaved: bool) -> Result<(), Error> {
+    if flags.intersects(ScriptFlags::COMPAT | ScriptFlags::NO_WRITES) {
+        return Ok(());
+    }
+    if unsaved {
+        return Err(Error::fixed(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable \
+             scripts are blocked. Use 'no-writes' flag for read only scripts.",
+        ));
+    }
+    if read_only {
         return Err(Error::fixed(
             "ERR Can not execute a script with write flag using *_ro command.",
         ));

@@ -125,7 +125,7 @@ fn pack_number(number: f64, out: &mut Vec<u8>) {
 
 fn pack_integer(n: i64, out: &mut Vec<u8>) {
     match n {
-        0..=0x7f | -32..=-1 => out.push(n as u8),
+        -32..=0x7f => out.push(n as u8),
         0x80..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
         0x100..=0xffff => tagged(0xcd, &(n as u16).to_be_bytes(), out),
         0x1_0000..=0xffff_ffff => tagged(0xce, &(n as u32).to_be_bytes(), out),
@@ -211,7 +211,9 @@ pub fn unpack_bytes(stack: &mut Stack<'_>, bytes: &[u8], limit: i64, offset: i64
         )));
     }
     let all = limit == 0 && offset == 0;
-    let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+    let rest = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| bytes.get(offset..));
     let Some(rest) = rest else {
         return Err(Raise::message(format!(
             "Start offset {} greater than input length {len}.",

@@ -12,7 +12,7 @@ pub mod number;
 pub mod os;
 pub mod structs;
 
-pub use fuzz::fuzz_decoders;
+pub use fuzz::{fuzz_json, fuzz_msgpack, fuzz_script, fuzz_struct};
 
 use super::lua::{Function, Stack};
 

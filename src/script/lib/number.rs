@@ -10,7 +10,10 @@ pub fn significant(value: f64, digits: usize, out: &mut Vec<u8>) {
         return out.extend_from_slice(format!("{sign}{word}").as_bytes());
     }
     const SMALL: f64 = 1e9;
-    if digits >= 10 && value.abs() < SMALL && value.fract() == 0.0 && (value != 0.0 || value.is_sign_positive())
+    if digits >= 10
+        && value.abs() < SMALL
+        && value.fract() == 0.0
+        && (value != 0.0 || value.is_sign_positive())
     {
         return out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
     }

@@ -20,14 +20,17 @@ fn clock(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> {
 /// `random()`, `random(high)`, `random(low, high)`.
 fn random(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     const RANGE: u32 = i32::MAX as u32;
-    let drawn = f64::from(cx.random.next() % RANGE) / f64::from(RANGE);
+    let drawn = f64::from(cx.random.draw() % RANGE) / f64::from(RANGE);
     let (low, high) = match stack.top() {
         0 => {
             stack.push_number(drawn);
             return Ok(1);
         }
         1 => (1, stack.integer_argument(1)? as i32),
-        2 => (stack.integer_argument(1)? as i32, stack.integer_argument(2)? as i32),
+        2 => (
+            stack.integer_argument(1)? as i32,
+            stack.integer_argument(2)? as i32,
+        ),
         _ => return Err(Raise::message("wrong number of arguments")),
     };
     if low > high {

@@ -104,9 +104,7 @@ impl<'f> Format<'f> {
             b'!' => {
                 let align = self.number(ALIGN_NATIVE)?;
                 if !align.is_power_of_two() {
-                    return Err(Raise::message(format!(
-                        "alignment {align} is not a power of 2"
-                    )));
+                    return Err(Raise::message(format!("alignment {align} is not a power of 2")));
                 }
                 self.align = align;
             }

@@ -113,7 +113,12 @@ unsafe extern "C-unwind" fn load(state: *mut ffi::lua_State) -> c_int {
 ///
 /// # Safety
 /// `source` and `name` live on the stack of `state`; the caller has nothing to drop (I5).
-unsafe fn compile(state: *mut ffi::lua_State, source: *const c_char, len: usize, name: *const c_char) -> c_int {
+unsafe fn compile(
+    state: *mut ffi::lua_State,
+    source: *const c_char,
+    len: usize,
+    name: *const c_char,
+) -> c_int {
     // SAFETY: I1, I5, and what the caller promises.
     unsafe {
         let status = if len > 0 && source.cast::<u8>().read() == ffi::LUA_SIGNATURE[0] {

@@ -124,7 +124,10 @@ impl Stack<'_> {
     /// Drops the topmost `count` values.
     #[inline]
     pub fn pop(&mut self, count: usize) {
-        let left = self.top().checked_sub(count).expect("as many values as are popped");
+        let left = self
+            .top()
+            .checked_sub(count)
+            .expect("as many values as are popped");
         // SAFETY: S1, checked above.
         unsafe { ffi::lua_settop(self.raw, left as c_int) };
     }
@@ -160,7 +163,10 @@ impl Stack<'_> {
     /// Room for one value more, which the caller knows there is (S3).
     #[inline]
     pub(super) fn make_room(&mut self) {
-        assert!(self.has_room(1), "room on Lua's stack is reserved before it is used");
+        assert!(
+            self.has_room(1),
+            "room on Lua's stack is reserved before it is used"
+        );
     }
 
     /// Whether `index` names a value.
@@ -338,7 +344,10 @@ impl Stack<'_> {
     /// Pushes a function, with the topmost `upvalues` values as its own.
     pub fn push_function(&mut self, function: Function, upvalues: usize) {
         const UPVALUES_MAX: usize = 200;
-        assert!(upvalues <= self.top().min(UPVALUES_MAX), "as many upvalues as are taken");
+        assert!(
+            upvalues <= self.top().min(UPVALUES_MAX),
+            "as many upvalues as are taken"
+        );
         self.make_room();
         let below = -(upvalues as c_int) - 1;
         // SAFETY: S1, S3: the function's pointer becomes the first upvalue, as the trampoline expects.

@@ -198,7 +198,14 @@ impl Lua {
     /// Looks at the clock (`Context::interrupt`) now and then while Lua runs.
     pub fn watch(&mut self) {
         // SAFETY: I1.
-        unsafe { ffi::lua_sethook(self.raw.as_ptr(), Some(hook), ffi::LUA_MASKCOUNT, HOOK_INSTRUCTIONS) };
+        unsafe {
+            ffi::lua_sethook(
+                self.raw.as_ptr(),
+                Some(hook),
+                ffi::LUA_MASKCOUNT,
+                HOOK_INSTRUCTIONS,
+            )
+        };
     }
 
     /// Takes the value on top of the stack into the registry.
@@ -290,7 +297,9 @@ unsafe extern "C" fn allocate(
             return ptr::null_mut();
         }
         let grown = (*heap).used_bytes - old_bytes;
-        let refused = grown.checked_add(new_bytes).is_none_or(|used| used > (*heap).limit_bytes);
+        let refused = grown
+            .checked_add(new_bytes)
+            .is_none_or(|used| used > (*heap).limit_bytes);
         if (*heap).strict && new_bytes > old_bytes && refused {
             return ptr::null_mut();
         }

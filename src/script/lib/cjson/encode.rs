@@ -3,8 +3,8 @@
 //! A table whose keys are all whole numbers from 1 on is an array, padded with null; any other, the empty one included, is
 //! an object. Numbers are written with 14 digits unless the options say otherwise.
 
-use super::{InvalidNumbers, Options, options};
 use super::super::number;
+use super::{InvalidNumbers, Options, options};
 use crate::script::context::Context;
 use crate::script::lua::stack::NESTING_MAX;
 use crate::script::lua::{Kind, Raise, Stack};
