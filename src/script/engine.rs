@@ -47,6 +47,8 @@ pub struct Engine {
     /// Where a library that loads finds its globals.
     loading: Option<Ref>,
     runs: u32,
+    /// From how much memory on garbage is collected at once.
+    crowded_bytes: usize,
 }
 
 /// How a script is called.
@@ -111,6 +113,7 @@ impl Engine {
             handler,
             loading: None,
             runs: 0,
+            crowded_bytes: settings.limit_bytes / 4 * 3,
         }
     }
 
@@ -136,6 +139,7 @@ impl Engine {
             let place = chunk.trim_start_matches('@');
             return Err(format!("{place}:1: unexpected symbol near 'char(27)'").into_bytes());
         }
+        self.find_globals();
         self.lua.compile(source, chunk).map_err(|_| {
             let text = api::text_of(&mut self.lua.stack(), -1);
             self.lua.stack().truncate(0);
@@ -159,6 +163,7 @@ impl Engine {
         host: &mut dyn Host,
         reply: &mut Reply<'_>,
     ) -> Result<(), ScriptError> {
+        self.find_globals();
         self.lua.push_kept(&self.globals.real);
         let stack = &mut self.lua.stack();
         push_words(stack, call.keys);
@@ -182,12 +187,20 @@ impl Engine {
         host: &mut dyn Host,
         reply: &mut Reply<'_>,
     ) -> Result<(), ScriptError> {
+        self.find_globals();
         self.lua.push_kept(&self.handler);
         self.lua.push_kept(function);
         let stack = &mut self.lua.stack();
         push_words(stack, call.keys);
         push_words(stack, call.args);
         self.run(2, call.name, host, reply)
+    }
+
+    /// Code compiled from now on finds its globals where it should: a script may have said otherwise.
+    #[inline]
+    fn find_globals(&mut self) {
+        self.lua.push_kept(&self.globals.sealed);
+        self.lua.set_globals();
     }
 
     /// Runs what is on the stack: the handler, a function, its arguments.
@@ -215,6 +228,10 @@ impl Engine {
 
     #[inline]
     fn collect_now_and_then(&mut self) {
+        if self.lua.used_bytes() > self.crowded_bytes {
+            // Lua 5.1 does not collect when it is refused memory: what the next script needs must be free by then.
+            self.lua.collect();
+        }
         self.runs += 1;
         if self.runs == RUNS_PER_STEP {
             self.runs = 0;

@@ -22,3 +22,5 @@ pub mod library;
 pub mod lua;
 pub mod register;
 pub mod sandbox;
+#[cfg(test)]
+mod tests;

@@ -95,7 +95,9 @@ fn pairs(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> {
 pub struct Globals {
     /// The real table of globals.
     pub real: Ref,
-    /// The metatable of the one that scripts see: `__index` says where they look.
+    /// The one that scripts see.
+    pub sealed: Ref,
+    /// The metatable of that one: `__index` says where they look.
     pub metatable: Ref,
 }
 
@@ -129,8 +131,14 @@ pub fn seal(lua: &mut Lua, libraries: &[&str]) -> Globals {
     stack.pop(1);
     stack.push_metatable(-1);
     let metatable = lua.keep();
+    lua.stack().push_copy(-1);
+    let sealed = lua.keep();
     lua.set_globals();
-    Globals { real, metatable }
+    Globals {
+        real,
+        sealed,
+        metatable,
+    }
 }
 
 /// Replaces the table below the one on top, which becomes what `getmetatable` shows, by its protected form.
