@@ -16,6 +16,7 @@ use std::time::Instant;
 use russet::base::{glob, quote};
 use russet::exec::Executor;
 use russet::resp::parse_value;
+use russet::value::hyperloglog;
 
 /// Rounds of a normal test run.
 const SMOKE_ROUNDS: u64 = 5_000;
@@ -32,7 +33,20 @@ struct Fuzzer {
 }
 
 const FUZZERS: &[Fuzzer] = &[
-    RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, INTSET, LZF, JSON, MSGPACK, STRUCT, SCRIPT, FUNCTIONS,
+    RESP,
+    CONFIG,
+    GLOB,
+    QUOTE,
+    COMMANDS,
+    LISTPACK,
+    HYPERLOGLOG,
+    INTSET,
+    LZF,
+    JSON,
+    MSGPACK,
+    STRUCT,
+    SCRIPT,
+    FUNCTIONS,
 ];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
@@ -116,7 +130,22 @@ const COMMANDS: Fuzzer = Fuzzer {
         b"COMMAND GETKEYS MSET a b c d\nCOMMAND DOCS get\nCOMMAND LIST FILTERBY PATTERN s*\nCOMMAND INFO get set\nCOMMAND GETKEYSANDFLAGS SET a b\n",
         b"CONFIG GET *max* port\nCONFIG SET maxmemory 100mb hz 20\nINFO all\nMEMORY USAGE k SAMPLES 5\nSLOWLOG GET -1\nLATENCY HISTOGRAM set\nLATENCY GRAPH x\n",
         b"SUBSCRIBE a b\nPSUBSCRIBE c* *\nPUBLISH a x\nUNSUBSCRIBE\nPUNSUBSCRIBE c*\nPUBSUB CHANNELS *\nPUBSUB NUMSUB a\n",
+        b"PFADD h a b c\nPFCOUNT h\nPFMERGE h h g\nSETRANGE h 5 abc\nPFADD h x\nPFDEBUG DECODE h\nPFDEBUG TODENSE h\nPFCOUNT h g\n",
+        b"GEOADD g CH 13.3 38.1 a 15 37.5 b 180 85 c\nGEOSEARCH g FROMMEMBER a BYRADIUS 200 km ASC COUNT 2 ANY WITHDIST WITHHASH WITHCOORD\nGEOSEARCHSTORE h g FROMLONLAT 1 2 BYBOX 4e3 1e9 m STOREDIST\nGEORADIUS g 0 0 1e6 ft DESC STORE d\nGEORADIUSBYMEMBER_RO g c 0 mi\nGEODIST g a c\nGEOPOS g a\nGEOHASH g b\nZADD g -inf d\n",
+        b"RPUSH l 3 1 2 x\nSORT l BY w_*->f GET # GET w_* LIMIT 1 2 DESC ALPHA STORE d\nSORT_RO l BY nosort LIMIT -1 9223372036854775807\nSADD s a 1\nSORT s\nZADD z 1 a\nSORT z BY n DESC LIMIT 0 1\n",
         b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
+    ],
+};
+
+/// A string as a client might store it, to be read as a HyperLogLog.
+const HYPERLOGLOG: Fuzzer = Fuzzer {
+    name: "hyperloglog",
+    check: fuzz_hyperloglog,
+    corpus: &[
+        b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff",
+        b"HYLL\x01\0\0\0\x04\0\0\0\0\0\0\0W1\x84I\xc0\x80P\xb1\x84K\xfb\x80BZ",
+        b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x80\x81\x82\x83\x3f\0\x40\0\xff\xfc\x7f\xb0",
+        b"HYLL\0\0\0\0\0\0\0\0\0\0\0\x80",
     ],
 };
 
@@ -238,6 +267,30 @@ fn fuzz_quote(data: &[u8]) {
         line.push(b' ');
     }
     assert_eq!(quote::split_args(&line), Ok(words));
+}
+
+/// What is read without complaint agrees with itself; what is refused stays as it was.
+fn fuzz_hyperloglog(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    let words = data.chunks(3).take(40);
+    let added = hyperloglog::add(&mut bytes, words, 200);
+    if added.is_err() {
+        assert_eq!(bytes, data);
+    }
+    let mut registers = hyperloglog::Registers::default();
+    let count = hyperloglog::count(&bytes);
+    assert_eq!(registers.merge(&bytes).map(|_| registers.count()), count);
+    assert_eq!(
+        hyperloglog::decode(&bytes).is_err(),
+        hyperloglog::encoding(&bytes).is_err()
+    );
+    let mut dense = bytes.clone();
+    let densified = hyperloglog::densify(&mut dense);
+    assert_eq!(densified.and_then(|_| hyperloglog::count(&dense)), count);
+    if count.is_ok() {
+        assert_eq!(registers.store(&mut bytes, false, 200), Ok(()));
+        assert_eq!(hyperloglog::count(&bytes), count);
+    }
 }
 
 fn fuzz_commands(data: &[u8]) {
@@ -479,6 +532,11 @@ fn quoted_words_can_be_written_and_read_again() {
 #[test]
 fn commands_with_any_arguments_are_answered() {
     run(&COMMANDS);
+}
+
+#[test]
+fn strings_are_read_as_hyperloglogs_or_refused() {
+    run(&HYPERLOGLOG);
 }
 
 #[test]

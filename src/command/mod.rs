@@ -15,8 +15,10 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod help;
+pub mod hyperloglog;
 pub mod list;
 pub mod pubsub;
 pub mod row;
@@ -46,6 +48,10 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    hyperloglog::ROWS,
+    geo::add::ROWS,
+    geo::position::ROWS,
+    geo::search::ROWS,
     set::member::ROWS,
     set::chance::ROWS,
     set::combine::ROWS,
@@ -84,6 +90,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::sort::ROWS,
     generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,

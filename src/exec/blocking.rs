@@ -203,11 +203,21 @@ impl Executor {
             return;
         }
         self.blocking.serving = true;
+        self.catch_up();
         while let Some(key) = self.keys.changes.interest.next_ready() {
             self.serve_line(key);
             self.keys.changes.interest.served(key);
         }
         self.blocking.serving = false;
+    }
+
+    /// Sets the clock anew when the command that made keys ready has taken long: they may have expired meanwhile.
+    fn catch_up(&mut self) {
+        const LONG_NS: u64 = 10_000_000;
+        let late_ns = self.ticks.nanos_between(self.time_set, self.ticks.raw());
+        if late_ns >= LONG_NS {
+            self.set_time_us(self.time_us() + (late_ns / 1000) as i64);
+        }
     }
 
     /// Serves those who wait for one key, first come first, as far as what it holds goes.

@@ -4,8 +4,8 @@
 //!  mail ──> drain: plan (find command, hash keys) ─ prefetch buckets ─ prefetch entries ─ admit ─ run ─ effects ──> replies
 //! ```
 //!
-//! Clients, tests and (later) AOF replay, a replication link, EXEC and scripts all enter through [`Executor::run`] or a
-//! batch. It needs no runtime and no socket; time comes in with [`Executor::set_time_us`], chance is a seeded generator.
+//! Clients, tests and (later) AOF replay and a replication link all enter through [`Executor::run`] or a batch, what runs
+//! inside another command (EXEC, scripts) through [`Executor::run_nested`]. It needs no runtime and no socket; time comes in with [`Executor::set_time_us`], chance is a seeded generator.
 //!
 //! Imports: every room but net.
 
@@ -114,6 +114,8 @@ pub struct Executor {
     /// The last reading: the end of one command is the start of the next.
     tick: Tick,
     now_unix_us: i64,
+    /// When that was set.
+    time_set: Tick,
     host: Box<dyn Host>,
     /// Outboxes by session slot.
     outboxes: Vec<Option<Arc<Outbox>>>,
@@ -181,8 +183,9 @@ impl Executor {
             table,
             rng,
             tick: ticks.raw(),
-            ticks,
             now_unix_us: 0,
+            time_set: ticks.raw(),
+            ticks,
             host,
             outboxes: Vec::new(),
             held: VecDeque::new(),
@@ -243,6 +246,7 @@ impl Executor {
     /// Sets the wall clock, in Unix microseconds.
     pub fn set_time_us(&mut self, unix_us: i64) {
         self.now_unix_us = unix_us;
+        self.time_set = self.ticks.raw();
         self.keys.now_ms = unix_us / 1000;
         self.keys.access.set_time(self.keys.now_ms);
     }

@@ -17,9 +17,8 @@ fn is_unfit(words: &Words) -> bool {
     let counts_references = words
         .get(1)
         .is_some_and(|word| word.eq_ignore_ascii_case(b"refcount"));
-    [&b"client"[..], b"command", b"reset"].contains(&name.as_slice())
-        || name.ends_with(b"subscribe")
-        || counts_references
+    const UNFIT: [&[u8]; 5] = [b"client", b"command", b"reset", b"zrank", b"zrevrank"];
+    UNFIT.contains(&name.as_slice()) || name.ends_with(b"subscribe") || counts_references
 }
 
 /// `MULTI`, what `draw` gives, and an end.

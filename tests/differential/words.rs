@@ -11,7 +11,8 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "member", "name",
+    "memory", "command", "missing", "badid", "nosuch", "list", "element", "member", "name",
+    "hll", "numbers", "geokey", "place", "degrees", "latitude", "reach", "unit",
     "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
 ];
 
@@ -122,7 +123,19 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "key" => KEYS[rng.index(KEYS.len())].to_vec(),
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
+        "hll" => number(format_args!("hll:{}", rng.below(4))),
+        "numbers" => number(format_args!("numbers:{}", rng.below(3))),
+        "geokey" => number(format_args!("geo:{}", rng.below(3))),
+        "place" => number(format_args!("place:{}", rng.below(30))),
+        "degrees" => degrees(180, rng),
+        "latitude" => degrees(86, rng),
+        "reach" => reach(rng),
+        "unit" => pick(&["m", "km", "KM", "ft", "mi", "Mi"], rng),
         "value" => value(rng),
+        // Now and then a key that holds something else.
+        "list" if rng.below(12) != 0 => number(format_args!("list:{}", rng.below(3))),
+        "list" => KEYS[rng.index(KEYS.len())].to_vec(),
+        "element" => element(rng),
         "int" => pick(INTS, rng),
         "smallint" => number(between(-20, 20, rng)),
         "float" => float(rng),
@@ -268,6 +281,16 @@ fn value(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
+/// Few, so that they are found again; now and then one that fills a node.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(16) {
+        0 => value(rng),
+        1 => letters([3000, 5000, 8180, 9000][rng.index(4)], rng),
+        2..8 => number(between(-3, 6, rng)),
+        _ => letters(1, rng),
+    }
+}
+
 /// Few, so that sets have some in common; a long one now and then, which makes a table of a small set.
 fn member(rng: &mut Rng) -> Vec<u8> {
     match rng.below(20) {
@@ -325,6 +348,24 @@ fn range_id(rng: &mut Rng) -> Vec<u8> {
         1 => b"+".to_vec(),
         2 => exclusive(entry_id(rng)),
         _ => entry_id(rng),
+    }
+}
+
+/// Anywhere, or within a few kilometers of the same place.
+fn degrees(max: i64, rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => number(between(-max, max, rng)),
+        1 => number((rng.unit_f64() * 2.0 - 1.0) * max as f64),
+        _ => number(10.0 + rng.unit_f64() / 10.0),
+    }
+}
+
+/// From nothing to everywhere.
+fn reach(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(FLOATS, rng),
+        1 => number(rng.below(3)),
+        _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
     }
 }
 
@@ -416,6 +457,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
             .skip(2)
             .step_by(2)
             .for_each(|word| *word = b"0".to_vec());
+    }
+    if matches!(name.as_slice(), b"zrank" | b"zrevrank") {
+        // 7.2 added WITHSCORE; before, too many words ended a transaction.
+        words.truncate(3);
     }
     if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
         words[2] = b"x".to_vec();

@@ -10,6 +10,7 @@
 //! `RUSSET_WITHOUT_TOOLS=1` skips what needs `redis-cli` and `redis-benchmark`; without it a missing tool is
 //! a failure.
 
+mod blocking;
 mod clients;
 mod hostile;
 mod network;

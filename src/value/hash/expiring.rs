@@ -10,9 +10,9 @@
 //!
 //! So the soonest expiry is the third entry, and what is due is at the front. Cost: a lookup walks.
 
-use crate::ds::listpack::{At, Item, Listpack};
+use crate::ds::listpack::{At, Damaged, Item, Listpack};
 
-use super::{Field, Found, Previous};
+use super::{EXPIRE_AT_MAX, Field, Found, Previous};
 
 const NEVER: i64 = 0;
 
@@ -37,6 +37,26 @@ impl Expiring {
             pack.push_back_int(NEVER);
         }
         Expiring(pack)
+    }
+
+    /// What a file holds, if I1 and I2 hold for it.
+    pub(super) fn from_pack(pack: Listpack) -> Result<Expiring, Damaged> {
+        let mut last = 1;
+        for expiry in pack.iter().skip(2).step_by(3) {
+            let at_ms = match expiry.int().ok_or(Damaged)? {
+                NEVER => i64::MAX,
+                at_ms @ 1..=EXPIRE_AT_MAX => at_ms,
+                _ => return Err(Damaged),
+            };
+            if at_ms < last {
+                return Err(Damaged);
+            }
+            last = at_ms;
+        }
+        if !pack.len().is_multiple_of(3) {
+            return Err(Damaged);
+        }
+        Ok(Expiring(pack))
     }
 
     pub(super) fn pack(&self) -> &Listpack {

@@ -5,7 +5,7 @@
 //!   packed.rs                                         expiring.rs
 //!       └──── too many fields, or a long one ────┬────────┘
 //!                                                v
-//!                                            hashtable, table.rs
+//!                                            hashtable: few.rs, with more than 8 fields table.rs
 //! ```
 //!
 //! There is no way back, as in Redis; a hash that is emptied goes, and starts small again.
@@ -17,7 +17,9 @@
 //!
 //! Costs: listpacks walk, tables are O(1); see the files. Not here: events, what is propagated, and when to expire.
 
+mod element;
 mod expiring;
+mod few;
 mod packed;
 mod random;
 mod table;
@@ -26,11 +28,12 @@ mod tests;
 
 use crate::base::hash::KeyHasher;
 use crate::ds::dict;
-use crate::ds::listpack::{Item, Listpack, Pairs};
+use crate::ds::listpack::{Damaged, Item, Listpack, Pairs};
 use crate::ds::thin::Thin;
 
 use super::{Kind, Limits, Typed};
 use expiring::Expiring;
+use few::{FEW_MAX, Few};
 use table::Table;
 
 pub use random::Sample;
@@ -47,6 +50,7 @@ pub struct Hash(Repr);
 enum Repr {
     Packed(Listpack),
     Expiring(Box<Expiring>),
+    Few(Box<Few>),
     Table(Box<Table>),
 }
 
@@ -128,6 +132,7 @@ impl Hash {
         match &self.0 {
             Repr::Packed(pack) => pack.len() / 2,
             Repr::Expiring(pack) => pack.len(),
+            Repr::Few(few) => few.len(),
             Repr::Table(table) => table.len(),
         }
     }
@@ -138,6 +143,7 @@ impl Hash {
         match &self.0 {
             Repr::Packed(pack) => pack.is_empty(),
             Repr::Expiring(pack) => pack.pack().is_empty(),
+            Repr::Few(few) => few.len() == 0,
             Repr::Table(table) => table.len() == 0,
         }
     }
@@ -157,6 +163,7 @@ impl Hash {
         match &self.0 {
             Repr::Packed(pack) => packed::find(pack, name),
             Repr::Expiring(pack) => pack.find(name),
+            Repr::Few(few) => few.find(name),
             Repr::Table(table) => table.find(name),
         }
     }
@@ -173,6 +180,7 @@ impl Hash {
         Fields(match &self.0 {
             Repr::Packed(pack) => Walk::Packed(pack.pairs()),
             Repr::Expiring(pack) => Walk::Expiring(pack.iter()),
+            Repr::Few(few) => Walk::Few(few.iter()),
             Repr::Table(table) => Walk::Table(table.iter()),
         })
     }
@@ -190,7 +198,7 @@ impl Hash {
         match &self.0 {
             Repr::Table(table) => table
                 .dict()
-                .scan(cursor, &mut |element| visit(table::field(element))),
+                .scan(cursor, &mut |element| visit(element::field(element))),
             _ => {
                 self.fields().for_each(visit);
                 0
@@ -209,14 +217,28 @@ impl Hash {
         match &self.0 {
             Repr::Packed(_) => 0,
             Repr::Expiring(pack) => pack.len(),
+            Repr::Few(few) => few.len(),
             Repr::Table(table) => table.volatile(),
         }
     }
 
-    /// The table, when the hash is one.
+    /// The table, when the hash is one and has more than a few fields.
     pub fn table(&self) -> Option<&dict::Dict<Thin>> {
         match &self.0 {
             Repr::Table(table) => Some(table.dict()),
+            Repr::Packed(_) | Repr::Expiring(_) | Repr::Few(_) => None,
+        }
+    }
+
+    /// The shape of the table; a few fields in a row look like two buckets. O(n).
+    pub fn table_stats(&self) -> Option<dict::Stats> {
+        match &self.0 {
+            Repr::Table(table) => Some(table.dict().stats()),
+            Repr::Few(few) => Some(dict::Stats {
+                elements: few.len(),
+                buckets: 2,
+                ..dict::Stats::default()
+            }),
             Repr::Packed(_) | Repr::Expiring(_) => None,
         }
     }
@@ -227,31 +249,42 @@ impl Hash {
         match &self.0 {
             Repr::Packed(pack) => Some((pack, 2)),
             Repr::Expiring(pack) => Some((pack.pack(), 3)),
-            Repr::Table(_) => None,
+            Repr::Few(_) | Repr::Table(_) => None,
         }
+    }
+}
+
+/// Out of what files hold.
+impl Hash {
+    /// Takes over a listpack of fields with their values (`width` 2), or of those with expiries, too (3; see
+    /// [`Hash::listpack`]). That no field comes twice is for the caller to check.
+    ///
+    /// # Errors
+    /// [`Damaged`] when the entries are no whole fields, or an expiry is none or out of order.
+    pub fn from_listpack(pack: Listpack, width: usize) -> Result<Hash, Damaged> {
+        match width {
+            2 if pack.len().is_multiple_of(2) => Ok(Hash(Repr::Packed(pack))),
+            3 => Ok(Hash(Repr::Expiring(Box::new(Expiring::from_pack(pack)?)))),
+            _ => Err(Damaged),
+        }
+    }
+
+    /// The same hash in the encoding that suits the number of its fields.
+    pub fn suited(mut self, limits: &Limits) -> Hash {
+        if self.listpack().is_some() && self.len() > limits.hash_max_listpack_entries {
+            self.make_table(0, limits.hasher);
+        }
+        self
     }
 }
 
 /// Changing.
 impl Hash {
-    /// A hash of the pairs in a listpack, whose names are distinct: the listpack itself if it is not too long.
-    pub fn from_listpack(pack: Listpack, limits: &Limits) -> Hash {
-        if pack.len() / 2 <= limits.hash_max_listpack_entries {
-            return Hash(Repr::Packed(pack));
-        }
-        let mut hash = Hash::empty();
-        hash.expect(pack.len() / 2, limits);
-        for (name, value) in pack.pairs() {
-            hash.set(&name.to_vec(), &value.to_vec(), limits);
-        }
-        hash
-    }
-
     /// Prepares for storing `count` fields at once: most are taken to be new, so many make it a table at once.
     #[inline]
     pub fn expect(&mut self, count: usize, limits: &Limits) {
         if count > limits.hash_max_listpack_entries {
-            self.make_table(limits.hasher);
+            self.make_table(count, limits.hasher);
         }
     }
 
@@ -262,6 +295,7 @@ impl Hash {
         let previous = match &mut self.0 {
             Repr::Packed(pack) => packed::set(pack, name, value),
             Repr::Expiring(pack) => pack.set(name, value),
+            Repr::Few(few) => few.set(name, value),
             Repr::Table(table) => return table.set(name, value),
         };
         self.after_insert(previous, limits);
@@ -274,6 +308,7 @@ impl Hash {
         let previous = match &mut self.0 {
             Repr::Packed(pack) => packed::set(pack, name, value),
             Repr::Expiring(pack) => pack.update(name, value),
+            Repr::Few(few) => few.update(name, value),
             Repr::Table(table) => return table.update(name, value),
         };
         self.after_insert(previous, limits);
@@ -285,7 +320,8 @@ impl Hash {
         match &mut self.0 {
             Repr::Packed(pack) => packed::remove(pack, name),
             Repr::Expiring(pack) => pack.remove(name),
-            Repr::Table(table) => table.remove(name).is_some(),
+            Repr::Few(few) => few.remove(name),
+            Repr::Table(table) => table.remove(name),
         }
     }
 
@@ -302,6 +338,7 @@ impl Hash {
         }
         match &mut self.0 {
             Repr::Expiring(pack) => pack.set_expiry(name, expire_at),
+            Repr::Few(few) => few.set_expiry(name, expire_at),
             Repr::Table(table) => table.set_expiry(name, expire_at),
             Repr::Packed(_) => false,
         }
@@ -315,6 +352,7 @@ impl Hash {
         match &mut self.0 {
             Repr::Packed(_) => (0, true),
             Repr::Expiring(pack) => pack.expire(due_ms, budget, gone),
+            Repr::Few(few) => (few.expire(due_ms, gone), true),
             Repr::Table(table) => table.expire(due_ms, budget, gone),
         }
     }
@@ -322,38 +360,50 @@ impl Hash {
     #[inline]
     fn make_fit(&mut self, name: &[u8], value: &[u8], limits: &Limits) {
         let pack = match &self.0 {
-            Repr::Table(_) => return,
+            Repr::Few(_) | Repr::Table(_) => return,
             Repr::Packed(pack) => pack,
             Repr::Expiring(pack) => pack.pack(),
         };
         let longest = limits.hash_max_listpack_value;
         if name.len() > longest || value.len() > longest || !pack.fits(name.len() + value.len()) {
-            self.make_table(limits.hasher);
+            self.make_table(0, limits.hasher);
         }
     }
 
     #[inline]
     fn after_insert(&mut self, previous: Previous, limits: &Limits) {
-        if previous == Previous::Missing && self.len() > limits.hash_max_listpack_entries {
-            self.make_table(limits.hasher);
+        if previous != Previous::Missing {
+            return;
+        }
+        let fields_max = match self.0 {
+            Repr::Few(_) => FEW_MAX,
+            _ => limits.hash_max_listpack_entries,
+        };
+        if self.len() > fields_max {
+            self.make_table(0, limits.hasher);
         }
     }
 
+    /// Leaves the listpack, or what is for a few fields; `expected` are going to be there at least.
     #[cold]
-    fn make_table(&mut self, hasher: KeyHasher) {
-        if self.table().is_some() {
-            return;
-        }
-        let mut table = Table::new(hasher);
-        let (mut name, mut value) = (Vec::new(), Vec::new());
-        for field in self.fields() {
-            name.clear();
-            value.clear();
-            field.name.write_to(&mut name);
-            field.value.write_to(&mut value);
-            table.insert_new(&name, &value, field.expire_at);
-        }
-        self.0 = Repr::Table(Box::new(table));
+    fn make_table(&mut self, expected: usize, hasher: KeyHasher) {
+        let elements = match std::mem::replace(&mut self.0, Repr::Packed(Listpack::new())) {
+            Repr::Table(table) => {
+                self.0 = Repr::Table(table);
+                return;
+            }
+            Repr::Few(few) => few.into_elements(),
+            pack => Hash(pack).fields().map(element_of).collect(),
+        };
+        self.0 = if elements.len().max(expected) <= FEW_MAX {
+            let mut few = Few::default();
+            elements.into_iter().for_each(|element| few.push(element));
+            Repr::Few(Box::new(few))
+        } else {
+            let mut table = Table::new(hasher);
+            elements.into_iter().for_each(|element| table.insert_new(element));
+            Repr::Table(Box::new(table))
+        };
     }
 
     /// Asserts the invariants of the encoding. O(n).
@@ -362,6 +412,7 @@ impl Hash {
         match &self.0 {
             Repr::Packed(pack) => assert_eq!(pack.len() % 2, 0, "fields have values"),
             Repr::Expiring(pack) => pack.check_invariants(),
+            Repr::Few(few) => assert!(few.len() <= FEW_MAX, "a few"),
             Repr::Table(table) => table.check_invariants(),
         }
     }
@@ -384,13 +435,14 @@ impl Typed for Hash {
         match self.0 {
             Repr::Packed(_) => "listpack",
             Repr::Expiring(_) => "listpackex",
-            Repr::Table(_) => "hashtable",
+            Repr::Few(_) | Repr::Table(_) => "hashtable",
         }
     }
 
     fn free_effort(&self) -> usize {
         match &self.0 {
             Repr::Packed(_) | Repr::Expiring(_) => 1,
+            Repr::Few(few) => few.len(),
             Repr::Table(table) => table.len(),
         }
     }
@@ -400,6 +452,7 @@ impl Typed for Hash {
         match &self.0 {
             Repr::Packed(_) => None,
             Repr::Expiring(pack) => pack.soonest(),
+            Repr::Few(few) => few.soonest(),
             Repr::Table(table) => table.soonest(),
         }
     }
@@ -408,6 +461,7 @@ impl Typed for Hash {
         match &self.0 {
             Repr::Packed(pack) => pack.heap_bytes(),
             Repr::Expiring(pack) => size_of::<Expiring>() + pack.pack().heap_bytes(),
+            Repr::Few(few) => few.heap_bytes(),
             Repr::Table(table) => table.heap_bytes(),
         }
     }
@@ -431,6 +485,7 @@ pub struct Fields<'a>(Walk<'a>);
 enum Walk<'a> {
     Packed(Pairs<'a>),
     Expiring(expiring::Fields<'a>),
+    Few(std::slice::Iter<'a, Thin>),
     Table(dict::Iter<'a, Thin>),
 }
 
@@ -446,7 +501,12 @@ impl<'a> Iterator for Fields<'a> {
                 expire_at: None,
             }),
             Walk::Expiring(fields) => fields.next(),
-            Walk::Table(elements) => elements.next().map(table::field),
+            Walk::Few(elements) => elements.next().map(element::field),
+            Walk::Table(elements) => elements.next().map(element::field),
         }
     }
+}
+
+fn element_of(field: Field<'_>) -> Thin {
+    element::element(&field.name.to_vec(), &field.value.to_vec(), field.expire_at)
 }

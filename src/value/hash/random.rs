@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use crate::base::rng::Rng;
 use crate::ds::dict::ThinElement;
 
-use super::table::{self, Table};
+use super::element;
+use super::table::Table;
 use super::{Field, Hash, Repr};
 
 /// How to choose more than one field.
@@ -69,7 +70,7 @@ impl Hash {
 }
 
 fn one_of<'a>(table: &'a Table, rng: &mut Rng) -> Option<Field<'a>> {
-    table.dict().random(&mut || rng.next_u64()).map(table::field)
+    table.dict().random(&mut || rng.next_u64()).map(element::field)
 }
 
 /// Chooses until `count` different fields have been found, of many more.
@@ -80,7 +81,7 @@ fn distinct(table: &Table, count: usize, rng: &mut Rng, visit: &mut dyn FnMut(Fi
             return;
         };
         if chosen.insert(element.address()) {
-            visit(table::field(element));
+            visit(element::field(element));
         }
     }
 }

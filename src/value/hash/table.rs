@@ -1,9 +1,4 @@
-//! The `hashtable` encoding: a table of fields, each with its value and maybe an expiry in one allocation.
-//!
-//! ```text
-//! Thin, unmarked:  field | value
-//! Thin, marked:    field | expire at: i64 LE | value
-//! ```
+//! The `hashtable` encoding of more than a few fields: a table of elements (see `element.rs`).
 //!
 //! The table's segments carry the earliest expiry among their fields as their mark, so looking for what is due opens
 //! only segments that may have some. Beyond 8 bytes in such a field, expiry costs no memory.
@@ -16,12 +11,10 @@
 
 use crate::base::hash::KeyHasher;
 use crate::ds::dict::{self, Dict, Entry as Place, NO_MARK, Verdict};
-use crate::ds::listpack::Item;
 use crate::ds::thin::Thin;
 
+use super::element::{field, found, parts, set_expiry, update};
 use super::{Field, Found, Previous};
-
-const EXPIRY_BYTES: usize = size_of::<i64>();
 
 /// Fields looked at to estimate the size of all.
 const SAMPLES: usize = 5;
@@ -32,44 +25,6 @@ pub(super) struct Table {
     soonest_ms: i64,
     /// Where the present pass over due fields stands; 0 between passes.
     cursor: u64,
-}
-
-/// The expiry and the value in an element's payload.
-#[inline]
-fn parts(element: &Thin) -> (Option<i64>, &[u8]) {
-    let payload = element.payload();
-    if element.is_marked()
-        && let Some((at_ms, value)) = payload.split_first_chunk::<EXPIRY_BYTES>()
-    {
-        return (Some(i64::from_le_bytes(*at_ms)), value);
-    }
-    (None, payload)
-}
-
-#[inline]
-fn found(element: &Thin) -> Found<'_> {
-    let (expire_at, value) = parts(element);
-    Found {
-        value: Item::Bytes(value),
-        expire_at,
-    }
-}
-
-#[inline]
-pub(super) fn field(element: &Thin) -> Field<'_> {
-    let Found { value, expire_at } = found(element);
-    Field {
-        name: Item::Bytes(element.key()),
-        value,
-        expire_at,
-    }
-}
-
-fn element(name: &[u8], value: &[u8], expire_at: Option<i64>) -> Thin {
-    match expire_at {
-        None => Thin::new(name, &[value]),
-        Some(at_ms) => Thin::with_mark(name, true, &[&at_ms.to_le_bytes(), value]),
-    }
 }
 
 /// A time as a segment's mark.
@@ -138,42 +93,35 @@ impl Table {
     pub(super) fn update(&mut self, name: &[u8], value: &[u8]) -> Previous {
         let hash = self.dict.hash(name);
         match self.dict.find_mut(hash, name) {
-            Some(element) if element.is_marked() => {
-                let at_ms = parts(element).0;
-                element.set_marked_payload(true, &[&at_ms.unwrap_or(i64::MAX).to_le_bytes(), value]);
-                Previous::of(at_ms)
-            }
-            _ => self.set(name, value),
+            Some(element) => update(element, value),
+            None => self.set(name, value),
         }
     }
 
     /// Adds a field that is known to be new.
-    pub(super) fn insert_new(&mut self, name: &[u8], value: &[u8], expire_at: Option<i64>) {
-        let hash = self.dict.hash(name);
-        self.dict.insert_new(hash, element(name, value, expire_at));
+    pub(super) fn insert_new(&mut self, element: Thin) {
+        let (hash, expire_at) = (self.dict.hash(element.key()), parts(&element).0);
+        self.dict.insert_new(hash, element);
         self.note_expiry(hash, None, expire_at);
     }
 
-    pub(super) fn remove(&mut self, name: &[u8]) -> Option<Thin> {
-        let removed = self.dict.remove(self.dict.hash(name), name)?;
-        self.count_change(parts(&removed).0, None);
-        Some(removed)
+    /// Whether the field was there.
+    #[inline]
+    pub(super) fn remove(&mut self, name: &[u8]) -> bool {
+        let removed = self.dict.remove(self.dict.hash(name), name);
+        if let Some(element) = &removed {
+            self.count_change(parts(element).0, None);
+        }
+        removed.is_some()
     }
 
     /// Sets or removes the expiry; false when there is no such field.
     pub(super) fn set_expiry(&mut self, name: &[u8], expire_at: Option<i64>) -> bool {
         let hash = self.dict.hash(name);
-        let Some(place) = self.dict.find_mut(hash, name) else {
+        let Some(element) = self.dict.find_mut(hash, name) else {
             return false;
         };
-        let (old, value) = parts(place);
-        match (old, expire_at) {
-            (Some(_), Some(at_ms)) => {
-                place.payload_mut()[..EXPIRY_BYTES].copy_from_slice(&at_ms.to_le_bytes())
-            }
-            (None, None) => {}
-            _ => *place = element(name, value, expire_at),
-        }
+        let old = set_expiry(element, expire_at);
         self.note_expiry(hash, old, expire_at);
         true
     }
@@ -260,12 +208,9 @@ impl Table {
 
 impl Clone for Table {
     fn clone(&self) -> Table {
-        // The order of hashes fills the copy's segments one after the other.
         let mut copy = Table::new(self.dict.hasher());
         for element in self.iter() {
-            let hash = copy.dict.hash(element.key());
-            copy.dict.insert_new(hash, element.clone());
-            copy.note_expiry(hash, None, parts(element).0);
+            copy.insert_new(element.clone());
         }
         copy
     }

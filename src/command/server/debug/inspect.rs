@@ -174,6 +174,7 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
         View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Boxed(Value::Hash(hash)) => hash.table_stats(),
         View::Boxed(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,
     }
