@@ -44,6 +44,11 @@ const FUZZERS: &[Fuzzer] = &[
     LZF,
     STREAM_NODE,
     STREAM_RDB,
+    JSON,
+    MSGPACK,
+    STRUCT,
+    SCRIPT,
+    FUNCTIONS,
 ];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
@@ -198,6 +203,65 @@ const LZF: Fuzzer = Fuzzer {
 };
 
 /// Fails on the one thing the mutations must be able to do: put together two bytes that no input has.
+const JSON: Fuzzer = Fuzzer {
+    name: "json",
+    check: russet::script::lib::fuzz_json,
+    corpus: &[
+        b"{\"a\":[1,2.5e3,-0x1F,null,true,false],\"b\":{\"c\":\"d\\n\\u00e9\\ud83d\\ude00\"}}",
+        b"[[[[1]]]] ",
+        b"\"\\\"\\/\\b\\f\\r\\t\"",
+        b"[-Infinity,nan,01,1.,.5,1e+]",
+    ],
+};
+
+const MSGPACK: Fuzzer = Fuzzer {
+    name: "msgpack",
+    check: russet::script::lib::fuzz_msgpack,
+    corpus: &[
+        b"\x01\xff\xcc\xff\xcd\xff\xff\xce\xff\xff\xff\xff\xd0\x80\xd1\x80\0\xd2\x80\0\0\0",
+        b"\x93\x01\xa3abc\x81\xa1a\xcb\x3f\xf0\0\0\0\0\0\0",
+        b"\xdc\0\x02\x01\x02\xde\0\x01\x01\x02\xd9\x03abc\xda\0\x01a\xdb\0\0\0\x01b",
+        b"\xdd\xff\xff\xff\xff\x91\x91\x91\x91\xc0\xc2\xc3",
+    ],
+};
+
+const STRUCT: Fuzzer = Fuzzer {
+    name: "struct",
+    check: russet::script::lib::fuzz_struct,
+    corpus: &[
+        b"\x08>Bhi3!4d\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
+        b"\x04Bc0s\x03abcdef\0rest",
+        b"\x07I32 x!8l\0\0\0\0",
+    ],
+};
+
+/// Its server knows no command; scripts end at the first look at the clock.
+const SCRIPT: Fuzzer = Fuzzer {
+    name: "script",
+    check: russet::script::lib::fuzz_script,
+    corpus: &[
+        b"return redis.call('map', KEYS[1], ARGV[1], 1.5, 3)",
+        b"local t = {} for i = 1, 10 do t[i] = {i, tostring(i), {a = i}} end return cjson.encode(t)",
+        b"local ok, e = pcall(redis.call, 'error') return {ok, e, redis.pcall('error').err}",
+        b"return {setmetatable({}, {__index = function(_, k) return k end}), getmetatable(_G), next(redis)}",
+        b"return cmsgpack.unpack(cmsgpack.pack({1, {2, {a = true}}, 'x'}))",
+        b"rawset(_G, 'x', 1) string.x = 2 table.insert(redis, 3) getmetatable('').__index = 4",
+        b"return {loadstring('return 1')(), struct.unpack('>Bh', struct.pack('>Bh', 1, 2)), bit.bxor(1, 2)}",
+        b"local f = function(...) return select('#', ...), ... end return f(unpack({1, 2, nil, 4}))",
+        b"return coroutine.wrap(function() coroutine.yield(redis.call('int')) end)()",
+        b"return ('x'):rep(100):gsub('x', '%0%0'):find('(x+)')",
+    ],
+};
+
+const FUNCTIONS: Fuzzer = Fuzzer {
+    name: "functions",
+    check: russet::exec::script::fuzz_payload,
+    corpus: &[
+        b"\xf5\x05#!lua\xf5\x03abc",
+        b"\xf5@M#!lua name=d\nredis.register_function('df', function(keys, args) return 1 end)\x0c\x00W\xf8iy\xb1X\x11\r",
+    ],
+};
+
 const CANARY: Fuzzer = Fuzzer {
     name: "canary",
     check: |data| assert!(!data.windows(2).any(|pair| pair == b"*?"), "the canary sings"),

@@ -23,6 +23,7 @@ pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod stream;
@@ -98,6 +99,9 @@ pub const FAMILIES: &[&[Row]] = &[
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,
+    scripting::eval::ROWS,
+    scripting::script::ROWS,
+    scripting::function::ROWS,
     server::ROWS,
     #[cfg(test)]
     testing::ROWS,

@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use crate::resp;
 
 use super::args::Args;
-use super::cx::{Cx, Outcome};
+use super::cx::{Cx, Outcome, ScriptSource};
 
 /// What runs a command.
 pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
@@ -51,6 +51,8 @@ pub struct Row {
     pub children: &'static [Row],
     /// Words that MONITOR and the slow log do not show, whether or not the command succeeds.
     pub secrets: Secrets,
+    /// It runs a script: what may happen depends on that.
+    pub script: Option<ScriptSource>,
     /// The handler.
     pub run: Handler,
 }
@@ -73,6 +75,7 @@ impl Row {
         args: &[],
         children: &[],
         secrets: |_, _| false,
+        script: None,
         run: super::container,
     };
 
@@ -236,6 +239,8 @@ bitflags! {
         const RUNS_IN_MULTI = 1 << 22;
         /// Runs what MULTI has queued, so what holds for that holds for it.
         const RUNS_QUEUE = 1 << 23;
+        /// Its keys may all be left out.
+        const NO_MANDATORY_KEYS = 1 << 24;
     }
 }
 
@@ -265,6 +270,7 @@ impl Flags {
             (Flags::MOVABLE_KEYS, "movablekeys"),
             (Flags::ALLOW_BUSY, "allow_busy"),
             (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         ];
         NAMES
             .iter()

@@ -69,12 +69,16 @@ impl Executor {
             .loader
             .step(&mut self.keys, &mut || started.elapsed() < SLICE);
         self.note_progress(&mut loading);
-        match more {
-            Ok(true) => self.loading = Some(loading),
-            Ok(false) => {
-                self.conclude_load(&loading);
-                self.host.ready();
+        let concluded = match more {
+            Ok(true) => {
+                self.loading = Some(loading);
+                return;
             }
+            Ok(false) => self.conclude_load(&loading),
+            Err(refused) => Err(refused),
+        };
+        match concluded {
+            Ok(()) => self.host.ready(),
             Err(refused) => self.give_up(&refused),
         }
     }
@@ -87,8 +91,7 @@ impl Executor {
         self.stats.persistence.loading = None;
         loaded?;
         self.note_progress(&mut loading);
-        self.conclude_load(&loading);
-        Ok(())
+        self.conclude_load(&loading)
     }
 
     fn note_progress(&mut self, loading: &mut Loading) {
@@ -122,8 +125,14 @@ impl Executor {
         }
     }
 
-    fn conclude_load(&mut self, loading: &Loading) {
+    /// The libraries come last: their code runs.
+    fn conclude_load(&mut self, loading: &Loading) -> Result<(), Refused> {
         let Loader { keys, expired, .. } = loading.loader;
+        let libraries = self.load_libraries(&loading.loader.functions, loading.loader.replaces);
+        libraries.map_err(|what| Refused::Damaged {
+            offset: loading.loader.loaded_bytes(),
+            what: what.into(),
+        })?;
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
         let facts = &mut self.stats.persistence;
         facts.loading = None;
@@ -134,5 +143,6 @@ impl Executor {
             loading.started.elapsed().as_secs_f64()
         );
         effects::drain_background(self);
+        Ok(())
     }
 }

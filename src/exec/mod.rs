@@ -22,10 +22,12 @@ pub mod monitor;
 pub mod open;
 pub mod payload;
 pub mod save;
+pub mod script;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
 mod testing;
+pub mod turn;
 pub mod txn;
 
 use std::collections::VecDeque;
@@ -141,6 +143,18 @@ pub struct Executor {
     /// What followers were given.
     #[cfg(test)]
     journal: Vec<crate::keyspace::changes::Propagated>,
+    /// Interpreters, scripts and libraries; lent to the script that runs.
+    scripting: Option<Box<script::Scripting>>,
+    /// How others get a turn while a script runs.
+    interlude: Option<Box<dyn script::Interlude>>,
+    /// After how many milliseconds of a script others are told BUSY; 0 for never.
+    busy_ms: u64,
+    /// Batches behind that of a script in the same turn.
+    aside: Vec<(SessionId, Box<Batch>)>,
+    /// Mail that came in the middle of a script and must wait for its end.
+    deferred: Vec<mailbox::Mail>,
+    /// The script that keeps others waiting.
+    running: Option<Box<script::Running>>,
     /// A background save under way.
     saving: Option<save::Saving>,
     /// A load under way.
@@ -185,6 +199,12 @@ impl Executor {
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            scripting: None,
+            interlude: None,
+            busy_ms: 0,
+            aside: Vec::new(),
+            deferred: Vec::new(),
+            running: None,
             #[cfg(test)]
             journal: Vec::new(),
             saving: None,

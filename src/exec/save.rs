@@ -88,6 +88,7 @@ impl Executor {
                 ("used-mem", self.stats.memory.used_bytes().to_string()),
                 ("aof-base", "0".to_owned()),
             ],
+            functions: self.library_sources(),
             key_delay_us: self.config.int("rdb-key-save-delay"),
         }
     }
@@ -333,6 +334,7 @@ impl Executor {
             for db in 0..self.keys.db_count() {
                 self.keys.flush(db, false);
             }
+            self.forget_libraries();
         }
         let loaded = self.load_whole(&self.snapshot_path(), options.merges);
         self.keys.changes.dirty = dirty;
