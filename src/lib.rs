@@ -17,6 +17,7 @@ pub mod persist;
 pub mod process;
 pub mod pubsub;
 pub mod resp;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod stats;

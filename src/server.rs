@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use crate::base::rng::Rng;
 use crate::command::cx::Facts;
 use crate::config::{CommandLine, Config, LoadError, Wants};
 use crate::exec::mailbox::{self, Mail};
+use crate::exec::script::Interlude;
+use crate::exec::turn::{Progress, Turns};
 use crate::exec::{self, Executor, Host};
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
@@ -367,9 +369,12 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     executor.begin_load();
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
-        let executor = home.spawn(run_local(executor, letters));
+        let turns = Turns::new(executor).map_err(|e| os_text(&e))?;
+        let executor = home.spawn(run_local(turns, letters));
         let code = home.block_on(executor).map_err(|e| e.to_string())?;
         leavings.remove();
+        // The end of the process closes what it holds, listeners first: nobody is let in who would get no answer.
+        std::mem::forget(home);
         return Ok(code);
     }
     start_lane(first_lane, home, std::future::pending())?;
@@ -461,46 +466,89 @@ async fn watch_signals(mut shutdown: signals::Shutdown, mail: Sender<Mail>) {
 }
 
 /// The executor on the thread that also does I/O.
-async fn run_local(mut executor: Executor, mut mail: Receiver<Mail>) -> i32 {
+async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
-        if executor.is_busy() || !letters.is_empty() {
+        if turns.executor().is_busy() || !letters.is_empty() {
             // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
             take_waiting(&mut mail, &mut letters);
         } else {
             let waiting = mail.recv_many(&mut letters, mailbox::DRAIN_MAX);
-            match patience(&executor, &clock) {
+            match patience(turns.executor(), &clock) {
                 None => drop(waiting.await),
                 // No mail by then is as good as mail: somebody's time is up.
                 Some(patience) => drop(tokio::time::timeout(patience, waiting).await),
             }
         }
-        if let Some(code) = drain(&mut executor, &mut letters, &clock, None) {
+        let mut progress = turns.open(&mut letters, clock.now());
+        while progress == Progress::Paused {
+            // A script goes on for long: what was done before it is delivered, and others may have their turn.
+            turns.executor().end_turn();
+            turns.executor().deliver_here();
+            tokio::task::yield_now().await;
+            let mut waiting = Vec::new();
+            take_waiting(&mut mail, &mut waiting);
+            turns.executor().open_busy(&mut waiting);
+            turns.executor().end_turn();
+            turns.executor().deliver_here();
+            progress = turns.go_on(&mut letters);
+        }
+        if let Some(code) = finish_turn(turns.executor(), None) {
             return code;
         }
     }
 }
 
 /// The executor on a thread of its own.
-fn run_apart(mut executor: Executor, mut mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+fn run_apart(mut executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
+    let mail = Arc::new(Mutex::new(mail));
+    executor.set_interlude(Box::new(OpenMail {
+        mail: Arc::clone(&mail),
+        lanes: lanes.clone(),
+    }));
     loop {
-        if executor.is_busy() || !letters.is_empty() {
-            take_waiting(&mut mail, &mut letters);
-        } else {
-            match patience(&executor, &clock) {
-                None => drop(mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX)),
-                Some(patience) => receive_within(patience, &mut mail, &mut letters, &waker),
+        {
+            let mut mail = lock(&mail);
+            if executor.is_busy() || !letters.is_empty() {
+                take_waiting(&mut mail, &mut letters);
+            } else {
+                match patience(&executor, &clock) {
+                    None => drop(mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX)),
+                    Some(patience) => receive_within(patience, &mut mail, &mut letters, &waker),
+                }
             }
         }
-        if let Some(code) = drain(&mut executor, &mut letters, &clock, Some(lanes)) {
+        executor.open(&mut letters, clock.now());
+        if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
             return code;
         }
     }
+}
+
+/// Lets others have a turn in the middle of a script, when connections have threads of their own.
+struct OpenMail {
+    mail: Arc<Mutex<Receiver<Mail>>>,
+    lanes: Lanes,
+}
+
+impl Interlude for OpenMail {
+    fn turn(&mut self, executor: &mut Executor) {
+        let mut waiting = Vec::new();
+        take_waiting(&mut lock(&self.mail), &mut waiting);
+        executor.open_busy(&mut waiting);
+        executor.end_turn();
+        self.lanes.deliver(executor.take_finished());
+    }
+}
+
+/// The mailbox, which one thread uses in turn with itself.
+fn lock(mail: &Mutex<Receiver<Mail>>) -> MutexGuard<'_, Receiver<Mail>> {
+    mail.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long the executor can do without mail; `None` for ever.
@@ -543,15 +591,9 @@ fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
     }
 }
 
-/// One turn of the executor; the exit code when it was the last.
+/// What follows a turn of the executor; the exit code when it was the last.
 #[inline]
-fn drain(
-    executor: &mut Executor,
-    letters: &mut Vec<Mail>,
-    clock: &SystemClock,
-    lanes: Option<&Lanes>,
-) -> Option<i32> {
-    executor.open(letters, clock.now());
+fn finish_turn(executor: &mut Executor, lanes: Option<&Lanes>) -> Option<i32> {
     executor.go_on();
     executor.end_turn();
     match lanes {

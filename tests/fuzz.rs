@@ -16,6 +16,7 @@ use std::time::Instant;
 use russet::base::{glob, quote};
 use russet::exec::Executor;
 use russet::resp::parse_value;
+use russet::value::hyperloglog;
 
 /// Rounds of a normal test run.
 const SMOKE_ROUNDS: u64 = 5_000;
@@ -31,7 +32,26 @@ struct Fuzzer {
     corpus: &'static [&'static [u8]],
 }
 
-const FUZZERS: &[Fuzzer] = &[RESP, CONFIG, GLOB, QUOTE, COMMANDS, LISTPACK, INTSET, LZF, AOF, MANIFEST];
+const FUZZERS: &[Fuzzer] = &[
+    RESP,
+    CONFIG,
+    GLOB,
+    QUOTE,
+    COMMANDS,
+    LISTPACK,
+    HYPERLOGLOG,
+    INTSET,
+    LZF,
+    AOF,
+    MANIFEST,
+    STREAM_NODE,
+    STREAM_RDB,
+    JSON,
+    MSGPACK,
+    STRUCT,
+    SCRIPT,
+    FUNCTIONS,
+];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
 const RESP: Fuzzer = Fuzzer {
@@ -140,7 +160,24 @@ const COMMANDS: Fuzzer = Fuzzer {
         b"COMMAND GETKEYS MSET a b c d\nCOMMAND DOCS get\nCOMMAND LIST FILTERBY PATTERN s*\nCOMMAND INFO get set\nCOMMAND GETKEYSANDFLAGS SET a b\n",
         b"CONFIG GET *max* port\nCONFIG SET maxmemory 100mb hz 20\nINFO all\nMEMORY USAGE k SAMPLES 5\nSLOWLOG GET -1\nLATENCY HISTOGRAM set\nLATENCY GRAPH x\n",
         b"SUBSCRIBE a b\nPSUBSCRIBE c* *\nPUBLISH a x\nUNSUBSCRIBE\nPUNSUBSCRIBE c*\nPUBSUB CHANNELS *\nPUBSUB NUMSUB a\n",
+        b"PFADD h a b c\nPFCOUNT h\nPFMERGE h h g\nSETRANGE h 5 abc\nPFADD h x\nPFDEBUG DECODE h\nPFDEBUG TODENSE h\nPFCOUNT h g\n",
+        b"GEOADD g CH 13.3 38.1 a 15 37.5 b 180 85 c\nGEOSEARCH g FROMMEMBER a BYRADIUS 200 km ASC COUNT 2 ANY WITHDIST WITHHASH WITHCOORD\nGEOSEARCHSTORE h g FROMLONLAT 1 2 BYBOX 4e3 1e9 m STOREDIST\nGEORADIUS g 0 0 1e6 ft DESC STORE d\nGEORADIUSBYMEMBER_RO g c 0 mi\nGEODIST g a c\nGEOPOS g a\nGEOHASH g b\nZADD g -inf d\n",
+        b"RPUSH l 3 1 2 x\nSORT l BY w_*->f GET # GET w_* LIMIT 1 2 DESC ALPHA STORE d\nSORT_RO l BY nosort LIMIT -1 9223372036854775807\nSADD s a 1\nSORT s\nZADD z 1 a\nSORT z BY n DESC LIMIT 0 1\n",
+        b"XADD s 1-1 f v g w\nXADD s MAXLEN ~ 5 LIMIT 3 2-* f v\nXRANGE s - + COUNT 2\nXREVRANGE s (3 1\nXDEL s 1-1\nXTRIM s MINID 2\nXSETID s 9 ENTRIESADDED 7 MAXDELETEDID 3\nXREAD COUNT 1 BLOCK 1 STREAMS s 0\nXINFO STREAM s FULL COUNT 3\n",
+        b"XGROUP CREATE s g 0 MKSTREAM ENTRIESREAD 2\nXADD s * f v\nXREADGROUP GROUP g c COUNT 1 NOACK STREAMS s >\nXREADGROUP GROUP g c STREAMS s >\nXPENDING s g IDLE 0 - + 5 c\nXCLAIM s g d 0 1-1 2-0 IDLE 5 RETRYCOUNT 3 FORCE JUSTID LASTID 9\nXAUTOCLAIM s g d 0 - COUNT 3\nXACK s g 2-0\nXGROUP SETID s g $\nXGROUP DELCONSUMER s g c\nXINFO CONSUMERS s g\nXGROUP DESTROY s g\n",
         b"SELECT 9\nSWAPDB 0 9\nFLUSHDB ASYNC\nFLUSHALL SYNC\nECHO x\nPING y\nTIME\nLOLWUT VERSION 5 1 2 3\nRESET\nQUIT\n",
+    ],
+};
+
+/// A string as a client might store it, to be read as a HyperLogLog.
+const HYPERLOGLOG: Fuzzer = Fuzzer {
+    name: "hyperloglog",
+    check: fuzz_hyperloglog,
+    corpus: &[
+        b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x7f\xff",
+        b"HYLL\x01\0\0\0\x04\0\0\0\0\0\0\0W1\x84I\xc0\x80P\xb1\x84K\xfb\x80BZ",
+        b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\x80\x81\x82\x83\x3f\0\x40\0\xff\xfc\x7f\xb0",
+        b"HYLL\0\0\0\0\0\0\0\0\0\0\0\x80",
     ],
 };
 
@@ -157,6 +194,30 @@ const LISTPACK: Fuzzer = Fuzzer {
     ],
 };
 
+/// The listpack of a stream's node as a payload brings it, or its elements as lines.
+const STREAM_NODE: Fuzzer = Fuzzer {
+    name: "stream_node",
+    check: russet::value::stream::fuzz::fuzz_stream_node,
+    corpus: &[
+        b"\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff",
+        b"1\n0\n1\nf\n0\n2\n0\n0\nv\n4",
+        b"2\n1\n2\na\nb\n0\n2\n0\n0\n1\n2\n5\n1\n1\n0\n1\nc\nx\n6\n0\n5\n-3\n1\nc\nx\n6",
+        b"1\n0\n0\n0\n0\n0\n0\n0\n4",
+        b"0\n1\n1\nf\n0\n3\n0\n0\nv\n4",
+    ],
+};
+
+/// The value of a stream in a file: a byte that chooses its type, then the bytes.
+const STREAM_RDB: Fuzzer = Fuzzer {
+    name: "stream_rdb",
+    check: russet::persist::rdb::stream::fuzz_stream,
+    corpus: &[
+        b"\x02\x01\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\x01\x01\x01\x01\x01\0\0\x01\x01\x01g\x01\x01\x01\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\xf5Zq\xc7\x84\x01\0\0\x01\x01\x05Alice\xf5Zq\xc7\x84\x01\0\0\xf5Zq\xc7\x84\x01\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01",
+        b"\x01\0\0\x05\0\0\0\0\0\0\x01\x01g\0\0\0\0\0",
+        b"\0\0\0\0\0\0",
+    ],
+};
+
 /// Bytes to compress, and bytes that claim to be compressed.
 const LZF: Fuzzer = Fuzzer {
     name: "lzf",
@@ -170,6 +231,65 @@ const LZF: Fuzzer = Fuzzer {
 };
 
 /// Fails on the one thing the mutations must be able to do: put together two bytes that no input has.
+const JSON: Fuzzer = Fuzzer {
+    name: "json",
+    check: russet::script::lib::fuzz_json,
+    corpus: &[
+        b"{\"a\":[1,2.5e3,-0x1F,null,true,false],\"b\":{\"c\":\"d\\n\\u00e9\\ud83d\\ude00\"}}",
+        b"[[[[1]]]] ",
+        b"\"\\\"\\/\\b\\f\\r\\t\"",
+        b"[-Infinity,nan,01,1.,.5,1e+]",
+    ],
+};
+
+const MSGPACK: Fuzzer = Fuzzer {
+    name: "msgpack",
+    check: russet::script::lib::fuzz_msgpack,
+    corpus: &[
+        b"\x01\xff\xcc\xff\xcd\xff\xff\xce\xff\xff\xff\xff\xd0\x80\xd1\x80\0\xd2\x80\0\0\0",
+        b"\x93\x01\xa3abc\x81\xa1a\xcb\x3f\xf0\0\0\0\0\0\0",
+        b"\xdc\0\x02\x01\x02\xde\0\x01\x01\x02\xd9\x03abc\xda\0\x01a\xdb\0\0\0\x01b",
+        b"\xdd\xff\xff\xff\xff\x91\x91\x91\x91\xc0\xc2\xc3",
+    ],
+};
+
+const STRUCT: Fuzzer = Fuzzer {
+    name: "struct",
+    check: russet::script::lib::fuzz_struct,
+    corpus: &[
+        b"\x08>Bhi3!4d\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10",
+        b"\x04Bc0s\x03abcdef\0rest",
+        b"\x07I32 x!8l\0\0\0\0",
+    ],
+};
+
+/// Its server knows no command; scripts end at the first look at the clock.
+const SCRIPT: Fuzzer = Fuzzer {
+    name: "script",
+    check: russet::script::lib::fuzz_script,
+    corpus: &[
+        b"return redis.call('map', KEYS[1], ARGV[1], 1.5, 3)",
+        b"local t = {} for i = 1, 10 do t[i] = {i, tostring(i), {a = i}} end return cjson.encode(t)",
+        b"local ok, e = pcall(redis.call, 'error') return {ok, e, redis.pcall('error').err}",
+        b"return {setmetatable({}, {__index = function(_, k) return k end}), getmetatable(_G), next(redis)}",
+        b"return cmsgpack.unpack(cmsgpack.pack({1, {2, {a = true}}, 'x'}))",
+        b"rawset(_G, 'x', 1) string.x = 2 table.insert(redis, 3) getmetatable('').__index = 4",
+        b"return {loadstring('return 1')(), struct.unpack('>Bh', struct.pack('>Bh', 1, 2)), bit.bxor(1, 2)}",
+        b"local f = function(...) return select('#', ...), ... end return f(unpack({1, 2, nil, 4}))",
+        b"return coroutine.wrap(function() coroutine.yield(redis.call('int')) end)()",
+        b"return ('x'):rep(100):gsub('x', '%0%0'):find('(x+)')",
+    ],
+};
+
+const FUNCTIONS: Fuzzer = Fuzzer {
+    name: "functions",
+    check: russet::exec::script::fuzz_payload,
+    corpus: &[
+        b"\xf5\x05#!lua\xf5\x03abc",
+        b"\xf5@M#!lua name=d\nredis.register_function('df', function(keys, args) return 1 end)\x0c\x00W\xf8iy\xb1X\x11\r",
+    ],
+};
+
 const CANARY: Fuzzer = Fuzzer {
     name: "canary",
     check: |data| assert!(!data.windows(2).any(|pair| pair == b"*?"), "the canary sings"),
@@ -203,6 +323,30 @@ fn fuzz_quote(data: &[u8]) {
         line.push(b' ');
     }
     assert_eq!(quote::split_args(&line), Ok(words));
+}
+
+/// What is read without complaint agrees with itself; what is refused stays as it was.
+fn fuzz_hyperloglog(data: &[u8]) {
+    let mut bytes = data.to_vec();
+    let words = data.chunks(3).take(40);
+    let added = hyperloglog::add(&mut bytes, words, 200);
+    if added.is_err() {
+        assert_eq!(bytes, data);
+    }
+    let mut registers = hyperloglog::Registers::default();
+    let count = hyperloglog::count(&bytes);
+    assert_eq!(registers.merge(&bytes).map(|_| registers.count()), count);
+    assert_eq!(
+        hyperloglog::decode(&bytes).is_err(),
+        hyperloglog::encoding(&bytes).is_err()
+    );
+    let mut dense = bytes.clone();
+    let densified = hyperloglog::densify(&mut dense);
+    assert_eq!(densified.and_then(|_| hyperloglog::count(&dense)), count);
+    if count.is_ok() {
+        assert_eq!(registers.store(&mut bytes, false, 200), Ok(()));
+        assert_eq!(hyperloglog::count(&bytes), count);
+    }
 }
 
 fn fuzz_commands(data: &[u8]) {
@@ -444,6 +588,11 @@ fn quoted_words_can_be_written_and_read_again() {
 #[test]
 fn commands_with_any_arguments_are_answered() {
     run(&COMMANDS);
+}
+
+#[test]
+fn strings_are_read_as_hyperloglogs_or_refused() {
+    run(&HYPERLOGLOG);
 }
 
 #[test]

@@ -17,7 +17,8 @@
 //! [`LongDouble::is_finite`]).
 
 use super::{float, number};
-use rustc_apfloat::{Float, Round, ieee::X87DoubleExtended};
+use rustc_apfloat::ieee::{self, X87DoubleExtended};
+use rustc_apfloat::{Float, FloatConvert, Round};
 
 /// Longer texts are not read as floats (Redis copies them to a buffer of 5 KiB with a final NUL).
 const TEXT_LEN_MAX: usize = 5 * 1024 - 1;
@@ -48,6 +49,12 @@ impl LongDouble {
     /// The number equal to `value`.
     pub fn from_i64(value: i64) -> LongDouble {
         LongDouble(X87DoubleExtended::from_i128(value.into()).value)
+    }
+
+    /// The number equal to `value`.
+    pub fn from_f64(value: f64) -> LongDouble {
+        let exact = ieee::Double::from_bits(value.to_bits().into()).convert(&mut false);
+        LongDouble(exact.value)
     }
 
     /// Is it an infinity?
@@ -128,9 +135,20 @@ fn write_shifted_right(significand: u64, shift: u32, out: &mut Vec<u8>) {
     number::write_u64((scaled / SCALE) as u64, out);
     let fraction = (scaled % SCALE) as u64;
     if fraction != 0 {
-        let padded = format!(".{fraction:0PLACES$}");
-        out.extend_from_slice(padded.trim_end_matches('0').as_bytes());
+        write_fraction(fraction, out);
     }
+}
+
+/// Appends a point and [`PLACES`] digits, without trailing zeros.
+fn write_fraction(mut fraction: u64, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; PLACES];
+    for digit in digits.iter_mut().rev() {
+        *digit += (fraction % 10) as u8;
+        fraction /= 10;
+    }
+    let end = digits.iter().rposition(|&digit| digit != b'0');
+    out.push(b'.');
+    out.extend_from_slice(&digits[..end.map_or(0, |last| last + 1)]);
 }
 
 /// `value / 2^shift` rounded half to even, for values below 2^127.
@@ -219,6 +237,18 @@ mod tests {
 
     fn sum(a: &str, b: &str) -> String {
         printed(read(a) + read(b))
+    }
+
+    #[test]
+    fn a_double_is_taken_as_it_is() {
+        let text = |value| printed(LongDouble::from_f64(value));
+        assert_eq!(text(13.361_389_338_970_184), "13.36138933897018433");
+        assert_eq!(text(-0.1), "-0.10000000000000001");
+        assert_eq!(
+            (text(0.0), text(-0.0), text(180.0)),
+            ("0".into(), "0".into(), "180".into())
+        );
+        assert_eq!((text(1e-300), text(f64::INFINITY)), ("0".into(), "inf".into()));
     }
 
     /// What a server answered to SET and INCRBYFLOAT, for random numbers.

@@ -80,6 +80,108 @@ pub enum Control {
     Exec,
     /// Abort or crash on purpose (DEBUG).
     Debug(DebugAct),
+    /// Something with scripts, which the executor keeps. It replies, and finds what it needs in the command's words.
+    Script(ScriptAct),
+}
+
+/// What is to be done with scripts and libraries. Numbers are indexes of words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptAct {
+    /// Run one: `<command> <script> <numkeys> <keys> <args>`.
+    Run(ScriptRun),
+    /// `SCRIPT LOAD`.
+    Load,
+    /// `SCRIPT EXISTS`.
+    Exists,
+    /// `SCRIPT FLUSH`; `lazy`: the memory is freed elsewhere.
+    Flush {
+        /// Whether the memory is freed elsewhere.
+        lazy: bool,
+    },
+    /// `SCRIPT KILL`, or `FUNCTION KILL`.
+    Kill {
+        /// Which of the two.
+        function: bool,
+    },
+    /// `FUNCTION LOAD`.
+    LoadLibrary {
+        /// Where the code is.
+        code: usize,
+        /// Whether it may replace one of its name.
+        replace: bool,
+    },
+    /// `FUNCTION DELETE`.
+    DeleteLibrary,
+    /// `FUNCTION FLUSH`.
+    FlushLibraries {
+        /// Whether the memory is freed elsewhere.
+        lazy: bool,
+    },
+    /// `FUNCTION LIST`.
+    ListLibraries {
+        /// Where the pattern is that names must match.
+        pattern: Option<usize>,
+        /// Whether to answer their code, too.
+        with_code: bool,
+    },
+    /// `FUNCTION DUMP`.
+    DumpLibraries,
+    /// `FUNCTION RESTORE`.
+    RestoreLibraries(RestorePolicy),
+    /// `FUNCTION STATS`.
+    FunctionStats,
+}
+
+/// A script to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptRun {
+    /// What word 1 is.
+    pub source: ScriptSource,
+    /// It must not write.
+    pub read_only: bool,
+    /// How many keys there are, or what is to be answered once the script is known to exist.
+    pub keys: Result<usize, Error>,
+}
+
+/// How a command names the script it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptSource {
+    /// By its text.
+    Text,
+    /// By its SHA-1.
+    Digest,
+    /// It is the function of a library.
+    Function,
+}
+
+/// What `FUNCTION RESTORE` does with libraries that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestorePolicy {
+    /// They stay; one of the same name is an error.
+    Append,
+    /// One of the same name is replaced.
+    Replace,
+    /// They go.
+    Flush,
+}
+
+/// What INFO tells of scripts. The executor keeps it up to date.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScriptFacts {
+    /// Bytes of the interpreter for EVAL, and of that for libraries.
+    pub eval_bytes: usize,
+    /// Bytes of the interpreter for libraries.
+    pub function_bytes: usize,
+    /// Scripts in EVAL's cache.
+    pub scripts: usize,
+    /// Their bytes beside the interpreter's.
+    pub scripts_bytes: usize,
+    /// Libraries.
+    pub libraries: usize,
+    /// Their functions.
+    pub functions: usize,
+    /// Bytes of libraries beside the interpreter's.
+    pub libraries_bytes: usize,
 }
 
 /// `DEBUG RELOAD`'s options, all on but `MERGE` unless named.
@@ -189,6 +291,10 @@ pub struct ServerState {
     pub reply_peak: ReplyPeak,
     /// How many clients watch with MONITOR.
     pub monitors: usize,
+    /// `DEBUG SET-DISABLE-DENY-SCRIPTS 1`: scripts may call what they otherwise must not.
+    pub noscript_allowed: bool,
+    /// Scripts and libraries, for INFO.
+    pub scripts: ScriptFacts,
     /// Commands run, for statistics.
     pub commands_run: u64,
     /// How many clients are blocked with a deadline.

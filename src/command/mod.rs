@@ -15,12 +15,15 @@ pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod help;
+pub mod hyperloglog;
 pub mod list;
 pub mod pubsub;
 pub mod row;
 pub mod scan;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod stream;
@@ -45,6 +48,10 @@ pub const FAMILIES: &[&[Row]] = &[
     string::lcs::ROWS,
     bitmap::bits::ROWS,
     bitmap::field::ROWS,
+    hyperloglog::ROWS,
+    geo::add::ROWS,
+    geo::position::ROWS,
+    geo::search::ROWS,
     set::member::ROWS,
     set::chance::ROWS,
     set::combine::ROWS,
@@ -83,6 +90,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::ttl::ROWS,
     generic::iterate::ROWS,
     generic::object::ROWS,
+    generic::sort::ROWS,
     generic::dump::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
@@ -91,6 +99,9 @@ pub const FAMILIES: &[&[Row]] = &[
     pubsub::subscribe::ROWS,
     pubsub::publish::ROWS,
     pubsub::ask::ROWS,
+    scripting::eval::ROWS,
+    scripting::script::ROWS,
+    scripting::function::ROWS,
     server::ROWS,
     #[cfg(test)]
     testing::ROWS,

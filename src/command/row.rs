@@ -8,13 +8,16 @@ use bitflags::bitflags;
 use crate::resp;
 
 use super::args::Args;
-use super::cx::{Cx, Outcome};
+use super::cx::{Cx, Outcome, ScriptSource};
 
 /// What runs a command.
 pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
 
 /// Says of each word of a command whether it is a secret.
 pub type Secrets = fn(resp::Args<'_>, usize) -> bool;
+
+/// Finds the position of a key among so many words, each of which it may ask for.
+pub type KeyFinder = fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Option<usize>;
 
 /// One command or subcommand.
 pub struct Row {
@@ -48,6 +51,8 @@ pub struct Row {
     pub children: &'static [Row],
     /// Words that MONITOR and the slow log do not show, whether or not the command succeeds.
     pub secrets: Secrets,
+    /// It runs a script: what may happen depends on that.
+    pub script: Option<ScriptSource>,
     /// The handler.
     pub run: Handler,
 }
@@ -70,6 +75,7 @@ impl Row {
         args: &[],
         children: &[],
         secrets: |_, _| false,
+        script: None,
         run: super::container,
     };
 
@@ -233,6 +239,8 @@ bitflags! {
         const RUNS_IN_MULTI = 1 << 22;
         /// Runs what MULTI has queued, so what holds for that holds for it.
         const RUNS_QUEUE = 1 << 23;
+        /// Its keys may all be left out.
+        const NO_MANDATORY_KEYS = 1 << 24;
     }
 }
 
@@ -262,6 +270,7 @@ impl Flags {
             (Flags::MOVABLE_KEYS, "movablekeys"),
             (Flags::ALLOW_BUSY, "allow_busy"),
             (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
         ];
         NAMES
             .iter()
@@ -351,7 +360,9 @@ impl Row {
     /// Compat: a name that only groups its subcommands is in no family's category; they are.
     pub fn all_categories(&self) -> Categories {
         let only_groups = !self.children.is_empty() && !self.arity.admits(1);
-        let family = if only_groups {
+        let named_types = Categories::LIST | Categories::SET | Categories::SORTEDSET;
+        // SORT is of no group's category, only of those of its types.
+        let family = if only_groups || self.categories.contains(named_types) {
             Categories::empty()
         } else {
             self.group.category()
@@ -455,6 +466,8 @@ pub enum Begin {
     Index(i32),
     /// Behind this word, searched from a position (negative: from the end).
     Keyword(&'static str, i32),
+    /// Nobody can say, COMMAND INFO says; but who reads the command's options finds the only key.
+    Hidden(KeyFinder),
     /// Nobody can say.
     Unknown,
 }
@@ -530,6 +543,8 @@ impl KeySpec {
 pub struct Arg {
     /// Name in the syntax.
     pub name: &'static str,
+    /// Name that people are shown, when it is another.
+    pub display: Option<&'static str>,
     /// What it is.
     pub kind: ArgKind,
     /// The word that stands before it (or that it is).
@@ -561,6 +576,8 @@ pub enum ArgKind {
     Double,
     /// A glob.
     Pattern,
+    /// A pattern of keys, with the index of its [`KeySpec`].
+    KeyPattern(u8),
     /// A Unix time.
     UnixTime,
     /// A word by itself.
@@ -579,7 +596,7 @@ impl ArgKind {
             ArgKind::String => "string",
             ArgKind::Integer => "integer",
             ArgKind::Double => "double",
-            ArgKind::Pattern => "pattern",
+            ArgKind::Pattern | ArgKind::KeyPattern(_) => "pattern",
             ArgKind::UnixTime => "unix-time",
             ArgKind::PureToken => "pure-token",
             ArgKind::OneOf => "oneof",
@@ -592,6 +609,7 @@ impl Arg {
     const fn of(name: &'static str, kind: ArgKind, children: &'static [Arg]) -> Arg {
         Arg {
             name,
+            display: None,
             kind,
             token: None,
             optional: false,
@@ -628,6 +646,11 @@ impl Arg {
         Arg::of(name, ArgKind::Pattern, &[])
     }
 
+    /// A pattern of the row's `spec`-th keys.
+    pub const fn key_pattern(name: &'static str, spec: u8) -> Arg {
+        Arg::of(name, ArgKind::KeyPattern(spec), &[])
+    }
+
     /// A Unix time.
     pub const fn unix_time(name: &'static str) -> Arg {
         Arg::of(name, ArgKind::UnixTime, &[])
@@ -651,6 +674,12 @@ impl Arg {
     /// With the word that stands before it.
     pub const fn token(mut self, token: &'static str) -> Arg {
         self.token = Some(token);
+        self
+    }
+
+    /// Shown under another name.
+    pub const fn shown_as(mut self, name: &'static str) -> Arg {
+        self.display = Some(name);
         self
     }
 

@@ -256,6 +256,10 @@ pub fn key_positions(
                 Some(at) => at + 1,
                 None => continue,
             },
+            Begin::Hidden(find) => {
+                found.extend(find(argc, &word).map(|at| (at, *spec)));
+                continue;
+            }
             Begin::Unknown => continue,
         };
         let (first, last, step) = match spec.find {
@@ -279,15 +283,18 @@ pub fn key_positions(
                 if !(0..=argc as i64).contains(&count) {
                     return None;
                 }
+                if count == 0 {
+                    continue;
+                }
                 (first, first + (count - 1) * i64::from(step), i64::from(step))
             }
             Find::Unknown => continue,
         };
+        if last < first || last >= argc as i64 {
+            return None;
+        }
         let mut at = first;
         while at <= last {
-            if at < 0 || at >= argc as i64 {
-                return None;
-            }
             found.push((at as usize, *spec));
             at += step.max(1);
         }
@@ -302,10 +309,11 @@ fn keyword_position(
     word: &impl Fn(usize) -> Vec<u8>,
 ) -> Option<usize> {
     let is = |i: &usize| word(*i).eq_ignore_ascii_case(keyword.as_bytes());
+    // The last word stands before nothing.
     if from >= 0 {
-        (from as usize..argc).find(is)
+        (from as usize..argc - 1).find(is)
     } else {
-        (0..=argc.checked_sub(from.unsigned_abs() as usize)?)
+        (2..=argc.checked_sub(from.unsigned_abs() as usize)?)
             .rev()
             .find(is)
     }

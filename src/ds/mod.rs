@@ -1,6 +1,7 @@
 //! Containers usable as a library. Imports: base.
 
 pub mod dict;
+pub mod geohash;
 pub mod intset;
 pub mod listpack;
 pub mod quicklist;

@@ -43,6 +43,7 @@ impl Executor {
                 (us as u64).saturating_mul(1000)
             }
         };
+        self.busy_ms = config.int("busy-reply-threshold") as u64;
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),
@@ -83,6 +84,7 @@ impl Executor {
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
+            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
         }
     }
 
@@ -94,6 +96,12 @@ impl Executor {
     ) {
         if options.abort {
             return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
+        }
+        if let Some(running) = &self.running
+            && options.save != Some(false)
+        {
+            let error = super::script::busy(running.is_function);
+            return self.write_error(client, &error, reply);
         }
         tracing::warn!("User requested shutdown...");
         if !self.save_before_end(options.save, options.force) && !options.force {

@@ -171,11 +171,19 @@ impl Executor {
             return false;
         };
         let command = self.table.command(CommandId(id));
+        let declared = command
+            .row
+            .script
+            .and_then(|source| self.script_may_write(source, words));
         let session = &mut self.sessions[client];
         if admit::arity(command, words.len()).is_err() || admit::auth(command, session).is_err() {
             return false;
         }
         let mut flags = command.row.flags;
+        if let Some(writes) = declared {
+            // A script that says what it does is taken at its word.
+            flags.set(Flags::MAY_REPLICATE, writes);
+        }
         if flags.contains(Flags::RUNS_QUEUE)
             && let Some(transaction) = &session.transaction
         {
@@ -226,7 +234,7 @@ impl Executor {
         let Some(session) = self.sessions.get_mut(client) else {
             return;
         };
-        if client == current {
+        if client == current || self.running.as_ref().is_some_and(|r| r.client == client) {
             session.flags.insert(SessionFlags::CLOSE_AFTER_REPLY);
             return;
         }

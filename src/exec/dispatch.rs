@@ -9,17 +9,17 @@
 
 use crate::base::hash::KeyHasher;
 use crate::command::args::Args;
-use crate::command::cx::{Cx, Next};
+use crate::command::cx::{Control, Cx, Next};
 use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, CommandId, Table, is_positional};
 use crate::keyspace::Keyspace;
 use crate::process::crash::{self, Activity};
 use crate::resp::{self, Batch, Reply};
-use crate::session::{SessionFlags, SessionId};
+use crate::session::{Session, SessionFlags, SessionId};
 use crate::stats::slowlog::cut_arg;
 
-use super::{Executor, admit, effects, monitor};
+use super::{Executor, admit, effects, monitor, script};
 
 /// Commands planned and prefetched at once.
 pub const GROUP_MAX: usize = 64;
@@ -127,7 +127,7 @@ impl Group {
         self.dbs.clear();
     }
 
-    /// Finds the command of `words` and hashes its keys.
+    /// Finds the command of `words` and hashes its keys; the flags of its row.
     #[inline]
     fn add(
         &mut self,
@@ -137,11 +137,13 @@ impl Group {
         words: resp::Args<'_>,
         batch: usize,
         index: usize,
-    ) {
+    ) -> Flags {
         let resolved = resolve(table, words);
         let hashes_start = self.hashes.len() as u32;
+        let mut flags = Flags::empty();
         if let Resolved::Command(id) = resolved {
             let command = table.command(CommandId(id));
+            flags = command.row.flags;
             hash_keys(command, words, keys.hasher(), &mut self.hashes);
             self.dbs.resize(self.hashes.len(), db as u32);
         }
@@ -152,6 +154,7 @@ impl Group {
             hashes_start,
             hashes_end: self.hashes.len() as u32,
         });
+        flags
     }
 
     #[inline]
@@ -235,6 +238,13 @@ impl Executor {
             self.tick = started;
             self.run_group(&mut plan);
             self.stats.counters.event_loop.command_ns += self.ticks.nanos_between(started, self.tick);
+            if at.batch >= plan.batches.len() && !self.aside.is_empty() {
+                let next = plan.batches.len();
+                let aside = self.aside.drain(..);
+                plan.batches
+                    .extend(aside.map(|(client, batch)| (client, Some(batch))));
+                at = Place::start_of(&plan.batches, next);
+            }
         }
         for (session, batch) in plan.batches.drain(..) {
             if let Some(batch) = batch {
@@ -246,7 +256,10 @@ impl Executor {
     }
 
     /// Plans commands from `at` on, which moves behind them.
-    fn plan_group(&self, plan: &mut Plan, at: &mut Place) {
+    ///
+    /// A script may take its time, and others get theirs in the middle of it: the batches behind one are set aside where
+    /// they can be found then.
+    fn plan_group(&mut self, plan: &mut Plan, at: &mut Place) {
         let Plan { group, batches } = plan;
         group.clear();
         while at.batch < batches.len() && group.commands.len() < GROUP_MAX {
@@ -255,7 +268,14 @@ impl Executor {
             match planned.filter(|(batch, _)| at.index < batch.command_count()) {
                 Some((batch, session)) => {
                     let words = batch.command(at.index);
-                    group.add(&self.table, &self.keys, session.db, words, at.batch, at.index);
+                    let flags = group.add(&self.table, &self.keys, session.db, words, at.batch, at.index);
+                    if flags.intersects(Flags::NO_MANDATORY_KEYS | Flags::RUNS_QUEUE)
+                        && runs_script(flags, session)
+                    {
+                        let behind = batches.drain(at.batch + 1..);
+                        self.aside
+                            .extend(behind.filter_map(|(client, batch)| Some((client, batch?))));
+                    }
                     at.index += 1;
                 }
                 None => *at = Place::start_of(batches, at.batch + 1),
@@ -274,7 +294,12 @@ impl Executor {
                     .take_while(|c| c.batch as usize == batch_index)
                     .count();
             let (session, batch) = &mut batches[batch_index];
-            self.run_part(*session, batch, &group.commands[at..end], &group.hashes);
+            let client = *session;
+            self.run_part(client, batch, &group.commands[at..end], &group.hashes);
+            // Not at the end of all: a script behind it may take its time.
+            if let Some(done) = batch.take_if(|batch| batch.next >= batch.command_count()) {
+                self.finish(client, done);
+            }
             at = end;
         }
     }
@@ -401,6 +426,13 @@ impl Executor {
         if let Err(error) = admitted {
             return self.refuse(client, Some(id), error, run, reply);
         }
+        if let Some(running) = &self.running
+            && !run.nested
+            && !command.row.flags.contains(Flags::ALLOW_BUSY)
+        {
+            let error = script::busy(running.is_function);
+            return self.refuse(client, Some(id), error, run, reply);
+        }
         if session.multi >= 0 && !run.nested && !command.row.flags.contains(Flags::RUNS_IN_MULTI) {
             return self.enqueue(client, words, id, run.hashes, reply, large);
         }
@@ -523,6 +555,9 @@ impl Executor {
         };
         match (row.run)(&mut cx, args) {
             Ok(Next::Done) => {}
+            Ok(Next::Control(Control::Script(act))) => {
+                self.script(script::Caused { client, id, words }, act, reply);
+            }
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
             Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
@@ -642,6 +677,13 @@ impl Executor {
             self.stats.note_latency(event, self.now_unix_us, spent_us / 1000);
         }
     }
+}
+
+/// Whether a command with these flags runs a script: it does so itself, or has queued one that does.
+fn runs_script(flags: Flags, session: &Session) -> bool {
+    let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
+    flags.contains(Flags::NO_MANDATORY_KEYS)
+        || Flags::from_bits_retain(queued).contains(Flags::NO_MANDATORY_KEYS)
 }
 
 /// Flags under which replies are left out.

@@ -118,27 +118,34 @@ impl Executor {
         match more {
             Ok(true) => self.loading = Some(loading),
             Ok(false) => self.end_load(&loading),
-            Err(Some(refused)) => self.give_up(&refused),
-            Err(None) => self.exit = Some(1),
+            Err(failure) => self.fail_load(failure),
         }
     }
 
     fn end_load(&mut self, loading: &Loading) {
-        match &loading.source {
-            Source::Snapshot(loader) => self.conclude_load(loader, loading.started),
+        let ended = match &loading.source {
+            Source::Snapshot(loader) => self.conclude_load(loader, loading.started).map_err(Some),
             Source::Log(load) => {
                 self.conclude_log_load(load);
                 tracing::info!(
                     "DB loaded from append only file: {:.3} seconds",
                     loading.started.elapsed().as_secs_f64()
                 );
-                if self.open_log().is_err() {
-                    self.exit = Some(1);
-                    return;
-                }
+                self.open_log().map_err(|Fatal| None)
             }
+        };
+        match ended {
+            Ok(()) => self.host.ready(),
+            Err(failure) => self.fail_load(failure),
         }
-        self.host.ready();
+    }
+
+    /// The data cannot be loaded: `refused` says why, if the server's log does not yet.
+    fn fail_load(&mut self, refused: Option<Refused>) {
+        match refused {
+            Some(refused) => self.give_up(&refused),
+            None => self.exit = Some(1),
+        }
     }
 
     /// Loads the snapshot at `path` from end to end.
@@ -147,8 +154,7 @@ impl Executor {
         loader.replaces = merges;
         let started = Instant::now();
         loader.step(&mut self.keys, &mut || true)?;
-        self.conclude_load(&loader, started);
-        Ok(())
+        self.conclude_load(&loader, started)
     }
 
     fn note_progress(&mut self, loading: &mut Loading) {
@@ -194,8 +200,14 @@ impl Executor {
         }
     }
 
-    fn conclude_load(&mut self, loader: &Loader, started: Instant) {
+    /// The libraries come last: their code runs.
+    fn conclude_load(&mut self, loader: &Loader, started: Instant) -> Result<(), Refused> {
         let Loader { keys, expired, .. } = *loader;
+        let libraries = self.load_libraries(&loader.functions, loader.replaces);
+        libraries.map_err(|what| Refused::Damaged {
+            offset: loader.loaded_bytes(),
+            what: what.into(),
+        })?;
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
         let facts = &mut self.stats.persistence;
         facts.loading = None;
@@ -206,5 +218,6 @@ impl Executor {
             started.elapsed().as_secs_f64()
         );
         effects::drain_background(self);
+        Ok(())
     }
 }

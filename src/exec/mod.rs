@@ -24,8 +24,12 @@ pub mod monitor;
 pub mod open;
 pub mod payload;
 pub mod save;
+pub mod script;
+#[cfg(test)]
+mod stream_waits;
 #[cfg(test)]
 mod testing;
+pub mod turn;
 pub mod txn;
 
 use std::collections::VecDeque;
@@ -150,6 +154,18 @@ pub struct Executor {
     child: Option<child::Job>,
     /// The append-only file.
     aof: aof::Log,
+    /// Interpreters, scripts and libraries; lent to the script that runs.
+    scripting: Option<Box<script::Scripting>>,
+    /// How others get a turn while a script runs.
+    interlude: Option<Box<dyn script::Interlude>>,
+    /// After how many milliseconds of a script others are told BUSY; 0 for never.
+    busy_ms: u64,
+    /// Batches behind that of a script in the same turn.
+    aside: Vec<(SessionId, Box<Batch>)>,
+    /// Mail that came in the middle of a script and must wait for its end.
+    deferred: Vec<mailbox::Mail>,
+    /// The script that keeps others waiting.
+    running: Option<Box<script::Running>>,
     /// A load under way.
     loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
@@ -192,6 +208,12 @@ impl Executor {
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             browser_warned_s: 0,
+            scripting: None,
+            interlude: None,
+            busy_ms: 0,
+            aside: Vec::new(),
+            deferred: Vec::new(),
+            running: None,
             #[cfg(test)]
             journal: Vec::new(),
             child: None,

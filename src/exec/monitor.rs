@@ -11,6 +11,12 @@ pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, r
     if row.flags.intersects(Flags::SKIP_MONITOR | Flags::ADMIN) {
         return;
     }
+    show(sessions, client, words, row, now_unix_us);
+}
+
+/// Sends `words`, which `client` runs, to all monitors, whatever the row says.
+#[cold]
+pub fn show(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
     let line = line(&sessions[client], row.shown(words), now_unix_us);
     for (_, session) in sessions
         .iter_mut()
@@ -25,7 +31,9 @@ fn line<'a>(
     words: impl Iterator<Item = &'a [u8]>,
     now_unix_us: i64,
 ) -> Vec<u8> {
-    let peer = if session.flags.contains(SessionFlags::UNIX_SOCKET) {
+    let peer = if session.flags.contains(SessionFlags::SCRIPT) {
+        "lua".to_owned()
+    } else if session.flags.contains(SessionFlags::UNIX_SOCKET) {
         format!(
             "unix:{}",
             session.addr.strip_suffix(":0").unwrap_or(&session.addr)

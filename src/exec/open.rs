@@ -43,6 +43,9 @@ impl Executor {
         }
         self.run_gathered(&mut batches);
         self.gathered = batches;
+        if !self.deferred.is_empty() {
+            letters.splice(0..0, self.deferred.drain(..));
+        }
         self.end_waits();
         self.run_released();
         // RESETSTAT may have been among the commands.

@@ -87,6 +87,7 @@ impl Executor {
                 ("used-mem", self.stats.memory.used_bytes().to_string()),
                 ("aof-base", u8::from(is_base).to_string()),
             ],
+            functions: self.library_sources(),
             key_delay_us: self.config.int("rdb-key-save-delay"),
         }
     }
@@ -269,6 +270,7 @@ impl Executor {
             for db in 0..self.keys.db_count() {
                 self.keys.flush(db, false);
             }
+            self.forget_libraries();
         }
         let loaded = self.load_whole(&self.snapshot_path(), options.merges);
         self.keys.changes.dirty = dirty;

@@ -288,6 +288,29 @@ impl Keyspace {
         Ok(answer)
     }
 
+    /// Lets `amend` rewrite the bytes of a string whose meaning stays (a cache in it, another encoding): counted and
+    /// seen by watchers, but no event. `None`: no such key.
+    ///
+    /// # Errors
+    /// [`WrongType`].
+    pub fn amend_bytes<R>(
+        &mut self,
+        key: Key<'_>,
+        amend: impl FnOnce(&mut Vec<u8>) -> (R, Changed),
+    ) -> Result<Option<R>, WrongType> {
+        self.forget_if_expired(key);
+        let db = &mut self.dbs[self.current];
+        let Some(entry) = db.dict.find_mut(key.hash, key.bytes) else {
+            return Ok(None);
+        };
+        entry.string().ok_or(WrongType)?;
+        let (answer, changed) = amend(entry.string_mut());
+        if changed == Changed::Yes {
+            self.changes.touch(self.current, key.bytes);
+        }
+        Ok(Some(answer))
+    }
+
     /// Removes a key; whether it was there. Event `del`. `lazy`: big values are freed elsewhere.
     pub fn delete(&mut self, key: Key<'_>, lazy: bool) -> bool {
         self.forget_if_expired(key);

@@ -38,6 +38,8 @@ pub struct Plan {
     pub usage: UsageKept,
     /// Facts about the file.
     pub aux: Vec<(&'static str, String)>,
+    /// Sources of libraries of functions.
+    pub functions: Vec<Vec<u8>>,
     /// `rdb-key-save-delay`: microseconds to sleep after each key; below 0, one after so many keys.
     pub key_delay_us: i64,
 }
@@ -114,6 +116,9 @@ pub fn write_to<W: Write>(
     let mut writer = Writer::new(out, plan.style);
     for (name, text) in &plan.aux {
         writer.aux(name, text);
+    }
+    for source in &plan.functions {
+        writer.function(source);
     }
     let mut done = 0;
     for index in 0..keys.db_count() {

@@ -128,6 +128,15 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// The first `count` arguments (all, when there are fewer), and the others.
+    #[inline]
+    #[must_use]
+    pub fn split_at(self, count: usize) -> (Self, Self) {
+        let (head, tail) = self.ranges.split_at(count.min(self.ranges.len()));
+        let with = |ranges| Self { ranges, ..self };
+        (with(head), with(tail))
+    }
+
     /// All arguments in order.
     #[inline]
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone {

@@ -61,6 +61,8 @@ bitflags! {
         const BLOCKED = 1 << 13;
         /// A command was refused that MULTI should have queued: EXEC will fail.
         const DIRTY_EXEC = 1 << 14;
+        /// A script of its own runs commands with it.
+        const SCRIPT = 1 << 20;
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod bitfield;
 pub mod bits;
 pub mod hash;
+pub mod hyperloglog;
 pub mod lcs;
 pub mod limits;
 pub mod list;

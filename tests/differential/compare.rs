@@ -13,14 +13,6 @@ pub struct Known {
 
 pub const KNOWN: &[Known] = &[
     Known {
-        reason: "7.2 added WITHSCORE to ZRANK and ZREVRANK",
-        explains: |words, _, theirs| {
-            (is(words, 0, "zrank") || is(words, 0, "zrevrank"))
-                && words.len() == 4
-                && is_error(theirs, "ERR wrong number of arguments")
-        },
-    },
-    Known {
         reason: "7.2 chooses a sorted set's encoding by the number of words of ZADD",
         explains: |words, ours, theirs| {
             is(words, 0, "object")
@@ -94,6 +86,32 @@ pub const KNOWN: &[Known] = &[
         },
     },
     Known {
+        reason: "7.2 lets scripts call commands that block",
+        explains: |words, ours, theirs| {
+            let text = theirs.to_string();
+            is(words, 0, "command")
+                && text.contains("+blocking")
+                && text.contains("+noscript")
+                && !ours.to_string().contains("+noscript")
+        },
+    },
+    Known {
+        reason: "7.2 keeps a short list in a listpack",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$quicklist"
+        },
+    },
+    Known {
+        reason: "7.2 refuses the one number of LPOS and LREM that cannot be negated",
+        explains: |words, ours, _| {
+            (is(words, 0, "lpos") || is(words, 0, "lrem"))
+                && is_error(
+                    ours,
+                    "ERR value is out of range, value must between -9223372036854775807",
+                )
+        },
+    },
+    Known {
         reason: "7.2 keeps small sets in listpacks, and makes intsets of results that can be",
         explains: |words, ours, theirs| {
             let small = ["$listpack", "$intset"].contains(&ours.to_string().as_str());
@@ -133,6 +151,25 @@ pub const KNOWN: &[Known] = &[
         explains: |words, _, theirs| {
             let is_read = is(words, 0, "xread") || is(words, 0, "xreadgroup");
             is_read && words.iter().any(|word| word == b"+") && is_error(theirs, "ERR Invalid stream ID")
+        },
+    },
+    Known {
+        reason: "after a number out of range Redis takes every number for one, until something else fails",
+        explains: |words, ours, theirs| {
+            let is_sort = is(words, 0, "sort") || is(words, 0, "sort_ro");
+            is_sort && !is_error(ours, "ERR") && is_error(theirs, "ERR One or more scores")
+        },
+    },
+    Known {
+        reason: "sorting a small sorted set makes it a large one in Redis",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$skiplist"
+        },
+    },
+    Known {
+        reason: "7.2 keeps a short list in a listpack",
+        explains: |words, ours, theirs| {
+            is(words, 0, "object") && ours.to_string() == "$listpack" && theirs.to_string() == "$quicklist"
         },
     },
     Known {
@@ -240,12 +277,13 @@ impl Measure {
             (b"command", b"list" | b"count" | b"") => Measure::Kind,
             (b"config", b"get") if has_glob => Measure::Kind,
             (b"scan", cursor) if cursor != b"0" || !ends_at_once(words) => Measure::Kind,
-            (b"debug", b"object") => Measure::Kind,
             (b"zrandmember", _) => Measure::Kind,
             (b"zscan", _) => Measure::UnorderedNumbers,
             (name, _) if is_lex_range(name, words) => Measure::Kind,
             ([b'z', ..], _) => Measure::Numbers,
             (b"sscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"srandmember", _) if draws_some(&word(2)) => Measure::Kind,
+            (b"sort" | b"sort_ro", _) if leaves_unsorted(words) => Measure::Unordered,
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
                 Measure::Unordered
             }
@@ -255,6 +293,7 @@ impl Measure {
             (b"xinfo", b"consumers") => Measure::Kind,
             (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
             (b"xpending", _) => Measure::Pending,
+            (b"debug", b"object") => Measure::Kind,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
@@ -340,4 +379,16 @@ fn greeting(value: Value) -> Value {
     };
     let varies = |key: &Value| ["$version", "$id"].contains(&key.to_string().as_str());
     Value::Map(pairs.into_iter().filter(|(key, _)| !varies(key)).collect())
+}
+
+/// Whether SORT is to leave a set in the order of its table.
+fn leaves_unsorted(words: &Words) -> bool {
+    let by = words.iter().position(|word| word.eq_ignore_ascii_case(b"by"));
+    by.and_then(|by| words.get(by + 1))
+        .is_some_and(|pattern| !pattern.contains(&b'*'))
+}
+
+/// Whether so many random elements are fewer than there are, or some of them twice.
+fn draws_some(count: &[u8]) -> bool {
+    russet::base::number::parse_i64(count).is_none_or(|count| count != 0 && count < 100)
 }

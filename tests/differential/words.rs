@@ -11,13 +11,59 @@ pub type Words = Vec<Vec<u8>>;
 const CLASSES: &[&str] = &[
     "key", "newkey", "value", "int", "smallint", "float", "seconds", "millis", "at", "atms", "offset",
     "field", "index", "bit", "width", "db", "pattern", "type", "cursor", "all", "word", "unused", "directive",
-    "memory", "command", "missing", "badid", "nosuch", "member", "name",
+    "memory", "command", "missing", "badid", "nosuch", "list", "element", "member", "name",
+    "hll", "numbers", "geokey", "place", "degrees", "latitude", "reach", "unit",
     "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
+    "script", "digest", "function", "library",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// Scripts that do the same on every server.
+const SCRIPTS: &[&str] = &[
+    "return {KEYS[1] or 'none', ARGV[1] or 'none', #KEYS, #ARGV}",
+    "return redis.call('get', KEYS[1] or 'key')",
+    "return redis.call('set', KEYS[1] or 'key', ARGV[1] or 'v')",
+    "return redis.pcall('incr', KEYS[1] or 'key')",
+    "return redis.call('lrange', KEYS[1] or 'list:0', 0, -1)",
+    "return redis.call(({'get', 'strlen', 'ttl', 'nope', 'auth'})[#ARGV + 1] or 'ping', KEYS[1])",
+    "return redis.pcall(({'type', 'append', 'lpush', 'getrange'})[#ARGV + 1] or 'incr', KEYS[1] or 'key', ARGV[1])",
+    "local t = {} for i, v in ipairs(ARGV) do t[i] = {v, #v, tonumber(v)} end return t",
+    "return {tostring(pcall(cjson.decode, ARGV[1] or '[1]')), cjson.encode({ARGV[1] or 1})}",
+    "return cmsgpack.pack({ARGV[1] or 1, #ARGV, {true}})",
+    "return struct.pack('>I2s', #ARGV, ARGV[1] or '')",
+    "return redis.sha1hex(ARGV[1] or '')",
+    "return {err = ARGV[1] or 'MY error'}",
+    "return redis.status_reply(ARGV[1] or 'fine')",
+    "redis.setresp(3) return redis.call('get', 'missing') == nil",
+    "return nope",
+    "nope = 1",
+    "return {",
+    "#!lua flags=no-writes\nreturn redis.call('set', KEYS[1] or 'key', 1)",
+    "#!lua\nreturn redis.call('exists', KEYS[1] or 'key')",
+    "#!lua flags=nope\nreturn 1",
+];
+
+/// Of some of these scripts, and of none.
+const DIGESTS: &[&str] = &[
+    "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+    "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB",
+    "0000000000000000000000000000000000000000",
+    "short",
+];
+
+const LIBRARIES: &[&str] = &[
+    "#!lua name=one\nredis.register_function('f', function(keys, args) return {keys[1] or 'none', #args} end)",
+    "#!lua name=one\nredis.register_function('g', function(keys) return redis.call('incr', keys[1] or 'n') end)",
+    "#!lua name=two\nredis.register_function{function_name='g', callback=function() return redis.call('set', 'key', 1) end, flags={'no-writes'}}",
+    "#!lua name=two\nredis.register_function('f', 1)",
+    "#!lua name=two\nreturn nope",
+    "#!lua name=bad-name\nreturn 1",
+    "#!lua\nreturn 1",
+    "return 1",
+];
 
 /// A sorted set whose scores are all 0.
 pub const LEX_KEY: &[u8] = b"lex";
@@ -86,6 +132,7 @@ pub const DIRECTIVES: &[&str] = &[
     "list-compress-depth",
     "set-max-intset-entries",
     "stream-node-max-bytes",
+    "stream-node-max-entries",
     "hll-sparse-max-bytes",
     "lfu-decay-time",
     "lfu-log-factor",
@@ -122,7 +169,23 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "key" => KEYS[rng.index(KEYS.len())].to_vec(),
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
+        "script" => pick(SCRIPTS, rng),
+        "digest" => pick(DIGESTS, rng),
+        "function" => pick(&["f", "g", "F", "nope"], rng),
+        "library" => pick(LIBRARIES, rng),
+        "hll" => number(format_args!("hll:{}", rng.below(4))),
+        "numbers" => number(format_args!("numbers:{}", rng.below(3))),
+        "geokey" => number(format_args!("geo:{}", rng.below(3))),
+        "place" => number(format_args!("place:{}", rng.below(30))),
+        "degrees" => degrees(180, rng),
+        "latitude" => degrees(86, rng),
+        "reach" => reach(rng),
+        "unit" => pick(&["m", "km", "KM", "ft", "mi", "Mi"], rng),
         "value" => value(rng),
+        // Now and then a key that holds something else.
+        "list" if rng.below(12) != 0 => number(format_args!("list:{}", rng.below(3))),
+        "list" => KEYS[rng.index(KEYS.len())].to_vec(),
+        "element" => element(rng),
         "int" => pick(INTS, rng),
         "smallint" => number(between(-20, 20, rng)),
         "float" => float(rng),
@@ -268,6 +331,16 @@ fn value(rng: &mut Rng) -> Vec<u8> {
     }
 }
 
+/// Few, so that they are found again; now and then one that fills a node.
+fn element(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(16) {
+        0 => value(rng),
+        1 => letters([3000, 5000, 8180, 9000][rng.index(4)], rng),
+        2..8 => number(between(-3, 6, rng)),
+        _ => letters(1, rng),
+    }
+}
+
 /// Few, so that sets have some in common; a long one now and then, which makes a table of a small set.
 fn member(rng: &mut Rng) -> Vec<u8> {
     match rng.below(20) {
@@ -325,6 +398,24 @@ fn range_id(rng: &mut Rng) -> Vec<u8> {
         1 => b"+".to_vec(),
         2 => exclusive(entry_id(rng)),
         _ => entry_id(rng),
+    }
+}
+
+/// Anywhere, or within a few kilometers of the same place.
+fn degrees(max: i64, rng: &mut Rng) -> Vec<u8> {
+    match rng.below(4) {
+        0 => number(between(-max, max, rng)),
+        1 => number((rng.unit_f64() * 2.0 - 1.0) * max as f64),
+        _ => number(10.0 + rng.unit_f64() / 10.0),
+    }
+}
+
+/// From nothing to everywhere.
+fn reach(rng: &mut Rng) -> Vec<u8> {
+    match rng.below(8) {
+        0 => pick(FLOATS, rng),
+        1 => number(rng.below(3)),
+        _ => number(rng.unit_f64() * 10f64.powi(between(0, 5, rng) as i32)),
     }
 }
 
@@ -417,7 +508,14 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
             .step_by(2)
             .for_each(|word| *word = b"0".to_vec());
     }
-    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+    if matches!(name.as_slice(), b"zrank" | b"zrevrank") {
+        // 7.2 added WITHSCORE; before, too many words ended a transaction.
+        words.truncate(3);
+    }
+    if matches!(name.as_slice(), b"hscan" | b"zscan" | b"sscan")
+        && words.len() > 2
+        && !words[2].starts_with(b"0")
+    {
         words[2] = b"x".to_vec();
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {

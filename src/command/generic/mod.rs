@@ -17,6 +17,7 @@ pub mod iterate;
 pub mod key;
 pub mod object;
 pub mod relocate;
+pub mod sort;
 pub mod ttl;
 
 #[cfg(test)]

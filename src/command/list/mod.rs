@@ -13,6 +13,8 @@ pub mod move_end;
 pub mod pop;
 pub mod push;
 pub mod read;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 
 use std::ops::RangeInclusive;
@@ -84,28 +86,4 @@ fn resolve(start: i64, stop: i64, len: usize) -> (usize, usize) {
         return (0, 0);
     }
     (start as usize, (stop - start + 1) as usize)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_cut_to_the_list() {
-        for (start, stop, expected) in [
-            (0, -1, (0, 5)),
-            (1, 2, (1, 2)),
-            (-2, -1, (3, 2)),
-            (-100, 1, (0, 2)),
-            (3, 100, (3, 2)),
-            (5, 10, (0, 0)),
-            (2, 1, (0, 0)),
-            (0, -6, (0, 0)),
-            (i64::MIN, i64::MAX, (0, 5)),
-            (i64::MAX, i64::MIN, (0, 0)),
-        ] {
-            assert_eq!(resolve(start, stop, 5), expected, "{start} {stop}");
-        }
-        assert_eq!(resolve(0, -1, 0), (0, 0));
-    }
 }

@@ -79,7 +79,7 @@ fn write_begin(reply: &mut Reply<'_>, begin: Begin) {
             write_text(reply, "keyword", keyword);
             write_number(reply, "startfrom", from);
         }
-        Begin::Unknown => write_spec(reply, "unknown", 0),
+        Begin::Hidden(_) | Begin::Unknown => write_spec(reply, "unknown", 0),
     }
 }
 
@@ -181,9 +181,9 @@ fn write_arg(reply: &mut Reply<'_>, arg: &Arg) {
     map.text("type", arg.kind.name());
     let composed = matches!(arg.kind, ArgKind::OneOf | ArgKind::Block);
     if !composed {
-        map.text("display_text", arg.name);
+        map.text("display_text", arg.display.unwrap_or(arg.name));
     }
-    if let ArgKind::Key(spec) = arg.kind {
+    if let ArgKind::Key(spec) | ArgKind::KeyPattern(spec) = arg.kind {
         map.name("key_spec_index").int(i64::from(spec));
     }
     let texts = [

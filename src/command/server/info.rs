@@ -4,7 +4,7 @@
 
 use crate::base::units::human_bytes;
 use crate::command::args::Args;
-use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::cx::{Cx, DONE, Outcome, ScriptFacts};
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
 use crate::command::transaction::is_outdated;
 use crate::process::version;
@@ -197,7 +197,7 @@ fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.section("Memory");
     used_memory(info, &footprint);
     bytes(info, "total_system_memory", system_memory_bytes());
-    script_memory(info);
+    script_memory(info, &cx.server.scripts);
     bytes(info, "maxmemory", cx.config.memory("maxmemory"));
     info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
     overheads(info, &footprint, cx.stats.persistence.aof.waiting_bytes);
@@ -227,22 +227,26 @@ fn used_memory(info: &mut InfoWriter, footprint: &Footprint) {
     .field("allocator_muzzy", 0);
 }
 
-fn script_memory(info: &mut InfoWriter) {
-    zeros(info, &["used_memory_lua", "used_memory_vm_eval"]);
-    info.field("used_memory_lua_human", human_bytes(0));
-    zeros(
+fn script_memory(info: &mut InfoWriter, facts: &ScriptFacts) {
+    info.field("used_memory_lua", facts.eval_bytes)
+        .field("used_memory_vm_eval", facts.eval_bytes)
+        .field("used_memory_lua_human", human_bytes(facts.eval_bytes as u64))
+        .field("used_memory_scripts_eval", facts.scripts_bytes)
+        .field("number_of_cached_scripts", facts.scripts)
+        .field("number_of_functions", facts.functions)
+        .field("number_of_libraries", facts.libraries)
+        .field("used_memory_vm_functions", facts.function_bytes);
+    bytes(
         info,
-        &[
-            "used_memory_scripts_eval",
-            "number_of_cached_scripts",
-            "number_of_functions",
-            "number_of_libraries",
-        ],
+        "used_memory_vm_total",
+        (facts.eval_bytes + facts.function_bytes) as u64,
     );
-    info.field("used_memory_vm_functions", 0);
-    bytes(info, "used_memory_vm_total", 0);
-    info.field("used_memory_functions", 0);
-    bytes(info, "used_memory_scripts", 0);
+    info.field("used_memory_functions", facts.libraries_bytes);
+    bytes(
+        info,
+        "used_memory_scripts",
+        (facts.scripts_bytes + facts.libraries_bytes) as u64,
+    );
 }
 
 fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {

@@ -194,10 +194,13 @@ const SMOVE: Row = Row {
 /// Compat: without a source the destination may be of any type.
 fn smove(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let (source, destination, member) = (args.key(1), args.key(2), args.get(3));
+    // Compat: both keys are looked at first, which removes them if their time is over; the destination's type matters
+    // only when the source is there.
+    let target = cx.keys.peek_as::<Set>(destination).map(drop);
     let from: Option<&Set> = cx.keys.peek_as(source)?;
     let there = from.map(|set| set.contains(member));
     if there.is_some() {
-        cx.keys.peek_as::<Set>(destination)?;
+        target?;
     }
     let moves = there == Some(true) && source.bytes != destination.bytes;
     if moves {

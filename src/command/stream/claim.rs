@@ -60,6 +60,7 @@ fn xclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(DONE)
 }
 
+/// Looks for the group.
 fn require_group(cx: &mut Cx<'_>, args: Args<'_>) -> Result<(), Error> {
     let stream = cx.keys.read_as::<Held>(args.key(1))?;
     if stream.is_some_and(|stream| stream.groups.contains(args.get(2))) {
@@ -248,7 +249,7 @@ fn drop_missing(
 
 fn take(names: Names<'_>, group: &mut Group, edit: &mut Edit<'_>, id: StreamId, pending: Pending) {
     group.assign(id, pending);
-    group.consumer_mut(pending.consumer).active_ms = Some(edit.now_ms);
+    group.consumer_mut(pending.consumer).active_ms = edit.now_ms;
     names.claimed(edit, group, id, pending);
 }
 
@@ -283,9 +284,11 @@ const XAUTOCLAIM: Row = Row {
     ..Row::BASE
 };
 
+/// The key is looked at first (it may be past its time), but spoken of last.
 fn xautoclaim(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    let found = require_group(cx, args);
     let page = Page::parse(args)?;
-    require_group(cx, args)?;
+    found?;
     // The command itself is never propagated: what it did is.
     cx.keys.changes.overridden = true;
     let reply = &mut cx.reply;

@@ -61,13 +61,16 @@ fn consumers(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let reply = &mut cx.reply;
     reply.array(group.consumer_count());
     for consumer in group.consumers() {
-        let inactive_ms = consumer.active_ms.map(|at| now_ms.saturating_sub(at));
+        let inactive_ms = match consumer.active_ms {
+            -1 => -1,
+            at => now_ms.saturating_sub(at),
+        };
         reply.map(4);
         reply.bulk(b"name");
         reply.bulk(consumer.name());
         field(reply, "pending", consumer.pending().len() as i64);
         field(reply, "idle", now_ms.saturating_sub(consumer.seen_ms).max(0));
-        field(reply, "inactive", inactive_ms.unwrap_or(-1));
+        field(reply, "inactive", inactive_ms);
     }
     Ok(DONE)
 }
@@ -254,7 +257,7 @@ fn reply_consumer(reply: &mut Reply<'_>, group: &Group, consumer: &Consumer, cou
     reply.bulk(b"name");
     reply.bulk(consumer.name());
     field(reply, "seen-time", consumer.seen_ms);
-    field(reply, "active-time", consumer.active_ms.unwrap_or(-1));
+    field(reply, "active-time", consumer.active_ms);
     field(reply, "pel-count", own.len() as i64);
     reply.bulk(b"pending");
     reply.array(own.len().min(count));

@@ -420,7 +420,7 @@ impl Reader<'_> {
             written += 1;
             if !self.noack {
                 group.assign(entry.id, pending);
-                group.consumer_mut(consumer).active_ms = Some(edit.now_ms);
+                group.consumer_mut(consumer).active_ms = edit.now_ms;
                 self.names.claimed(edit, group, entry.id, pending);
             }
         }

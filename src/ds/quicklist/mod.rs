@@ -137,11 +137,20 @@ impl Quicklist {
         self.push_node(End::Tail, Node::Plain(element));
     }
 
-    /// The only node's listpack, if there is one node, and one that is small by `fill`. The list is empty afterwards.
+    /// The only node's listpack, if there is one node, and that is small by `fill`. The list is empty afterwards.
     pub fn take_small(&mut self, fill: Fill) -> Option<Listpack> {
+        self.take_only(|bytes, count| fill.is_small(bytes, count))
+    }
+
+    /// The only node's listpack, if there is one node, and that is allowed by `fill`. The list is empty afterwards.
+    pub fn take_allowed(&mut self, fill: Fill) -> Option<Listpack> {
+        self.take_only(|bytes, count| fill.is_allowed(bytes, count))
+    }
+
+    fn take_only(&mut self, fits: impl FnOnce(usize, usize) -> bool) -> Option<Listpack> {
         let spot = self.nodes.end(End::Head).filter(|_| self.node_count() == 1)?;
         let node = self.nodes.get(spot);
-        if node.is_plain() || !fill.is_small(node.raw_bytes(), node.count()) {
+        if node.is_plain() || !fits(node.raw_bytes(), node.count()) {
             return None;
         }
         let pack = self.nodes.edit(spot, |node| {

@@ -79,11 +79,19 @@ impl Fill {
         bytes > self.bytes_max() || count > self.count_max()
     }
 
-    /// Whether a node is so small that the list may do without nodes: half of what is allowed. Compat: where elements
-    /// are counted, bytes are not.
+    /// Whether a list of one node may do without nodes. Compat: where elements are counted, bytes are not.
+    pub fn is_allowed(self, bytes: usize, count: usize) -> bool {
+        self.is_within(bytes, count, 1)
+    }
+
+    /// Whether a node is so small that its list had better do without nodes: half of what is allowed.
     pub fn is_small(self, bytes: usize, count: usize) -> bool {
+        self.is_within(bytes, count, 2)
+    }
+
+    fn is_within(self, bytes: usize, count: usize, parts: usize) -> bool {
         let bytes_max = if self.0 < 0 { self.bytes_max() } else { usize::MAX };
-        bytes <= bytes_max / 2 && count <= self.count_max() / 2
+        bytes <= bytes_max / parts && count <= self.count_max() / parts
     }
 
     /// Whether an element of `bytes` gets a node of its own. `plain_from` overrides what follows from the limits,

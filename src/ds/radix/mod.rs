@@ -7,12 +7,13 @@
 //!
 //! A stream grows at its end and is trimmed at its beginning; in between it is searched and seldom changed. Sorted
 //! blocks in a queue serve that with one allocation per 128 entries instead of one or two per entry, at 16 bytes for
-//! an id where a leaf of a radix tree takes about 25.
+//! an id where a leaf of a radix tree takes about 25. Most maps are small: the first block has no queue around it.
 //!
 //! Invariants:
 //! - I1  Keys ascend within a block and from block to block.
 //! - I2  No block is empty, none has more than [`BLOCK_ENTRIES_MAX`] entries.
 //! - I3  `len` is the number of entries.
+//! - I4  A queue holds two blocks or more.
 //!
 //! Costs: append and removal at either end O(1) amortised; search O(log n), at once when the key belongs to the first
 //! or the last block; a change in the middle moves at most a block, and now and then the shorter half of the queue
@@ -39,7 +40,7 @@ const JOINED_ENTRIES_MAX: usize = BLOCK_ENTRIES_MAX * 3 / 4;
 
 type Block<K, V> = Vec<(K, V)>;
 
-/// An ordered map that is cheap at its ends.
+/// An ordered map that is cheap at its ends; 24 bytes, and no allocation without entries.
 ///
 /// ```
 /// use russet::ds::radix::Radix;
@@ -50,7 +51,16 @@ type Block<K, V> = Vec<(K, V)>;
 /// assert_eq!(map.iter_from(&2).count(), 1);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Radix<K, V> {
+pub struct Radix<K, V>(Shape<K, V>);
+
+#[derive(Debug, Clone)]
+enum Shape<K, V> {
+    One(Block<K, V>),
+    Many(Box<Queue<K, V>>),
+}
+
+#[derive(Debug, Clone)]
+struct Queue<K, V> {
     blocks: VecDeque<Block<K, V>>,
     len: usize,
 }
@@ -64,10 +74,7 @@ pub struct Spot {
 
 impl<K, V> Default for Radix<K, V> {
     fn default() -> Self {
-        Radix {
-            blocks: VecDeque::new(),
-            len: 0,
-        }
+        Radix(Shape::One(Vec::new()))
     }
 }
 
@@ -80,24 +87,34 @@ impl<K, V> Radix<K, V> {
     /// How many entries.
     #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        match &self.0 {
+            Shape::One(block) => block.len(),
+            Shape::Many(queue) => queue.len,
+        }
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// How many blocks of memory there are: what freeing costs.
     pub fn blocks(&self) -> usize {
-        self.blocks.len()
+        match &self.0 {
+            Shape::One(block) => usize::from(!block.is_empty()),
+            Shape::Many(queue) => queue.blocks.len(),
+        }
     }
 
     /// Bytes of the blocks and their queue; what entries own is not counted.
     pub fn heap_bytes(&self) -> usize {
-        let entries: usize = self.blocks.iter().map(Vec::capacity).sum();
-        self.blocks.capacity() * size_of::<Block<K, V>>() + entries * size_of::<(K, V)>()
+        let entries: usize = self.each_block().map(Vec::capacity).sum();
+        let queue = match &self.0 {
+            Shape::One(_) => 0,
+            Shape::Many(queue) => size_of_val(&**queue) + queue.blocks.capacity() * size_of::<Block<K, V>>(),
+        };
+        queue + entries * size_of::<(K, V)>()
     }
 
     /// The entry of the smallest key.
@@ -113,8 +130,11 @@ impl<K, V> Radix<K, V> {
     /// The entry of the largest key, its value to be changed.
     #[inline]
     pub fn last_mut(&mut self) -> Option<(&K, &mut V)> {
-        let (key, value) = self.blocks.back_mut()?.last_mut()?;
-        Some((key, value))
+        let block = match &mut self.0 {
+            Shape::One(block) => block,
+            Shape::Many(queue) => queue.blocks.back_mut()?,
+        };
+        block.last_mut().map(|(key, value)| (&*key, value))
     }
 
     /// Takes the entry of the smallest key.
@@ -124,26 +144,19 @@ impl<K, V> Radix<K, V> {
 
     /// All entries in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
-        self.blocks.iter().flatten().map(|(key, value)| (key, value))
-    }
-
-    /// All values in the order of their keys.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.blocks.iter_mut().flatten().map(|(_, value)| value)
+        self.each_block().flatten().map(|(key, value)| (key, value))
     }
 
     /// Where the smallest key is.
     #[inline]
     pub fn first_spot(&self) -> Option<Spot> {
-        (self.len > 0).then_some(Spot { block: 0, slot: 0 })
+        (!self.is_empty()).then_some(Spot { block: 0, slot: 0 })
     }
 
     /// Where the largest key is.
     #[inline]
     pub fn last_spot(&self) -> Option<Spot> {
-        let block = self.blocks.len().checked_sub(1)?;
-        let slot = self.blocks[block].len() - 1;
-        Some(Spot { block, slot })
+        self.end_of(self.blocks().checked_sub(1)?)
     }
 
     /// The spot behind.
@@ -162,9 +175,7 @@ impl<K, V> Radix<K, V> {
         if let Some(slot) = spot.slot.checked_sub(1) {
             return Some(Spot { slot, ..spot });
         }
-        let block = spot.block.checked_sub(1)?;
-        let slot = self.blocks[block].len() - 1;
-        Some(Spot { block, slot })
+        self.end_of(spot.block.checked_sub(1)?)
     }
 
     /// The entry at a spot.
@@ -173,7 +184,7 @@ impl<K, V> Radix<K, V> {
     /// When the map has changed since and there is none.
     #[inline]
     pub fn at(&self, spot: Spot) -> (&K, &V) {
-        let (key, value) = &self.blocks[spot.block][spot.slot];
+        let (key, value) = &self.block(spot.block).expect("the map has not changed")[spot.slot];
         (key, value)
     }
 
@@ -183,7 +194,7 @@ impl<K, V> Radix<K, V> {
     /// When the map has changed since and there is none.
     #[inline]
     pub fn at_mut(&mut self, spot: Spot) -> &mut V {
-        &mut self.blocks[spot.block][spot.slot].1
+        &mut self.block_mut(spot.block)[spot.slot].1
     }
 
     /// Takes the entry at a spot.
@@ -191,64 +202,50 @@ impl<K, V> Radix<K, V> {
     /// # Panics
     /// When the map has changed since and there is none.
     pub fn take(&mut self, spot: Spot) -> (K, V) {
-        let block = &mut self.blocks[spot.block];
+        let block = self.block_mut(spot.block);
         let entry = block.remove(spot.slot);
-        self.len -= 1;
-        match block.len() {
-            0 => self.drop_block(spot.block),
+        let left = block.len();
+        if let Shape::Many(queue) = &mut self.0 {
+            queue.len -= 1;
+        }
+        match left {
+            0 => drop(self.remove_block(spot.block)),
             1..JOIN_BELOW => self.tighten(spot.block),
             _ => {}
         }
         entry
     }
 
-    fn drop_block(&mut self, block: usize) {
-        self.blocks.remove(block);
-        if self.blocks.capacity() > 4 * self.blocks.len() + 4 {
-            self.blocks.shrink_to(2 * self.blocks.len());
-        }
-    }
-
     /// Joins a nearly empty block with a neighbour, or gives its spare memory back.
     fn tighten(&mut self, block: usize) {
         let fits = |left: usize| {
-            let together = self.blocks[left].len() + self.blocks.get(left + 1)?.len();
+            let together = self.block(left)?.len() + self.block(left + 1)?.len();
             (together <= JOINED_ENTRIES_MAX).then_some(left)
         };
         let left = fits(block).or_else(|| block.checked_sub(1).and_then(fits));
         if let Some(left) = left {
-            let mut right = self.blocks.remove(left + 1).unwrap_or_default();
-            self.blocks[left].append(&mut right);
-            return;
+            let mut right = self.remove_block(left + 1);
+            return self.block_mut(left).append(&mut right);
         }
-        let entries = &mut self.blocks[block];
+        let entries = self.block_mut(block);
         if entries.capacity() > 4 * entries.len() {
             entries.shrink_to(2 * entries.len());
         }
     }
 
-    /// A spot behind the end of a block is the first of the next one.
-    #[inline]
-    fn settle(&self, spot: Spot) -> Option<Spot> {
-        if spot.slot < self.blocks.get(spot.block)?.len() {
-            return Some(spot);
-        }
-        let block = spot.block + 1;
-        (block < self.blocks.len()).then_some(Spot { block, slot: 0 })
-    }
-
     fn insert_at(&mut self, spot: Spot, entry: (K, V)) {
-        self.len += 1;
-        let blocks = self.blocks.len();
-        let Some(block) = self.blocks.get_mut(spot.block) else {
-            return self.push_block(entry, 1);
-        };
+        let is_last = spot.block + 1 >= self.blocks();
+        if let Shape::Many(queue) = &mut self.0 {
+            queue.len += 1;
+        }
+        let block = self.block_mut(spot.block);
         if block.len() < BLOCK_ENTRIES_MAX {
             return insert(block, spot.slot, entry);
         }
-        let is_append = spot.slot == block.len() && spot.block + 1 == blocks;
-        if is_append {
-            return self.push_block(entry, BLOCK_ENTRIES_MAX);
+        if is_last && spot.slot == block.len() {
+            let mut fresh = Vec::with_capacity(BLOCK_ENTRIES_MAX);
+            fresh.push(entry);
+            return self.insert_block(spot.block + 1, fresh);
         }
         let half = BLOCK_ENTRIES_MAX / 2;
         let mut upper = block.split_off(half);
@@ -256,16 +253,7 @@ impl<K, V> Radix<K, V> {
             Some(slot) => insert(&mut upper, slot, entry),
             None => insert(block, spot.slot, entry),
         }
-        self.blocks.insert(spot.block + 1, upper);
-    }
-
-    fn push_block(&mut self, entry: (K, V), capacity: usize) {
-        let mut block = Vec::with_capacity(capacity);
-        block.push(entry);
-        if self.blocks.is_empty() {
-            self.blocks.reserve_exact(1);
-        }
-        self.blocks.push_back(block);
+        self.insert_block(spot.block + 1, upper);
     }
 }
 
@@ -275,6 +263,78 @@ fn insert<T>(block: &mut Vec<T>, slot: usize, entry: T) {
         block.reserve_exact(block.len().clamp(1, BLOCK_ENTRIES_MAX - block.len()));
     }
     block.insert(slot, entry);
+}
+
+/// The blocks, however many there are.
+impl<K, V> Radix<K, V> {
+    fn each_block(&self) -> impl DoubleEndedIterator<Item = &Block<K, V>> {
+        let (front, back) = match &self.0 {
+            Shape::One(block) => (std::slice::from_ref(block), [].as_slice()),
+            Shape::Many(queue) => queue.blocks.as_slices(),
+        };
+        front.iter().chain(back)
+    }
+
+    #[inline]
+    fn block(&self, index: usize) -> Option<&Block<K, V>> {
+        match &self.0 {
+            Shape::One(block) => (index == 0 && !block.is_empty()).then_some(block),
+            Shape::Many(queue) => queue.blocks.get(index),
+        }
+    }
+
+    #[inline]
+    fn block_mut(&mut self, index: usize) -> &mut Block<K, V> {
+        match &mut self.0 {
+            Shape::One(block) => block,
+            Shape::Many(queue) => &mut queue.blocks[index],
+        }
+    }
+
+    /// The last spot of a block.
+    #[inline]
+    fn end_of(&self, block: usize) -> Option<Spot> {
+        let slot = self.block(block)?.len() - 1;
+        Some(Spot { block, slot })
+    }
+
+    /// A spot behind the end of a block is the first of the next one.
+    #[inline]
+    fn settle(&self, spot: Spot) -> Option<Spot> {
+        if spot.slot < self.block(spot.block)?.len() {
+            return Some(spot);
+        }
+        let block = spot.block + 1;
+        (block < self.blocks()).then_some(Spot { block, slot: 0 })
+    }
+
+    /// Puts a block before the one at `index`. A queue's length counts its entries already; a new one counts them here.
+    fn insert_block(&mut self, index: usize, block: Block<K, V>) {
+        match &mut self.0 {
+            Shape::One(first) => {
+                let mut blocks = VecDeque::from([mem::take(first)]);
+                blocks.insert(index, block);
+                let len = blocks.iter().map(Vec::len).sum();
+                self.0 = Shape::Many(Box::new(Queue { blocks, len }));
+            }
+            Shape::Many(queue) => queue.blocks.insert(index, block),
+        }
+    }
+
+    /// Takes a block out; the length is the caller's business. Keeps I4.
+    fn remove_block(&mut self, index: usize) -> Block<K, V> {
+        let queue = match &mut self.0 {
+            Shape::One(block) => return mem::take(block),
+            Shape::Many(queue) => queue,
+        };
+        let removed = queue.blocks.remove(index).unwrap_or_default();
+        match queue.blocks.len() {
+            1 => self.0 = Shape::One(queue.blocks.pop_front().unwrap_or_default()),
+            left if queue.blocks.capacity() > 4 * left + 4 => queue.blocks.shrink_to(2 * left),
+            _ => {}
+        }
+        removed
+    }
 }
 
 impl<K: Ord, V> Radix<K, V> {
@@ -349,10 +409,10 @@ impl<K: Ord, V> Radix<K, V> {
         K: Borrow<Q>,
     {
         let start = self.locate(key).unwrap_or_else(|gap| gap);
-        let rest = self.blocks.range((start.block + 1).min(self.blocks.len())..);
-        let begun = self.blocks.get(start.block).map(|block| &block[start.slot..]);
-        let begun = begun.unwrap_or_default().iter();
-        begun.chain(rest.flatten()).map(|(key, value)| (key, value))
+        let begun = self.block(start.block).map(|block| &block[start.slot..]);
+        let rest = (start.block + 1..self.blocks()).filter_map(|index| self.block(index));
+        let entries = begun.unwrap_or_default().iter().chain(rest.flatten());
+        entries.map(|(key, value)| (key, value))
     }
 
     /// Where `key` is, or the gap it belongs in: before that slot of that block, which may be the block's end.
@@ -362,7 +422,7 @@ impl<K: Ord, V> Radix<K, V> {
         K: Borrow<Q>,
     {
         let block = self.block_of(key);
-        let Some(entries) = self.blocks.get(block) else {
+        let Some(entries) = self.block(block) else {
             return Err(Spot { block: 0, slot: 0 });
         };
         if entries.last().is_some_and(|(last, _)| last.borrow() < key) {
@@ -381,25 +441,28 @@ impl<K: Ord, V> Radix<K, V> {
     where
         K: Borrow<Q>,
     {
+        let Shape::Many(queue) = &self.0 else {
+            return 0;
+        };
         let begins_by_then = |block: &Block<K, V>| block[0].0.borrow() <= key;
-        let last = self.blocks.len().saturating_sub(1);
-        if self.blocks.get(last).is_some_and(begins_by_then) {
-            return last;
+        if queue.blocks.back().is_some_and(begins_by_then) {
+            return queue.blocks.len() - 1;
         }
-        if !self.blocks.get(1).is_some_and(begins_by_then) {
+        if !begins_by_then(&queue.blocks[1]) {
             return 0;
         }
-        self.blocks.partition_point(begins_by_then) - 1
+        queue.blocks.partition_point(begins_by_then) - 1
     }
 
     /// Panics unless the invariants hold.
     pub fn check_invariants(&self) {
-        let sizes = self.blocks.iter().map(Vec::len);
-        assert!(
-            sizes.clone().all(|len| (1..=BLOCK_ENTRIES_MAX).contains(&len)),
-            "I2"
-        );
-        assert_eq!(sizes.sum::<usize>(), self.len, "I3");
+        let sizes: Vec<usize> = self.each_block().map(Vec::len).collect();
+        if let Shape::Many(queue) = &self.0 {
+            assert!(sizes.iter().all(|&len| len > 0), "I2");
+            assert!(queue.blocks.len() > 1, "I4");
+        }
+        assert!(sizes.iter().all(|&len| len <= BLOCK_ENTRIES_MAX), "I2");
+        assert_eq!(sizes.iter().sum::<usize>(), self.len(), "I3");
         assert!(self.iter().is_sorted_by(|(a, _), (b, _)| a < b), "I1");
     }
 }

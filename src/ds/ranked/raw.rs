@@ -301,14 +301,17 @@ impl Order {
         unsafe { self.insert(item) };
     }
 
-    /// Whether a member at `place` would stay there with another score.
+    /// Whether a member at `place` would stay there with another score. Reads other members only where scores are equal.
     #[inline]
     fn keeps_place(&self, place: usize, score: f64, member: &[u8]) -> bool {
-        let above = place.checked_sub(1).and_then(|before| self.get(before));
-        above.is_none_or(|(name, value)| value < score || value == score && name < member)
-            && self
-                .get(place + 1)
-                .is_none_or(|(name, value)| score < value || score == value && member < name)
+        let above = place.checked_sub(1).and_then(|before| self.0.get(before));
+        let below = self.0.get(place + 1);
+        // SAFETY: I3, twice.
+        above
+            .is_none_or(|item| item.score < score || item.score == score && unsafe { item.member() } < member)
+            && below.is_none_or(|item| {
+                score < item.score || item.score == score && member < unsafe { item.member() }
+            })
     }
 
     pub(super) fn iter(&self, places: Range<usize>) -> Iter<'_> {

@@ -334,6 +334,10 @@ impl Executor {
                 Err(refused) => return Err(refuse_base(&open.part, &refused)),
             }
             open.valid_up_to = loader.loaded_bytes();
+            if let Err(what) = self.load_libraries(&loader.functions, false) {
+                tracing::warn!("Error loading the functions of {}: {what}", open.part.shown());
+                return Err(Fatal);
+            }
             let commands = open_commands(&open.path, open.valid_up_to);
             open.stage = Stage::Commands(commands.map_err(|error| unreadable(&open.part, &error))?);
         }
@@ -495,6 +499,7 @@ impl Executor {
         for db in 0..self.keys.db_count() {
             self.keys.flush(db, false);
         }
+        self.forget_libraries();
         let loaded = self.load_log_whole();
         self.keys.expire_lazily = true;
         self.keys.changes.followed = followed;

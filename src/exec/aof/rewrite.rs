@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use crate::command::error::Error;
 use crate::persist::aof::incr::Incr;
 use crate::persist::aof::manifest::Manifest;
-use crate::persist::aof::rewrite;
+use crate::persist::aof::rewrite::{self, Surroundings};
 use crate::persist::snapshot::{self, Plan};
 use crate::process::child::Ended;
 use crate::process::os_text;
@@ -85,7 +85,12 @@ impl BasePlan {
             if self.is_snapshot {
                 snapshot::write_to(sink, keys, &self.plan, progress)
             } else {
-                rewrite::write_to(sink, keys, self.stamp_s, self.plan.key_delay_us, progress)
+                let surroundings = Surroundings {
+                    stamp_s: self.stamp_s,
+                    functions: &self.plan.functions,
+                    key_delay_us: self.plan.key_delay_us,
+                };
+                rewrite::write_to(sink, keys, &surroundings, progress)
             }
         });
         if written.is_err() {

@@ -6,7 +6,7 @@
 //! hash    HMSET, HPEXPIREAT per field that expires   any key that expires: PEXPIREAT
 //! ```
 //!
-//! Collections go in commands of at most [`ITEMS_MAX`] elements. Lost are, as in Redis, traces of use and the times at
+//! Libraries of functions come first, as FUNCTION LOAD. Collections go in commands of at most [`ITEMS_MAX`] elements. Lost are, as in Redis, traces of use and the times at
 //! which consumers were last seen.
 
 use std::io::{self, Write};
@@ -94,16 +94,24 @@ impl<W: Write> Commands<W> {
     }
 }
 
-/// Writes all databases of `keys` to `out` as commands, behind a note of the time `stamp_s` if there is one; the sink
-/// and the size in bytes.
+/// What is written beside the data.
+pub struct Surroundings<'a> {
+    /// The time to note at the beginning.
+    pub stamp_s: Option<i64>,
+    /// Sources of libraries of functions.
+    pub functions: &'a [Vec<u8>],
+    /// `rdb-key-save-delay`, as for a snapshot.
+    pub key_delay_us: i64,
+}
+
+/// Writes all databases of `keys` to `out` as commands; the sink and the size in bytes.
 ///
 /// # Errors
 /// The first error of the sink.
 pub fn write_to<W: Write>(
     out: W,
     keys: &Keyspace,
-    stamp_s: Option<i64>,
-    key_delay_us: i64,
+    surroundings: &Surroundings<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<(W, u64)> {
     let mut commands = Commands {
@@ -111,8 +119,11 @@ pub fn write_to<W: Write>(
         buffer: Vec::with_capacity(BUFFER_BYTES),
         written: 0,
     };
-    if let Some(now_s) = stamp_s {
+    if let Some(now_s) = surroundings.stamp_s {
         frame::stamp(now_s, &mut commands.buffer);
+    }
+    for source in surroundings.functions {
+        commands.words(&[b"FUNCTION", b"LOAD", source]);
     }
     let mut done = 0;
     for index in 0..keys.db_count() {
@@ -125,7 +136,7 @@ pub fn write_to<W: Write>(
             rewrite(&mut commands, entry);
             commands.flush_if_full()?;
             done += 1;
-            snapshot::dawdle(key_delay_us, done);
+            snapshot::dawdle(surroundings.key_delay_us, done);
             if done % REPORT_KEYS == 0 {
                 progress(done);
             }

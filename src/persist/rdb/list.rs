@@ -115,7 +115,7 @@ fn load_nodes<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<List
             container => return decoder.damaged(format!("a list's node of unknown kind {container}")),
         }
     }
-    let list = match quick.take_small(fill) {
+    let list = match quick.take_allowed(fill) {
         Some(pack) => List::Packed(pack),
         None => List::Quick(Box::new(quick)),
     };

@@ -76,7 +76,7 @@ fn save_group<W: Write>(encoder: &mut Encoder<W>, group: &Group, kind: Type) {
         encoder.string(consumer.name());
         encoder.millis(consumer.seen_ms);
         if kind == Type::StreamListpacks3 {
-            encoder.millis(consumer.active_ms.unwrap_or(-1));
+            encoder.millis(consumer.active_ms);
         }
         encoder.length(consumer.pending().len() as u64);
         consumer
@@ -170,11 +170,10 @@ fn load_consumer<R: Read>(
     let Some(consumer) = group.create_consumer(&name, seen_ms) else {
         return decoder.damaged("duplicated consumer name in a consumer group");
     };
-    let active_ms = match kind {
+    group.consumer_mut(consumer).active_ms = match kind {
         Type::StreamListpacks3 => decoder.millis()?,
         _ => seen_ms,
     };
-    group.consumer_mut(consumer).active_ms = Some(active_ms).filter(|ms| *ms != -1);
     for _ in 0..decoder.count()? {
         let id = StreamId::from_bytes(decoder.array()?);
         let Some(&(delivered_ms, deliveries)) = pending.get(&id) else {
@@ -190,6 +189,38 @@ fn load_consumer<R: Read>(
         );
     }
     Ok(())
+}
+
+/// The fuzz entry: a byte that chooses the type, then its bytes, which are refused or are a stream that is written as it
+/// was read. Panics when an invariant is broken.
+pub fn fuzz_stream(data: &[u8]) {
+    const KINDS: [Type; 3] = [
+        Type::StreamListpacks,
+        Type::StreamListpacks2,
+        Type::StreamListpacks3,
+    ];
+    let Some((choice, bytes)) = data.split_first() else {
+        return;
+    };
+    let kind = KINDS[usize::from(*choice) % KINDS.len()];
+    let Ok(stream) = load(&mut Decoder::new(bytes, bytes.len() as u64, false), kind) else {
+        return;
+    };
+    stream
+        .groups
+        .iter()
+        .for_each(|(_, group)| group.check_invariants());
+    let written = |stream: &Stream| {
+        let mut encoder = Encoder::new(Vec::new(), false, false);
+        save(&mut encoder, stream, Type::StreamListpacks3);
+        encoder.into_inner()
+    };
+    let once = written(&stream);
+    let again = load(
+        &mut Decoder::new(once.as_slice(), once.len() as u64, false),
+        Type::StreamListpacks3,
+    );
+    assert_eq!(written(&again.expect("what was written")), once);
 }
 
 #[cfg(test)]
@@ -222,7 +253,7 @@ mod tests {
         let mut group = Group::new(StreamId::new(4, 1), Some(3));
         group.create_consumer(b"idle", 70).expect("a new name");
         let consumer = group.create_consumer(b"busy", 80).expect("a new name");
-        group.consumer_mut(consumer).active_ms = Some(75);
+        group.consumer_mut(consumer).active_ms = 75;
         for ms in [3, 4] {
             let pending = Pending {
                 delivered_ms: 75,

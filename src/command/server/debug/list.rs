@@ -151,13 +151,13 @@ mod tests {
         list.push_all(End::Tail, [&b"a"[..], b"7", b"c"].into_iter(), &limits);
         assert_eq!(
             object_fields(&list),
-            " ql_nodes:1 ql_avg_node:3.00 ql_listpack_max:2 ql_compressed:0 ql_uncompressed_size:15"
+            " ql_nodes:2 ql_avg_node:1.50 ql_listpack_max:2 ql_compressed:0 ql_uncompressed_size:22"
         );
         let List::Quick(quick) = &list else {
             panic!("three are more than two");
         };
         let text = quicklist_text(quick, true);
-        assert!(text.contains("{container : PACKED, encoding: RAW, size: 15, count: 3}"));
+        assert!(text.contains("{container : PACKED, encoding: RAW, size: 12, count: 2}"));
         assert!(text.contains("[str]a") && text.contains("[int]7"));
     }
 }

@@ -253,6 +253,13 @@ const TOOLS: &[Tool] = &[
         act::set_active_expire,
     ),
     tool(
+        "SET-DISABLE-DENY-SCRIPTS",
+        "<0|1>",
+        "Let scripts call what they otherwise must not, or refuse it again.",
+        3..=3,
+        act::set_disable_deny_scripts,
+    ),
+    tool(
         "SLEEP",
         "<seconds>",
         "Do nothing for a while, fractions allowed.",
@@ -298,10 +305,6 @@ const ABSENT: &[(&str, &str)] = &[
     (
         "RESTART",
         "is not there: end the server with SHUTDOWN and start it anew",
-    ),
-    (
-        "SET-DISABLE-DENY-SCRIPTS",
-        "needs scripts, which this build does not have yet",
     ),
     ("SET-SKIP-CHECKSUM-VALIDATION", PERSISTENCE),
 ];

@@ -1,0 +1,338 @@
+//! Running scripts: interpreters, their scripts and libraries, and what a script may do.
+//!
+//! ```text
+//!   EVAL, FCALL ── Control::Script ──> run ── engine ── redis.call ──> Caller ── gates ──> run_admitted
+//! ```
+//!
+//! A script runs as the client that called it, its session made over for the time: its own database and protocol, no reply
+//! left out. Interpreters, scripts and libraries are taken out of the executor meanwhile, which is lent to the script.
+//!
+//! Both interpreters are made when they are first needed; a server without scripts pays nothing for them.
+
+mod busy;
+mod caller;
+mod commands;
+mod dump;
+mod library;
+
+use crate::base::hash::KeyHasher;
+use crate::base::rng::Rng;
+use crate::command::cx::{ScriptAct, ScriptFacts, ScriptRun, ScriptSource};
+use crate::command::error::Error;
+use crate::command::scripting::eval::NO_SCRIPT;
+use crate::command::table::CommandId;
+use crate::process::version::REDIS_VERSION;
+use crate::resp::{self, Reply};
+use crate::script::api;
+use crate::script::cache::{ScriptIndex, Scripts};
+use crate::script::convert::ScriptError;
+use crate::script::engine::{Call, Engine, Settings};
+use crate::script::flags::{self, ScriptFlags};
+use crate::script::library::Libraries;
+use crate::script::lua::Ref;
+use crate::session::{SessionFlags, SessionId};
+use crate::stats::memory;
+
+use super::{Executor, monitor};
+
+pub use busy::Interlude;
+use caller::Caller;
+pub use caller::Running;
+pub(super) use commands::busy;
+pub use dump::fuzz_payload;
+
+/// Interpreters, scripts and libraries.
+#[derive(Default)]
+pub struct Scripting {
+    eval: Option<Engine>,
+    scripts: Option<Scripts>,
+    functions: Option<Engine>,
+    libraries: Libraries,
+}
+
+/// The command that wants something of scripts.
+#[derive(Clone, Copy)]
+pub(super) struct Caused<'a> {
+    pub client: SessionId,
+    /// Its row's number, for statistics.
+    pub id: u16,
+    pub words: resp::Args<'a>,
+}
+
+/// A script that has been found.
+struct Found<'s> {
+    function: &'s Ref,
+    flags: ScriptFlags,
+    name: &'s [u8],
+}
+
+impl Executor {
+    /// Does what a command for scripts asks.
+    pub(super) fn script(&mut self, cause: Caused<'_>, act: ScriptAct, reply: &mut Vec<u8>) {
+        let mut scripting = self.scripting.take().unwrap_or_default();
+        let outcome = match act {
+            ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
+            other => self.manage_scripts(&mut scripting, cause, other, reply),
+        };
+        self.server.scripts = scripting.facts();
+        self.scripting = Some(scripting);
+        if let Err(error) = outcome {
+            self.answer_script_error(cause, &error, reply);
+        }
+    }
+
+    #[cold]
+    fn answer_script_error(&mut self, cause: Caused<'_>, error: &ScriptError, reply: &mut Vec<u8>) {
+        if !error.counted {
+            self.stats.commands.record_failed(cause.id);
+            self.stats.record_error(&error.text);
+        }
+        let session = self.sessions.get(cause.client);
+        Reply::new(reply, session.is_some_and(|s| s.resp == 3)).error(&error.text);
+    }
+
+    fn run_script(
+        &mut self,
+        scripting: &mut Scripting,
+        cause: Caused<'_>,
+        run: ScriptRun,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ScriptError> {
+        if self.server.monitors > 0 {
+            // Before the commands it runs.
+            let row = self.table.command(CommandId(cause.id)).row;
+            monitor::show(
+                &mut self.sessions,
+                cause.client,
+                cause.words,
+                row,
+                self.now_unix_us,
+            );
+        }
+        if run.source == ScriptSource::Function {
+            return self.run_function(scripting, cause, run, reply);
+        }
+        let index = scripting.find_or_compile(cause.words.get(1), run.source, &mut self.rng)?;
+        self.stats.counters.evicted_scripts += u64::from(index.evicted);
+        let Scripting { eval, scripts, .. } = scripting;
+        let (Some(engine), Some(scripts)) = (eval, scripts) else {
+            return Err(uncounted(NO_SCRIPT));
+        };
+        let script = scripts.get(index.at);
+        let found = Found {
+            function: &script.function,
+            flags: script.flags,
+            name: &api::hex(&script.digest),
+        };
+        let outcome = self.run_found(engine, &found, cause, run, reply);
+        scripts.touch(index.at);
+        outcome
+    }
+
+    fn run_function(
+        &mut self,
+        scripting: &mut Scripting,
+        cause: Caused<'_>,
+        run: ScriptRun,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ScriptError> {
+        let Scripting {
+            functions, libraries, ..
+        } = scripting;
+        let function = libraries.function(cause.words.get(1));
+        let (Some(engine), Some(function)) = (functions, function) else {
+            return Err(uncounted(Error::fixed("ERR Function not found")));
+        };
+        let found = Found {
+            function: &function.callback,
+            flags: function.flags,
+            name: &function.name,
+        };
+        self.run_found(engine, &found, cause, run, reply)
+    }
+
+    fn run_found(
+        &mut self,
+        engine: &mut Engine,
+        found: &Found<'_>,
+        cause: Caused<'_>,
+        run: ScriptRun,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ScriptError> {
+        let keys = run.keys.map_err(uncounted)?;
+        admit(found.flags, run.read_only, self.server_state().unsaved).map_err(uncounted)?;
+        let (keys, args) = cause.words.tail(3).split_at(keys);
+        let name = found.name;
+        let call = Call { name, keys, args };
+        let borrowed = self.lend_session(cause.client);
+        let is_function = run.source == ScriptSource::Function;
+        let read_only = run.read_only || found.flags.contains(ScriptFlags::NO_WRITES);
+        let mut caller = Caller::new(self, cause, name, is_function, read_only);
+        let mut reply = Reply::new(reply, borrowed.resp == 3);
+        let outcome = if is_function {
+            engine.run_function(found.function, &call, &mut caller, &mut reply)
+        } else {
+            engine.run_script(found.function, &call, &mut caller, &mut reply)
+        };
+        caller.end();
+        self.take_back_session(cause.client, &borrowed);
+        outcome
+    }
+
+    /// Makes a session over for a script.
+    fn lend_session(&mut self, client: SessionId) -> Borrowed {
+        let session = &mut self.sessions[client];
+        let borrowed = Borrowed {
+            db: session.db,
+            resp: session.resp,
+            flags: session.flags,
+        };
+        session.resp = 2;
+        session.flags = session.flags.difference(SILENT) | SessionFlags::SCRIPT;
+        borrowed
+    }
+
+    fn take_back_session(&mut self, client: SessionId, borrowed: &Borrowed) {
+        self.keys.select(borrowed.db);
+        let Some(session) = self.sessions.get_mut(client) else {
+            return;
+        };
+        session.db = borrowed.db;
+        session.resp = borrowed.resp;
+        session.flags = session.flags.difference(SessionFlags::SCRIPT) | borrowed.flags & SILENT;
+    }
+
+    /// Whether the script that a command runs may write, as far as it says so itself: for gates that hold writes back.
+    pub(super) fn script_may_write(&self, source: ScriptSource, words: resp::Args<'_>) -> Option<bool> {
+        let word = words.try_get(1)?;
+        let scripting = self.scripting.as_ref();
+        let flags = match source {
+            ScriptSource::Function => scripting?.libraries.function(word)?.flags,
+            ScriptSource::Digest => {
+                let scripts = scripting?.scripts.as_ref()?;
+                scripts.get(scripts.find_hex(word)?).flags
+            }
+            ScriptSource::Text => flags::of_script(word).ok()?.0,
+        };
+        (!flags.contains(ScriptFlags::COMPAT)).then(|| !flags.contains(ScriptFlags::NO_WRITES))
+    }
+}
+
+/// What a session had before a script used it.
+struct Borrowed {
+    db: usize,
+    resp: u8,
+    flags: SessionFlags,
+}
+
+/// Flags that would leave out replies, which a script wants to see.
+const SILENT: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
+
+/// Whether a script may run, by what it says about itself. `unsaved`: writes are refused because snapshots fail.
+fn admit(flags: ScriptFlags, read_only: bool, unsaved: bool) -> Result<(), Error> {
+    if flags.intersects(ScriptFlags::COMPAT | ScriptFlags::NO_WRITES) {
+        return Ok(());
+    }
+    if unsaved {
+        return Err(Error::fixed(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable \
+             scripts are blocked. Use 'no-writes' flag for read only scripts.",
+        ));
+    }
+    if read_only {
+        return Err(Error::fixed(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
+    Ok(())
+}
+
+/// An error that has not been counted yet.
+fn uncounted(error: Error) -> ScriptError {
+    ScriptError {
+        text: error.text().into_owned(),
+        counted: false,
+    }
+}
+
+/// A text without a code as an error.
+fn coded(text: &[u8]) -> ScriptError {
+    ScriptError {
+        text: [b"ERR ", text].concat(),
+        counted: false,
+    }
+}
+
+/// What interpreters are made with.
+fn settings(rng: &mut Rng) -> Settings<'static> {
+    /// Share of the machine's memory that the scripts of one interpreter may fill.
+    const MEMORY_SHARE: u64 = 2;
+    Settings {
+        version: REDIS_VERSION,
+        limit_bytes: (memory::system_memory_bytes() / MEMORY_SHARE) as usize,
+        seed: rng.next_u64() as u32,
+    }
+}
+
+/// Where a script is, and whether another had to go for it.
+struct Place {
+    at: ScriptIndex,
+    evicted: bool,
+}
+
+impl Scripting {
+    /// The script of EVAL or EVALSHA, compiled if it is new.
+    fn find_or_compile(
+        &mut self,
+        word: &[u8],
+        source: ScriptSource,
+        rng: &mut Rng,
+    ) -> Result<Place, ScriptError> {
+        let scripts = self.scripts.as_ref();
+        let found = match source {
+            ScriptSource::Digest => scripts.and_then(|scripts| scripts.find_hex(word)),
+            _ => scripts.and_then(|scripts| scripts.find_text(word)),
+        };
+        match found {
+            Some(at) => Ok(Place { at, evicted: false }),
+            None if source == ScriptSource::Digest => Err(uncounted(NO_SCRIPT)),
+            None => self.compile(word, true, rng),
+        }
+    }
+
+    /// Compiles a script that is not in the cache. `evictable`: it came with EVAL.
+    #[cold]
+    fn compile(&mut self, text: &[u8], evictable: bool, rng: &mut Rng) -> Result<Place, ScriptError> {
+        let (flags, source) = flags::of_script(text).map_err(|reason| coded(&reason))?;
+        let engine = self.eval.get_or_insert_with(|| Engine::eval(settings(rng)));
+        let function = engine.compile(source).map_err(|reason| {
+            let text = [b"Error compiling script (new function): ", &reason[..]].concat();
+            coded(&text)
+        })?;
+        let scripts = self
+            .scripts
+            .get_or_insert_with(|| Scripts::new(KeyHasher::with_seed(rng.next_u64())));
+        let evicted = if evictable { scripts.evict() } else { None };
+        let (at, _) = scripts.add(text, flags, function, evictable);
+        Ok(Place {
+            at,
+            evicted: evicted.map(|function| engine.release(function)).is_some(),
+        })
+    }
+
+    fn facts(&self) -> ScriptFacts {
+        let used = |engine: &Option<Engine>| engine.as_ref().map_or(0, Engine::used_bytes);
+        ScriptFacts {
+            eval_bytes: used(&self.eval),
+            function_bytes: used(&self.functions),
+            scripts: self.scripts.as_ref().map_or(0, Scripts::len),
+            scripts_bytes: self.scripts.as_ref().map_or(0, Scripts::memory_bytes),
+            libraries: self.libraries.len(),
+            functions: self.libraries.function_count(),
+            libraries_bytes: self.libraries.memory_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
