@@ -85,9 +85,13 @@ const MANIFEST: Fuzzer = Fuzzer {
     check: |data| {
         // A quoted name is longer than it was, and may be too long for a line.
         if data.len() < 200
-            && let Ok(manifest) = russet::persist::aof::manifest::Manifest::parse(data) {
+            && let Ok(manifest) = russet::persist::aof::manifest::Manifest::parse(data)
+        {
             let text = manifest.text();
-            assert_eq!(russet::persist::aof::manifest::Manifest::parse(&text).as_ref(), Ok(&manifest));
+            assert_eq!(
+                russet::persist::aof::manifest::Manifest::parse(&text).as_ref(),
+                Ok(&manifest)
+            );
         }
     },
     corpus: &[

@@ -155,7 +155,9 @@ impl Executor {
     fn take_line(&mut self, line: &str) {
         let mut words = line.split(' ');
         let (first, now_ms) = (words.next(), self.now_unix_us / 1000);
-        let Some(progress) = &mut self.stats.persistence.child else { return };
+        let Some(progress) = &mut self.stats.persistence.child else {
+            return;
+        };
         if first != Some("keys") {
             return tracing::warn!("Background {}: {line}", progress.kind.work());
         }
@@ -168,7 +170,9 @@ impl Executor {
 
     fn conclude_child(&mut self, ended: Ended) {
         let Some(job) = self.child.take() else { return };
-        let Some(progress) = self.stats.persistence.child.take() else { return };
+        let Some(progress) = self.stats.persistence.child.take() else {
+            return;
+        };
         match job.kind {
             ChildKind::Snapshot => self.conclude_save(&job, &progress, ended),
             ChildKind::Rewrite => self.conclude_rewrite(&job, &progress, ended),

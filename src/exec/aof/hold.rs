@@ -130,7 +130,11 @@ impl Guard {
 
     /// The newest group that has written anything.
     fn newest_group(&self) -> u64 {
-        if self.now.any { self.gathering } else { self.gathering - 1 }
+        if self.now.any {
+            self.gathering
+        } else {
+            self.gathering - 1
+        }
     }
 }
 
@@ -179,7 +183,11 @@ impl Executor {
             let groups =
                 key_places(command, words.len()).map(|place| guard.group_of(hasher.hash(words.get(place))));
             groups.max().unwrap_or(0)
-        } else if command.row.flags.intersects(Flags::READONLY.with(Flags::WRITE).with(Flags::MOVABLE_KEYS)) {
+        } else if command
+            .row
+            .flags
+            .intersects(Flags::READONLY.with(Flags::WRITE).with(Flags::MOVABLE_KEYS))
+        {
             guard.newest_group()
         } else {
             0
@@ -198,7 +206,9 @@ impl Executor {
     pub(super) fn hold_replies(&mut self) {
         let held = std::mem::take(&mut self.aof.guard.held);
         let fresh = std::mem::take(&mut self.finished);
-        let fresh = fresh.into_iter().map(|(client, batch)| (client, Held::Batch(batch)));
+        let fresh = fresh
+            .into_iter()
+            .map(|(client, batch)| (client, Held::Batch(batch)));
         for (client, held) in held.into_iter().chain(fresh) {
             if self.awaits_log(client) {
                 self.aof.guard.held.push((client, held));

@@ -536,7 +536,10 @@ fn open_commands(path: &std::path::Path, offset: u64) -> std::io::Result<Replay<
 
 fn refuse_base(part: &Part, refused: &crate::persist::rdb::decode::Refused) -> Fatal {
     tracing::warn!("{refused}");
-    tracing::warn!("Error reading the RDB base file {}, AOF loading aborted", part.shown());
+    tracing::warn!(
+        "Error reading the RDB base file {}, AOF loading aborted",
+        part.shown()
+    );
     Fatal
 }
 

@@ -397,7 +397,9 @@ impl Executor {
             syncer.finish();
         }
         self.hear_syncer();
-        let Some(incr) = &mut self.aof.incr else { return true };
+        let Some(incr) = &mut self.aof.incr else {
+            return true;
+        };
         match incr.sync() {
             Ok(()) if self.aof.buffer.is_empty() => {
                 self.aof.guard.settle();

@@ -286,8 +286,14 @@ impl Executor {
         if log.state == State::Off {
             return;
         }
-        let base = log.manifest.base.as_ref().map(|part| log.folder.file(part.path()));
-        let base_bytes = base.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |facts| facts.len());
+        let base = log
+            .manifest
+            .base
+            .as_ref()
+            .map(|part| log.folder.file(part.path()));
+        let base_bytes = base
+            .and_then(|path| std::fs::metadata(path).ok())
+            .map_or(0, |facts| facts.len());
         let facts = &mut self.stats.persistence.aof;
         facts.size = base_bytes + log.incr.as_ref().map_or(0, Incr::size);
         facts.base_size = facts.size;
@@ -343,7 +349,10 @@ impl Executor {
         if changed.contains(&"appendonly") {
             let wanted = self.config.bool("appendonly");
             if wanted && self.aof.state == State::Off && !self.turn_log_on(client) {
-                return Err(("appendonly", "Unable to turn on AOF. Check server logs.".to_owned()));
+                return Err((
+                    "appendonly",
+                    "Unable to turn on AOF. Check server logs.".to_owned(),
+                ));
             }
             if !wanted && self.aof.state != State::Off {
                 self.turn_log_off();
@@ -360,7 +369,10 @@ impl Executor {
         self.aof.state = State::Waiting;
         self.keys.changes.followed = true;
         self.stats.persistence.aof.enabled = true;
-        let in_exec = self.sessions.get(client).is_some_and(|session| session.multi >= 0);
+        let in_exec = self
+            .sessions
+            .get(client)
+            .is_some_and(|session| session.multi >= 0);
         if self.has_child_of(ChildKind::Snapshot) {
             self.stats.persistence.aof.rewrite_scheduled = true;
             tracing::info!(
@@ -481,7 +493,6 @@ impl Log {
         persisted.map_err(doing("writing the manifest"))?;
         Ok(manifest)
     }
-
 }
 
 /// Removes a file without waiting for it: a large one takes its time.
@@ -505,6 +516,9 @@ mod tests {
         assert!(limiter.waits(4, 61) && limiter.waits(4, 180));
         assert!(!limiter.waits(4, 181));
         assert!(!limiter.waits(0, 181));
-        assert!(limiter.waits(3, 200) && !limiter.waits(3, 260), "from the beginning");
+        assert!(
+            limiter.waits(3, 200) && !limiter.waits(3, 260),
+            "from the beginning"
+        );
     }
 }

@@ -208,7 +208,14 @@ impl Manifest {
     /// The files of commands that a new base covers are history: all, or all but the one being written.
     pub fn retire_incrs(&mut self, keeps_last: bool) {
         let retired = self.incrs.len() - usize::from(keeps_last && !self.incrs.is_empty());
-        for part in self.incrs.drain(..retired).rev().collect::<Vec<_>>().into_iter().rev() {
+        for part in self
+            .incrs
+            .drain(..retired)
+            .rev()
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+        {
             self.history.insert(0, part);
         }
     }
@@ -225,7 +232,10 @@ fn line(part: &Part, kind: char, out: &mut Vec<u8>) {
 }
 
 fn needs_quotes(name: &[u8]) -> bool {
-    name.is_empty() || name.iter().any(|byte| !byte.is_ascii_graphic() || b"\\\"'".contains(byte))
+    name.is_empty()
+        || name
+            .iter()
+            .any(|byte| !byte.is_ascii_graphic() || b"\\\"'".contains(byte))
 }
 
 #[cfg(test)]
@@ -282,7 +292,10 @@ mod tests {
         refuses("file a seq 1 type i newkey\n", FORMAT);
         refuses("file a seq x type i\n", FORMAT);
         refuses("file a seq 1 type x\n", "Unknown AOF file type");
-        refuses("file ../a seq 1 type i\n", "File can't be a path, just a filename");
+        refuses(
+            "file ../a seq 1 type i\n",
+            "File can't be a path, just a filename",
+        );
         refuses(
             "file a seq 1 type b\nfile b seq 2 type b\n",
             "Found duplicate base file information",

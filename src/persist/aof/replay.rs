@@ -298,7 +298,10 @@ mod tests {
             let (found, broken) = read(&bytes[..cut], usize::MAX);
             assert_eq!(found.len(), whole, "cut at {cut}");
             assert!(found == commands[..whole]);
-            assert!(matches!(broken, None | Some(Broken::CutOff)), "cut at {cut}: {broken:?}");
+            assert!(
+                matches!(broken, None | Some(Broken::CutOff)),
+                "cut at {cut}: {broken:?}"
+            );
         }
     }
 
@@ -317,9 +320,18 @@ mod tests {
             b"PING\r\n",
         ] {
             let (_, broken) = read(bytes, usize::MAX);
-            assert!(matches!(broken, Some(Broken::Damaged)), "{:?}", bytes.escape_ascii().to_string());
+            assert!(
+                matches!(broken, Some(Broken::Damaged)),
+                "{:?}",
+                bytes.escape_ascii().to_string()
+            );
         }
-        for bytes in [&b"*1\r\n$999999999999\r\nx\r\n"[..], b"*2147483647\r\n$1\r\nx\r\n", &[0; 100], &[0; 300_000]] {
+        for bytes in [
+            &b"*1\r\n$999999999999\r\nx\r\n"[..],
+            b"*2147483647\r\n$1\r\nx\r\n",
+            &[0; 100],
+            &[0; 300_000],
+        ] {
             assert!(matches!(read(bytes, usize::MAX).1, Some(Broken::CutOff)));
         }
     }

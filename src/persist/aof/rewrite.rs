@@ -259,7 +259,9 @@ fn rewrite_group<W: Write>(commands: &mut Commands<W>, key: &[u8], name: &[u8], 
     for consumer in group.consumers() {
         commands.words(&[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()]);
         for (&id, ()) in consumer.pending().iter() {
-            let Some(pending) = group.pending().get(&id) else { continue };
+            let Some(pending) = group.pending().get(&id) else {
+                continue;
+            };
             commands.begin(12);
             for word in [&b"XCLAIM"[..], key, name, consumer.name(), b"0"] {
                 commands.word(word);
