@@ -47,7 +47,7 @@ impl Executor {
     #[inline]
     pub(super) fn server_state(&self) -> ServerState {
         ServerState {
-            loading: self.loading.is_some(),
+            loading: self.stats.persistence.loading.is_some(),
             unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
             unlogged: self.aof.fault(),
         }

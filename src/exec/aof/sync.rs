@@ -148,7 +148,9 @@ mod tests {
     fn files_are_synced_in_order_and_somebody_is_woken() {
         let woken = Arc::new(AtomicU32::new(0));
         let theirs = Arc::clone(&woken);
-        let wake = Box::new(move || drop(theirs.fetch_add(1, Ordering::SeqCst)));
+        let wake = Box::new(move || {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
         let syncer = Syncer::start(wake).expect("a thread more");
         let file = Arc::new(tempfile::tempfile().expect("a file"));
         for ticket in 1..=3 {
