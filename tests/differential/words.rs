@@ -512,7 +512,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         // 7.2 added WITHSCORE; before, too many words ended a transaction.
         words.truncate(3);
     }
-    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+    if matches!(name.as_slice(), b"hscan" | b"zscan" | b"sscan")
+        && words.len() > 2
+        && !words[2].starts_with(b"0")
+    {
         words[2] = b"x".to_vec();
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {
