@@ -333,3 +333,6 @@ impl Scripting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
