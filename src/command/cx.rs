@@ -8,6 +8,7 @@ use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 use crate::value::Value;
 
 use super::args::Args;
@@ -252,6 +253,8 @@ pub struct Cx<'a> {
     pub acl: &'a mut Users,
     /// Subscriptions.
     pub pubsub: &'a mut Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: &'a mut Tracking<SessionId>,
     /// All commands.
     pub table: &'a Table,
     /// What holds for the whole server.

@@ -36,6 +36,8 @@ impl Executor {
         };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
+        self.pubsub.normal_hard_limit_bytes = config.output_limits().normal.hard_bytes;
+        self.tracking.keys_max = usize::try_from(config.int("tracking-table-max-keys")).unwrap_or(0);
         let limit = |us: i64| {
             if us < 0 {
                 u64::MAX

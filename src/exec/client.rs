@@ -91,6 +91,9 @@ impl Executor {
         }
         self.held.retain(|(held, _)| *held != client);
         self.pubsub.registry.leave(client);
+        if session.flags.contains(SessionFlags::TRACKING) {
+            self.tracking.leave(client);
+        }
         if session.flags.contains(SessionFlags::MONITOR) {
             self.server.monitors -= 1;
         }

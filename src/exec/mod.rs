@@ -28,6 +28,7 @@ mod stream_waits;
 #[cfg(test)]
 mod testing;
 pub mod turn;
+pub mod tracking;
 pub mod txn;
 
 use std::collections::VecDeque;
@@ -47,6 +48,7 @@ use crate::keyspace::Keyspace;
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 
 use mailbox::Outbox;
 
@@ -107,6 +109,8 @@ pub struct Executor {
     pub acl: Users,
     /// Subscriptions.
     pub pubsub: Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: Tracking<SessionId>,
     /// What holds for the whole server.
     pub server: ServerState,
 
@@ -125,6 +129,8 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
+    own_invalidations: Vec<(SessionId, tracking::Forget)>,
     /// Queues for the next transactions.
     #[expect(
         clippy::vec_box,
@@ -180,6 +186,7 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             pubsub: Broker::new(hasher.hash(b"pubsub")),
+            tracking: Tracking::new(hasher.hash(b"tracking")),
             server: ServerState::default(),
 
             table,
@@ -192,6 +199,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),

@@ -48,6 +48,7 @@ impl Executor {
         }
         self.end_waits();
         self.run_released();
+        self.broadcast_invalidations();
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats

@@ -22,6 +22,7 @@ pub mod expire;
 mod fields;
 pub mod gate;
 pub mod interest;
+pub mod modified;
 pub mod lazyfree;
 pub mod restore;
 #[cfg(test)]

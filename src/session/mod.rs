@@ -19,7 +19,7 @@ use peak::RecentPeak;
 pub use transaction::Transaction;
 
 /// Where a session's slot is, with the client's id so that a reused slot is not mistaken for its former owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     /// Index in the table of sessions.
     pub slot: u32,
@@ -63,6 +63,24 @@ bitflags! {
         const DIRTY_EXEC = 1 << 14;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
+        /// Is told what to forget of a cache of its own (CLIENT TRACKING).
+        const TRACKING = 1 << 21;
+        /// `BCAST`: of all keys with its prefixes.
+        const TRACKING_BCAST = 1 << 22;
+        /// `OPTIN`: of keys read right behind CLIENT CACHING YES.
+        const TRACKING_OPTIN = 1 << 23;
+        /// `OPTOUT`: not of keys read right behind CLIENT CACHING NO.
+        const TRACKING_OPTOUT = 1 << 24;
+        /// `NOLOOP`: not of its own changes.
+        const TRACKING_NOLOOP = 1 << 25;
+        /// CLIENT CACHING holds for its next command.
+        const TRACKING_CACHING = 1 << 26;
+        /// Who should have been told in its place is gone.
+        const TRACKING_BROKEN = 1 << 27;
+        /// All of those.
+        const ALL_TRACKING = Self::TRACKING.bits() | Self::TRACKING_BCAST.bits() | Self::TRACKING_OPTIN.bits()
+            | Self::TRACKING_OPTOUT.bits() | Self::TRACKING_NOLOOP.bits() | Self::TRACKING_CACHING.bits()
+            | Self::TRACKING_BROKEN.bits();
     }
 }
 
@@ -145,6 +163,10 @@ pub struct Session {
     pub argv_bytes: usize,
     /// Commands queued by MULTI, -1 outside.
     pub multi: i64,
+    /// Who is sent what it is to forget of its cache; `None` for itself.
+    pub redirect: Option<SessionId>,
+    /// Prefixes of keys whose changes it is told (CLIENT TRACKING BCAST).
+    pub prefixes: usize,
     /// Those commands; `None` while there are none.
     pub transaction: Option<Box<Transaction>>,
     /// Keys it watches, by slot.
@@ -203,6 +225,8 @@ impl Session {
             reply_peak: RecentPeak::default(),
             argv_bytes: 0,
             multi: -1,
+            redirect: None,
+            prefixes: 0,
             transaction: None,
             watches: Vec::new(),
             channels: 0,
@@ -223,6 +247,15 @@ impl Session {
             ClientClass::Pubsub
         } else {
             ClientClass::Normal
+        }
+    }
+
+    /// The client that is told in its place what to forget: 0 for none, -1 when it does not track.
+    pub fn redirect_shown(&self) -> i64 {
+        if self.flags.contains(SessionFlags::TRACKING) {
+            self.redirect.map_or(0, |target| target.client as i64)
+        } else {
+            -1
         }
     }
 
