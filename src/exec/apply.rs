@@ -55,6 +55,8 @@ impl Executor {
                 limit(latency_ms.saturating_mul(1000))
             },
         };
+        self.limit_client_memory();
+        let config = &self.config;
         self.stats.apply_config(
             config.int("slowlog-log-slower-than"),
             config.int("slowlog-max-len"),

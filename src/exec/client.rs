@@ -66,6 +66,7 @@ impl Executor {
         }
         self.outboxes[slot] = Some(Arc::clone(&outbox));
         outbox.introduce(id);
+        self.count_client(id, 0);
         batch.authenticated = authenticated;
         outbox.deliver(batch);
     }
@@ -84,6 +85,7 @@ impl Executor {
         let Some(mut session) = self.sessions.remove(client) else {
             return;
         };
+        self.uncount_client(&session);
         discard_transaction(&mut session, &mut self.keys);
         // Sessions without a connection never had one.
         if let Some(outbox) = self.outboxes.get_mut(client.slot as usize) {
@@ -143,6 +145,7 @@ impl Executor {
             INPUT_PEAK_MS,
         );
         session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
+        self.count_client(client, batch.reply.len());
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));

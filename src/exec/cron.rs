@@ -49,6 +49,10 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 1000,
+        run: Executor::count_all_clients,
+    },
+    Job {
+        period_ms: 1000,
         run: Executor::end_idle_tracking,
     },
     Job {

@@ -1,13 +1,13 @@
 //! The drain: what a command changed, told to the rest of the world in one order.
 //!
 //! ```text
-//!   Changes ──> 1 AOF and replicas ──> 2 keyspace events ──> 3 caches ──> 4 waiters
+//!   Changes ──> 1 AOF and replicas ──> 2 caches ──> 3 keyspace events ──> 4 waiters
 //! ```
 //!
-//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 events as messages
-//! to subscribers; 3 caches that hold a changed key (`tracking`); 4 clients blocked on keys that became ready (`blocking`). Watchers are served already: their keys'
-//! versions have changed. A room that is not there yet costs its line nothing: `Changes` records only what somebody
-//! follows.
+//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 clients that hold a
+//! changed key in a cache (`tracking`); 3 events as messages to subscribers; 4 clients blocked on keys that became ready
+//! (`blocking`). Watchers are served already: their keys' versions have changed. A room that is not there yet costs its
+//! line nothing: `Changes` records only what somebody follows.
 
 use crate::command::row::{Flags, Row};
 use crate::keyspace::changes::{Classes, Event, Propagated};

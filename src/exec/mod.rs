@@ -13,6 +13,7 @@ pub mod admit;
 pub mod apply;
 pub mod blocking;
 pub mod client;
+pub mod client_memory;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
@@ -129,6 +130,7 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    client_memory: client_memory::ClientMemory,
     /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
     own_invalidations: Vec<(SessionId, tracking::Forget)>,
     /// Queues for the next transactions.
@@ -199,6 +201,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            client_memory: client_memory::ClientMemory::default(),
             own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
             finished: Vec::new(),

@@ -15,7 +15,7 @@ use std::task::Poll;
 
 use tokio::sync::mpsc::Sender;
 
-use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox, is_noted};
 use crate::resp::{Batch, Parsed, Parser};
 use crate::session::SessionId;
 
@@ -97,6 +97,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
             client: 0,
         },
         authenticated: false,
+        reported: 0,
     };
     if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok() {
         let _ = conn.run().await;
@@ -114,6 +115,8 @@ struct Conn {
     limits: Arc<SharedLimits>,
     session: SessionId,
     authenticated: bool,
+    /// What was last told of a command that is arriving, in bytes.
+    reported: usize,
 }
 
 impl Conn {
@@ -183,10 +186,26 @@ impl Conn {
             return self.read(batch).await;
         }
         self.parser.read_target(batch);
-        self.outbox.note_input(batch.input_bytes());
+        let (used, free) = batch.input_bytes();
+        self.outbox.note_input((used, free));
+        if self.limits.watches_input() {
+            self.report(used + free);
+        }
         let more = self.read(batch).await;
         self.outbox.note_input((0, 0));
         more
+    }
+
+    /// Tells the executor when what has arrived of a command has grown by much.
+    fn report(&mut self, bytes: usize) {
+        const NEWS_BYTES: usize = 32 * 1024;
+        if bytes < self.reported {
+            self.reported = 0;
+        }
+        // A full channel is no reason to wait: there will be more to tell.
+        if bytes - self.reported >= NEWS_BYTES && self.mail.try_send(Mail::Arriving(self.session)).is_ok() {
+            self.reported = bytes;
+        }
     }
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
@@ -284,6 +303,9 @@ impl Conn {
     async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
         if !batch.reply.is_empty() {
             self.write(&batch.reply).await?;
+            if is_noted(&batch.reply) {
+                self.outbox.replies_written();
+            }
             batch.reply.clear();
         }
         if batch.close { Err(End::Closed) } else { Ok(batch) }

@@ -109,7 +109,7 @@ pub trait Outlet: Send + Sync {
     fn close(&self);
     /// Gives back what the read buffer of a command that is still arriving has free.
     fn trim(&self);
-    /// Bytes queued and not yet written, and for how long the soft limit has been exceeded is the caller's business.
+    /// Bytes queued and not yet written, large replies included.
     fn queued_bytes(&self) -> usize;
     /// Bytes of the read buffer in use and free.
     fn input_bytes(&self) -> (usize, usize);
@@ -183,6 +183,8 @@ pub struct Session {
     pub answering: bool,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
+    /// What it was found to hold when it was last counted, in bytes; 0 while nothing is counted.
+    pub counted_bytes: usize,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
     pub soft_limit_since: i64,
 }
@@ -235,6 +237,7 @@ impl Session {
             batches_returned: 0,
             answering: false,
             outlet: None,
+            counted_bytes: 0,
             soft_limit_since: 0,
         }
     }
@@ -278,6 +281,23 @@ impl Session {
             .as_ref()
             .map_or(0, |transaction| transaction.heap_bytes());
         commands + self.watches.capacity() * size_of::<Watch>()
+    }
+
+    /// Bytes it holds: itself, its buffers, what it has queued, watches and listens to. Buffers in the pool are nobody's.
+    pub fn held_bytes(&self) -> usize {
+        /// A name in the maps of subscriptions, or of prefixes.
+        const LISTENING_BYTES: usize = 64;
+        let buffers = self.outlet.as_ref().map_or(0, |outlet| {
+            let (used, free) = outlet.input_bytes();
+            used + free + outlet.queued_bytes()
+        });
+        let listening = self.channels + self.patterns + self.shard_channels + self.prefixes;
+        size_of::<Session>()
+            + self.input_used
+            + buffers
+            + self.queued_bytes()
+            + self.argv_bytes
+            + listening * LISTENING_BYTES
     }
 
     /// Sends bytes that no request asked for, in their place among the replies; the bytes that are queued then.

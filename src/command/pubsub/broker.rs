@@ -33,6 +33,10 @@ struct Post {
     cut_off: Vec<SessionId>,
     /// Bytes handed to outlets.
     pushed_bytes: u64,
+    /// Whether those who are sent something are noted.
+    notes_receivers: bool,
+    /// Those.
+    receivers: Vec<SessionId>,
     frame: Frame,
 }
 
@@ -123,6 +127,18 @@ impl Broker {
         } else {
             self.post.hand_over(session, to, push, limit);
         }
+
+    }
+
+    /// Notes from now on who is sent something, or not.
+    pub fn note_receivers(&mut self, on: bool) {
+        self.post.notes_receivers = on;
+        self.post.receivers.clear();
+    }
+
+    /// Those who were sent something since the last call.
+    pub fn take_receivers(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.post.receivers)
     }
 
     /// Whether the last command left nothing for the executor to do.
@@ -175,6 +191,9 @@ impl Post {
     /// Gives bytes to a client's outlet, and closes it if that makes too many.
     fn hand_over(&mut self, session: &mut Session, id: SessionId, bytes: &[u8], hard_limit_bytes: u64) {
         self.pushed_bytes += bytes.len() as u64;
+        if self.notes_receivers {
+            self.receivers.push(id);
+        }
         let queued = session.push(bytes) as u64;
         if hard_limit_bytes > 0 && queued > hard_limit_bytes {
             session.close_outlet();

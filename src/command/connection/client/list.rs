@@ -226,13 +226,12 @@ impl Memory {
         let input = session.input_bytes(moment.now_ms);
         let queued = session.outlet.as_ref().map_or(0, |outlet| outlet.queued_bytes());
         let queued_commands = session.queued_bytes();
-        let buffers = input.used + input.free + queued + queued_commands + session.argv_bytes;
         Memory {
             input,
             reply_peak: session.reply_peak.get(moment.now_ms, moment.reply_peak_ms),
             queued_commands,
             queued,
-            total: size_of::<Session>() + buffers,
+            total: session.held_bytes(),
         }
     }
 }
