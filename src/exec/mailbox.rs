@@ -37,7 +37,12 @@ pub enum Mail {
     /// A connection ends because its input passed `client-query-buffer-limit`.
     Overflow,
     /// A command that is still arriving has grown by much: news for who limits what clients hold.
-    Arriving(SessionId),
+    Arriving {
+        /// Whose.
+        client: SessionId,
+        /// Bytes of its buffers.
+        bytes: usize,
+    },
     /// The connection is gone.
     Disconnect(SessionId),
     /// Time for the cron.

@@ -86,7 +86,7 @@ impl Executor {
             Mail::Batch(..) => unreachable!("batches are gathered by the caller"),
             Mail::Connect(new) => self.admit_client(*new),
             Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
-            Mail::Arriving(client) => self.count_client(client, 0),
+            Mail::Arriving { client, bytes } => self.note_arriving(client, bytes),
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
             Mail::Stop { interrupt } => self.stop(interrupt),

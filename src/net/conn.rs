@@ -26,6 +26,9 @@ use super::stream::Stream;
 /// Least room for a read.
 const READ_BYTES: usize = 16 * 1024;
 
+/// What is worth telling of a command that is arriving: by how much it has grown, at least.
+const NEWS_BYTES: usize = 32 * 1024;
+
 /// What a connection is told at birth.
 pub struct Birth {
     /// Its socket.
@@ -186,24 +189,29 @@ impl Conn {
             return self.read(batch).await;
         }
         self.parser.read_target(batch);
-        let (used, free) = batch.input_bytes();
+        let (used, free) = self.parser.arriving_bytes(batch);
         self.outbox.note_input((used, free));
-        if self.limits.watches_input() {
-            self.report(used + free);
-        }
+        self.report(used + free, NEWS_BYTES);
         let more = self.read(batch).await;
         self.outbox.note_input((0, 0));
         more
     }
 
-    /// Tells the executor when what has arrived of a command has grown by much.
-    fn report(&mut self, bytes: usize) {
-        const NEWS_BYTES: usize = 32 * 1024;
+    /// Tells the executor when what has arrived of a command has grown by so much, if it wants to know.
+    #[inline]
+    fn report(&mut self, bytes: usize, growth_min: usize) {
+        if bytes >= NEWS_BYTES && self.limits.watches_input() {
+            self.report_growth(bytes, growth_min);
+        }
+    }
+
+    fn report_growth(&mut self, bytes: usize, growth_min: usize) {
         if bytes < self.reported {
             self.reported = 0;
         }
+        let client = self.session;
         // A full channel is no reason to wait: there will be more to tell.
-        if bytes - self.reported >= NEWS_BYTES && self.mail.try_send(Mail::Arriving(self.session)).is_ok() {
+        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok() {
             self.reported = bytes;
         }
     }
@@ -218,7 +226,10 @@ impl Conn {
             }
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
             match self.stream.try_read(target.buf, room) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let (used, free) = self.parser.arriving_bytes(batch);
+                    self.report(used + free, 1);
+                }
                 read => return note_read(batch, read?, room),
             }
             match self.input_or_delivery().await? {
@@ -232,7 +243,7 @@ impl Conn {
     /// Waits for more without room for it.
     async fn doze(&mut self, batch: &mut Batch) -> Result<(), End> {
         batch.trim_input();
-        self.outbox.note_input(batch.input_bytes());
+        self.outbox.note_input(self.parser.arriving_bytes(batch));
         self.idle().await
     }
 
