@@ -9,7 +9,7 @@
 //! by leaving out steps as long as the last replies still differ, and printed in redis-cli quoting.
 //!
 //! To run for longer: `DIFF_COMMANDS=1000000 DIFF_SEED=1000 cargo test --test differential -- --nocapture`.
-//! `DIFF_COMMANDS` commands are sent (30000), from `DIFF_SEED` on (1). Without a `redis-server` in PATH nothing is run.
+//! `DIFF_COMMANDS` commands are sent (200000), from `DIFF_SEED` on (1). Without a `redis-server` in PATH nothing is run.
 //! What is not here: protocol errors, and commands that make a connection wait or close.
 
 #[path = "differential/block.rs"]
@@ -64,7 +64,7 @@ fn random_commands_get_the_replies_of_the_reference() {
         eprintln!("no redis-server in PATH: nothing to compare with");
         return;
     };
-    let commands = number_from("DIFF_COMMANDS", 30_000);
+    let commands = number_from("DIFF_COMMANDS", 200_000);
     let seed = number_from("DIFF_SEED", 1);
     let mut run = Run::new(theirs);
     let mut found = 0;

@@ -282,6 +282,8 @@ impl Measure {
             (name, _) if is_lex_range(name, words) => Measure::Kind,
             ([b'z', ..], _) => Measure::Numbers,
             (b"sscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
+            (b"srandmember", _) if draws_some(&word(2)) => Measure::Kind,
+            (b"sort" | b"sort_ro", _) if leaves_unsorted(words) => Measure::Unordered,
             (b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan", _) => {
                 Measure::Unordered
             }
@@ -291,6 +293,7 @@ impl Measure {
             (b"xinfo", b"consumers") => Measure::Kind,
             (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
             (b"xpending", _) => Measure::Pending,
+            (b"debug", b"object") => Measure::Kind,
             (b"keys" | b"scan", _) | (b"config", b"get") | (b"command", b"info") => Measure::Unordered,
             (b"hello", _) => Measure::Greeting,
             _ => Measure::Exact,
@@ -376,4 +379,16 @@ fn greeting(value: Value) -> Value {
     };
     let varies = |key: &Value| ["$version", "$id"].contains(&key.to_string().as_str());
     Value::Map(pairs.into_iter().filter(|(key, _)| !varies(key)).collect())
+}
+
+/// Whether SORT is to leave a set in the order of its table.
+fn leaves_unsorted(words: &Words) -> bool {
+    let by = words.iter().position(|word| word.eq_ignore_ascii_case(b"by"));
+    by.and_then(|by| words.get(by + 1))
+        .is_some_and(|pattern| !pattern.contains(&b'*'))
+}
+
+/// Whether so many random elements are fewer than there are, or some of them twice.
+fn draws_some(count: &[u8]) -> bool {
+    russet::base::number::parse_i64(count).is_none_or(|count| count != 0 && count < 100)
 }

@@ -111,7 +111,13 @@ impl Theirs {
     pub fn restart(&mut self, connections: usize, ours: &mut Ours) {
         let open = || Connection::open(self.port).expect("redis-server is there");
         self.connections = (0..connections).map(|_| open()).collect();
-        self.connections[0].ask(&[b"flushall"]);
+        for forget in [
+            &[&b"flushall"[..]][..],
+            &[b"function", b"flush"],
+            &[b"script", b"flush"],
+        ] {
+            self.connections[0].ask(forget);
+        }
         let defaults: Vec<&[u8]> = self.defaults.iter().map(Vec::as_slice).collect();
         self.connections[0].ask(&defaults);
         ours.run(0, &self.defaults);

@@ -14,11 +14,56 @@ const CLASSES: &[&str] = &[
     "memory", "command", "missing", "badid", "nosuch", "list", "element", "member", "name",
     "hll", "numbers", "geokey", "place", "degrees", "latitude", "reach", "unit",
     "entryid", "freshid", "rangeid", "group", "consumer", "longago", "score", "border", "lexborder", "rank",
+    "script", "digest", "function", "library",
 ];
 
 pub fn is_class(token: &str) -> bool {
     CLASSES.contains(&token)
 }
+
+/// Scripts that do the same on every server.
+const SCRIPTS: &[&str] = &[
+    "return {KEYS[1] or 'none', ARGV[1] or 'none', #KEYS, #ARGV}",
+    "return redis.call('get', KEYS[1] or 'key')",
+    "return redis.call('set', KEYS[1] or 'key', ARGV[1] or 'v')",
+    "return redis.pcall('incr', KEYS[1] or 'key')",
+    "return redis.call('lrange', KEYS[1] or 'list:0', 0, -1)",
+    "return redis.call(({'get', 'strlen', 'ttl', 'nope', 'auth'})[#ARGV + 1] or 'ping', KEYS[1])",
+    "return redis.pcall(({'type', 'append', 'lpush', 'getrange'})[#ARGV + 1] or 'incr', KEYS[1] or 'key', ARGV[1])",
+    "local t = {} for i, v in ipairs(ARGV) do t[i] = {v, #v, tonumber(v)} end return t",
+    "return {tostring(pcall(cjson.decode, ARGV[1] or '[1]')), cjson.encode({ARGV[1] or 1})}",
+    "return cmsgpack.pack({ARGV[1] or 1, #ARGV, {true}})",
+    "return struct.pack('>I2s', #ARGV, ARGV[1] or '')",
+    "return redis.sha1hex(ARGV[1] or '')",
+    "return {err = ARGV[1] or 'MY error'}",
+    "return redis.status_reply(ARGV[1] or 'fine')",
+    "redis.setresp(3) return redis.call('get', 'missing') == nil",
+    "return nope",
+    "nope = 1",
+    "return {",
+    "#!lua flags=no-writes\nreturn redis.call('set', KEYS[1] or 'key', 1)",
+    "#!lua\nreturn redis.call('exists', KEYS[1] or 'key')",
+    "#!lua flags=nope\nreturn 1",
+];
+
+/// Of some of these scripts, and of none.
+const DIGESTS: &[&str] = &[
+    "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+    "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB",
+    "0000000000000000000000000000000000000000",
+    "short",
+];
+
+const LIBRARIES: &[&str] = &[
+    "#!lua name=one\nredis.register_function('f', function(keys, args) return {keys[1] or 'none', #args} end)",
+    "#!lua name=one\nredis.register_function('g', function(keys) return redis.call('incr', keys[1] or 'n') end)",
+    "#!lua name=two\nredis.register_function{function_name='g', callback=function() return redis.call('set', 'key', 1) end, flags={'no-writes'}}",
+    "#!lua name=two\nredis.register_function('f', 1)",
+    "#!lua name=two\nreturn nope",
+    "#!lua name=bad-name\nreturn 1",
+    "#!lua\nreturn 1",
+    "return 1",
+];
 
 /// A sorted set whose scores are all 0.
 pub const LEX_KEY: &[u8] = b"lex";
@@ -124,6 +169,10 @@ pub fn draw(class: &str, rng: &mut Rng) -> Vec<u8> {
         "key" => KEYS[rng.index(KEYS.len())].to_vec(),
         "newkey" => number(format_args!("new:{}", rng.below(4))),
         "missing" => b"missing".to_vec(),
+        "script" => pick(SCRIPTS, rng),
+        "digest" => pick(DIGESTS, rng),
+        "function" => pick(&["f", "g", "F", "nope"], rng),
+        "library" => pick(LIBRARIES, rng),
         "hll" => number(format_args!("hll:{}", rng.below(4))),
         "numbers" => number(format_args!("numbers:{}", rng.below(3))),
         "geokey" => number(format_args!("geo:{}", rng.below(3))),
@@ -442,7 +491,11 @@ fn foreign(rng: &mut Rng) -> Vec<u8> {
 /// Takes out what would make the outcome a matter of time or of memory.
 pub fn tame(words: &mut Words, rng: &mut Rng) {
     let name = words[0].to_ascii_lowercase();
-    if name == b"config" {
+    if name == b"spop" && words.len() < 3 {
+        // Chance decides what goes, and the two servers would hold different sets from then on.
+        words[1..].iter_mut().for_each(|key| *key = b"never".to_vec());
+    }
+    if name == b"config" || name.starts_with(b"eval") || name.starts_with(b"fcall") {
         // Zero bytes end a value there: one of the few things not worth being alike in.
         words.iter_mut().for_each(|word| word.retain(|&byte| byte != 0));
     }
@@ -463,7 +516,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         // 7.2 added WITHSCORE; before, too many words ended a transaction.
         words.truncate(3);
     }
-    if matches!(name.as_slice(), b"zscan" | b"sscan") && words.len() > 2 && !words[2].starts_with(b"0") {
+    if matches!(name.as_slice(), b"hscan" | b"zscan" | b"sscan")
+        && words.len() > 2
+        && !words[2].starts_with(b"0")
+    {
         words[2] = b"x".to_vec();
     }
     if name == b"scan" && words.len() > 1 && !words[1].starts_with(b"0") {

@@ -264,14 +264,15 @@ fn keys_of<'a>(table: &Table, args: Args<'a>) -> Result<Vec<(&'a [u8], Access)>,
     if !command.row.arity.admits(words.len()) {
         return Err(BAD_COUNT);
     }
-    let found = key_positions(command, words.len(), |at| words.get(at).to_vec()).ok_or(BAD_WORDS)?;
+    let may_be_none = command.row.flags.contains(Flags::NO_MANDATORY_KEYS);
+    let found = key_positions(command, words.len(), |at| words.get(at).to_vec());
+    let found = found.or(may_be_none.then(Vec::new)).ok_or(BAD_WORDS)?;
     let is_key = |(_, spec): &(usize, KeySpec)| !spec.access.contains(Access::NOT_KEY);
     let keys = found.into_iter().filter(is_key);
     let keys: Vec<_> = keys
         .map(|(at, spec)| (words.get(at), access(command, &spec, words)))
         .collect();
-    // Scripts alone may come without any key.
-    if keys.is_empty() && command.row.group != Group::Scripting {
+    if keys.is_empty() && !may_be_none {
         Err(BAD_WORDS)
     } else {
         Ok(keys)

@@ -1,0 +1,183 @@
+//! Scripts as the executor runs them: what of them is handed on, and what becomes of the session they use.
+
+use super::super::Executor;
+use crate::command::cx::Pause;
+use crate::session::{SessionFlags, SessionId};
+
+fn executor() -> (Executor, SessionId) {
+    let mut executor = Executor::for_tests();
+    executor.keys.changes.followed = true;
+    let client = executor.connect();
+    (executor, client)
+}
+
+fn run(executor: &mut Executor, client: SessionId, words: &[&str]) -> String {
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    String::from_utf8(executor.run(client, &words)).expect("text")
+}
+
+/// What was handed on since the last look.
+fn journal(executor: &mut Executor) -> Vec<String> {
+    let show = |words: Vec<Box<[u8]>>| {
+        let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
+        words.join(" ")
+    };
+    executor
+        .journal
+        .drain(..)
+        .map(|propagated| show(propagated.words))
+        .collect()
+}
+
+#[test]
+fn the_effects_of_a_script_are_handed_on_as_one_unit() {
+    let (mut executor, client) = executor();
+    let script = "redis.call('set', 'a', 1) redis.call('expire', 'a', 100) redis.call('get', 'a') return 1";
+    run(&mut executor, client, &["EVAL", script, "0"]);
+    assert_eq!(
+        journal(&mut executor),
+        ["MULTI", "set a 1", "PEXPIREAT a 101000", "EXEC"]
+    );
+    run(
+        &mut executor,
+        client,
+        &["EVAL", "return redis.call('incr', 'a')", "0"],
+    );
+    assert_eq!(journal(&mut executor), ["incr a"]);
+    run(
+        &mut executor,
+        client,
+        &["EVAL", "return redis.call('get', 'a')", "0"],
+    );
+    assert!(journal(&mut executor).is_empty());
+}
+
+#[test]
+fn a_script_may_keep_its_writes_to_itself() {
+    let (mut executor, client) = executor();
+    let script = "redis.set_repl(redis.REPL_NONE) redis.call('set', 'a', 1) redis.set_repl(redis.REPL_ALL) \
+                  redis.call('set', 'b', 1)";
+    run(&mut executor, client, &["EVAL", script, "0"]);
+    assert_eq!(journal(&mut executor), ["set b 1"]);
+    run(
+        &mut executor,
+        client,
+        &["EVAL", "redis.set_repl(redis.REPL_NONE)", "0"],
+    );
+    run(&mut executor, client, &["SET", "c", "1"]);
+    assert_eq!(journal(&mut executor), ["SET c 1"], "only for itself");
+}
+
+#[test]
+fn what_failed_in_the_middle_has_happened_up_to_there() {
+    let (mut executor, client) = executor();
+    let reply = run(
+        &mut executor,
+        client,
+        &["EVAL", "redis.call('set', 'a', 1) redis.call('nope')", "0"],
+    );
+    assert!(reply.starts_with("-ERR Unknown Redis command"), "{reply}");
+    assert_eq!(journal(&mut executor), ["set a 1"]);
+}
+
+#[test]
+fn libraries_are_handed_on_and_count_as_changes() {
+    let (mut executor, client) = executor();
+    let library =
+        "#!lua name=l\nredis.register_function('f', function(keys) return redis.call('incr', keys[1]) end)";
+    run(&mut executor, client, &["FUNCTION", "LOAD", library]);
+    assert_eq!(journal(&mut executor), [format!("FUNCTION LOAD {library}")]);
+    run(&mut executor, client, &["FCALL", "f", "1", "n"]);
+    assert_eq!(journal(&mut executor), ["incr n"]);
+    run(&mut executor, client, &["FUNCTION", "LIST"]);
+    assert!(journal(&mut executor).is_empty());
+    run(&mut executor, client, &["FUNCTION", "DELETE", "l"]);
+    assert_eq!(journal(&mut executor), ["FUNCTION DELETE l"]);
+}
+
+#[test]
+fn what_is_dumped_can_be_restored() {
+    let (mut executor, client) = executor();
+    let library = "#!lua name=l\nredis.register_function('f', function() return 7 end)";
+    run(&mut executor, client, &["FUNCTION", "LOAD", library]);
+    let dump = executor.run(client, &[b"FUNCTION", b"DUMP"]);
+    let start = dump.iter().position(|&byte| byte == b'\n').expect("a line") + 1;
+    let payload = dump[start..dump.len() - 2].to_vec();
+    let restore = |executor: &mut Executor, policy: &[u8]| {
+        let reply = executor.run(client, &[b"FUNCTION", b"RESTORE", &payload, policy]);
+        String::from_utf8(reply).expect("text")
+    };
+    assert_eq!(
+        restore(&mut executor, b"APPEND"),
+        "-ERR Library l already exists\r\n"
+    );
+    assert_eq!(restore(&mut executor, b"REPLACE"), "+OK\r\n");
+    assert_eq!(restore(&mut executor, b"FLUSH"), "+OK\r\n");
+    run(&mut executor, client, &["FUNCTION", "FLUSH"]);
+    assert_eq!(restore(&mut executor, b"APPEND"), "+OK\r\n");
+    assert_eq!(run(&mut executor, client, &["FCALL", "F", "0"]), ":7\r\n");
+    let other = "#!lua name=m\nredis.register_function('f', function() return 8 end)";
+    run(&mut executor, client, &["FUNCTION", "FLUSH"]);
+    run(&mut executor, client, &["FUNCTION", "LOAD", other]);
+    assert_eq!(
+        restore(&mut executor, b"REPLACE"),
+        "-ERR Function f already exists\r\n"
+    );
+}
+
+#[test]
+fn a_session_is_given_back_as_it_was() {
+    let (mut executor, client) = executor();
+    run(&mut executor, client, &["HELLO", "3"]);
+    run(&mut executor, client, &["SELECT", "2"]);
+    let script = "redis.call('select', 5) redis.call('set', 'k', 'v') redis.setresp(2) return redis.call('get', 'none')";
+    assert_eq!(run(&mut executor, client, &["EVAL", script, "0"]), "_\r\n");
+    let session = &executor.sessions[client];
+    assert_eq!((session.db, session.resp), (2, 3));
+    assert!(!session.flags.contains(SessionFlags::SCRIPT));
+    assert_eq!(run(&mut executor, client, &["EXISTS", "k"]), ":0\r\n");
+    run(&mut executor, client, &["SELECT", "5"]);
+    assert_eq!(run(&mut executor, client, &["EXISTS", "k"]), ":1\r\n");
+}
+
+#[test]
+fn errors_are_counted_once_where_they_arose() {
+    let (mut executor, client) = executor();
+    let mut count = |script: &str| {
+        run(&mut executor, client, &["CONFIG", "RESETSTAT"]);
+        run(&mut executor, client, &["EVAL", script, "0"]);
+        let info = run(&mut executor, client, &["INFO", "stats", "commandstats"]);
+        let field = |name: &str| {
+            info.lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        (field("total_error_replies"), field("cmdstat_eval"))
+    };
+    let (errors, eval) = count("return redis.call('incr')");
+    assert_eq!(errors, "total_error_replies:1");
+    assert!(eval.ends_with("failed_calls=0"), "{eval}");
+    let (errors, eval) = count("error('own')");
+    assert_eq!(errors, "total_error_replies:1");
+    assert!(eval.ends_with("failed_calls=1"), "{eval}");
+}
+
+#[test]
+fn a_script_is_taken_at_its_word_by_a_pause_of_writes() {
+    let (mut executor, client) = executor();
+    executor.server.pause = Some(Pause {
+        until_ms: i64::MAX,
+        all: false,
+    });
+    let mut waits = |script: &str| {
+        let words = crate::resp::ArgBuf::from_slices(&[b"EVAL", script.as_bytes(), b"0"]);
+        let command = executor.resolve(words.args());
+        let held = executor.holds(client, words.args(), command);
+        executor.sessions[client].flags.remove(SessionFlags::PAUSED);
+        held
+    };
+    assert!(waits("return 1"));
+    assert!(waits("#!lua\nreturn 1"));
+    assert!(!waits("#!lua flags=no-writes\nreturn 1"));
+}
