@@ -153,7 +153,10 @@ fn who_has_read_a_key_is_told_once_that_it_has_changed() {
 fn names_count_whatever_database_they_are_in() {
     let mut scene = Scene::new(2, 1);
     scene.turn("a: CLIENT TRACKING ON;GET k");
-    scene.check("b: SELECT 3;SET k 1", &["a: >2 $invalidate *1 $k", "b: +OK | +OK"]);
+    scene.check(
+        "b: SELECT 3;SET k 1",
+        &["a: >2 $invalidate *1 $k", "b: +OK | +OK"],
+    );
 }
 
 #[test]
@@ -191,10 +194,7 @@ fn a_key_that_expires_or_whose_field_does_is_another() {
     scene.now_ms += 11;
     scene.check(
         "b: GET k;HGET h f",
-        &[
-            "a: >2 $invalidate *1 $k | >2 $invalidate *1 $h",
-            "b: $nil | $nil",
-        ],
+        &["a: >2 $invalidate *1 $k | >2 $invalidate *1 $h", "b: $nil | $nil"],
     );
 }
 
@@ -219,10 +219,7 @@ fn prefixes_are_told_once_in_a_turn_behind_all_replies() {
             "c: +OK",
         ],
     );
-    scene.check(
-        "b: SET w 1 PX 5",
-        &["b: +OK"],
-    );
+    scene.check("b: SET w 1 PX 5", &["b: +OK"]);
     scene.now_ms += 6;
     scene.check("b: GET w", &["b: _ | >2 $invalidate *1 $w"]);
 }
@@ -265,9 +262,14 @@ fn a_redirect_that_is_broken_is_told_to_who_can_be_told() {
         ],
     );
     let info = scene.turn("a: CLIENT INFO;CLIENT TRACKINGINFO");
-    assert!(info[0].contains(" flags=tR ") && info[0].contains(&format!(" redir={target} ")), "{info:?}");
     assert!(
-        info[0].ends_with(&format!("$flags ~2 $on $broken_redirect $redirect :{target} $prefixes *0")),
+        info[0].contains(" flags=tR ") && info[0].contains(&format!(" redir={target} ")),
+        "{info:?}"
+    );
+    assert!(
+        info[0].ends_with(&format!(
+            "$flags ~2 $on $broken_redirect $redirect :{target} $prefixes *0"
+        )),
         "{info:?}"
     );
 }
@@ -292,7 +294,8 @@ fn optin_and_optout_ask_before_each_read() {
 fn only_reads_count_and_all_their_keys() {
     let mut scene = Scene::new(2, 1);
     scene.turn("b: XADD s 1 f v;ZADD z 1 m");
-    scene.turn("a: CLIENT TRACKING ON;XREAD COUNT 1 STREAMS s t 0 0;ZUNION 2 z y;GETDEL x;DBSIZE;SUBSCRIBE w");
+    scene
+        .turn("a: CLIENT TRACKING ON;XREAD COUNT 1 STREAMS s t 0 0;ZUNION 2 z y;GETDEL x;DBSIZE;SUBSCRIBE w");
     scene.turn("a: EVAL_RO \"return redis.call('ping')\" 1 v");
     for key in ["s", "t", "z", "y"] {
         let told = format!("a: >2 $invalidate *1 ${key}");
@@ -322,7 +325,10 @@ fn a_table_over_its_limit_gives_keys_up_before_the_next_command() {
         "{told:?}"
     );
     let stats = scene.turn("b: INFO stats")[0].clone();
-    assert!(stats.contains("tracking_total_keys:1") && stats.contains("tracking_total_items:1"), "{stats}");
+    assert!(
+        stats.contains("tracking_total_keys:1") && stats.contains("tracking_total_items:1"),
+        "{stats}"
+    );
 }
 
 #[test]
@@ -430,7 +436,9 @@ impl Client {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return None,
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                read => self.unread.extend_from_slice(&buffer[..read.expect("an answer in time")]),
+                read => self
+                    .unread
+                    .extend_from_slice(&buffer[..read.expect("an answer in time")]),
             }
         }
     }
@@ -483,6 +491,14 @@ fn clients_that_hold_too_much_are_closed_largest_first() {
     assert_eq!(small.read(), None);
     exempt.send(&"v".repeat(300_000));
     exempt.send("\r\n");
-    assert!(exempt.read().is_some_and(|reply| reply.starts_with("-ERR unknown command")));
-    assert!(control.run("DEBUG CLIENT-EVICTION").starts_with("-ERR DEBUG command not allowed"));
+    assert!(
+        exempt
+            .read()
+            .is_some_and(|reply| reply.starts_with("-ERR unknown command"))
+    );
+    assert!(
+        control
+            .run("DEBUG CLIENT-EVICTION")
+            .starts_with("-ERR DEBUG command not allowed")
+    );
 }

@@ -57,6 +57,8 @@ pub enum Control {
         /// Whether it may wait for another child to end.
         schedules: bool,
     },
+    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
+    Flushed,
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.

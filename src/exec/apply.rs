@@ -76,6 +76,7 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Flushed => self.save_emptiness(),
             Control::Save => self.save(client, reply),
             Control::BackgroundSave { .. } => self.background_save(client, reply),
             Control::Reload(options) => self.reload(client, options, reply),

@@ -138,7 +138,7 @@ impl Executor {
         session.input_total += batch.bytes_read as u64;
         session.output_total += batch.reply.len() as u64;
         let (now_ms, reply_ms) = (self.now_unix_us / 1000, self.server.reply_peak.window_ms());
-        session.input_used = 0;
+        (session.input_used, session.input_held) = (0, 0);
         session.input_peak.note(
             batch.input.capacity().max(batch.bytes_read),
             now_ms,

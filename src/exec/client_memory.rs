@@ -66,7 +66,10 @@ impl Executor {
 
     /// A command that is still arriving takes so many bytes by now. Too many are not even waited for.
     pub(super) fn note_arriving(&mut self, client: SessionId, bytes: usize) {
-        let outlet = self.sessions.get(client).and_then(|session| session.outlet.as_ref());
+        let outlet = self
+            .sessions
+            .get(client)
+            .and_then(|session| session.outlet.as_ref());
         let known = outlet.map_or(0, |outlet| {
             let (used, free) = outlet.input_bytes();
             used + free

@@ -319,6 +319,7 @@ impl Executor {
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;
             session.input_used = batch.input.len();
+            session.input_held = batch.input.capacity();
         }
         for planned in commands {
             let index = planned.index as usize;

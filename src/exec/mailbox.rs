@@ -145,7 +145,11 @@ impl Outbox {
     #[inline]
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
-        slot.replying = if is_noted(&batch.reply) { batch.reply.len() } else { 0 };
+        slot.replying = if is_noted(&batch.reply) {
+            batch.reply.len()
+        } else {
+            0
+        };
         slot.batch = Some(batch);
         slot.held = false;
         wake(&slot);

@@ -28,8 +28,8 @@ pub mod script;
 mod stream_waits;
 #[cfg(test)]
 mod testing;
-pub mod turn;
 pub mod tracking;
+pub mod turn;
 pub mod txn;
 
 use std::collections::VecDeque;
@@ -230,7 +230,9 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        let allowed = config.assign("enable-debug-command", b"yes").is_ok();
+        // A test that empties all databases is not to leave a file behind.
+        let allowed =
+            config.assign("enable-debug-command", b"yes").is_ok() && config.assign("save", b"").is_ok();
         debug_assert!(allowed, "a word of the directive's own choices");
         let hasher = KeyHasher::with_seed(1);
         let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))

@@ -117,9 +117,7 @@ impl Executor {
             match change {
                 Change::Key { name, by_command } => {
                     let key = modified.name(name);
-                    self.tracking
-                        .prefixes
-                        .change(key, client.filter(|_| *by_command));
+                    self.tracking.prefixes.change(key, client.filter(|_| *by_command));
                     if let Some(ids) = self.tracking.table.take(key) {
                         self.forget_key(client, key, &ids, SessionFlags::TRACKING_NOLOOP);
                     }
@@ -134,7 +132,13 @@ impl Executor {
 
     /// Tells those who have read a key that it is another now. What concerns the running client itself waits for its
     /// reply, and is left out when the client has one of the modes `spared`.
-    fn forget_key(&mut self, running: Option<SessionId>, key: &[u8], readers: &Ids<SessionId>, spared: SessionFlags) {
+    fn forget_key(
+        &mut self,
+        running: Option<SessionId>,
+        key: &[u8],
+        readers: &Ids<SessionId>,
+        spared: SessionFlags,
+    ) {
         let message = array_of([key].into_iter());
         for &reader in readers.as_slice() {
             let Some(session) = self.sessions.get(reader) else {

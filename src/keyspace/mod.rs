@@ -22,8 +22,8 @@ pub mod expire;
 mod fields;
 pub mod gate;
 pub mod interest;
-pub mod modified;
 pub mod lazyfree;
+pub mod modified;
 pub mod restore;
 #[cfg(test)]
 mod tests;

@@ -211,7 +211,8 @@ impl Conn {
         }
         let client = self.session;
         // A full channel is no reason to wait: there will be more to tell.
-        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok() {
+        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok()
+        {
             self.reported = bytes;
         }
     }

@@ -155,6 +155,8 @@ pub struct Session {
     pub output_total: u64,
     /// Bytes of input that the commands being run came in.
     pub input_used: usize,
+    /// Bytes of the buffer that holds them.
+    pub input_held: usize,
     /// Bytes of read buffer it has needed lately.
     pub input_peak: RecentPeak,
     /// Bytes of replies to one read it has needed lately.
@@ -223,6 +225,7 @@ impl Session {
             input_total: 0,
             output_total: 0,
             input_used: 0,
+            input_held: 0,
             input_peak: RecentPeak::default(),
             reply_peak: RecentPeak::default(),
             argv_bytes: 0,
@@ -293,7 +296,7 @@ impl Session {
         });
         let listening = self.channels + self.patterns + self.shard_channels + self.prefixes;
         size_of::<Session>()
-            + self.input_used
+            + self.input_held
             + buffers
             + self.queued_bytes()
             + self.argv_bytes

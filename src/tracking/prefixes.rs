@@ -66,7 +66,11 @@ impl<Id: Copy + Eq + Hash> Prefixes<Id> {
     pub fn overlap<'a>(&self, id: Id, wanted: &[&'a [u8]]) -> Option<Overlap<'a>> {
         wanted.iter().enumerate().find_map(|(at, &new)| {
             let known = self.of(id).find(|known| covers_either_way(known, new));
-            let given = || wanted[at + 1..].iter().find(|other| covers_either_way(other, new));
+            let given = || {
+                wanted[at + 1..]
+                    .iter()
+                    .find(|other| covers_either_way(other, new))
+            };
             match known {
                 Some(known) => Some(Overlap::Existing(new, Arc::clone(known))),
                 None => given().map(|other| Overlap::Given(new, other)),
@@ -147,7 +151,10 @@ impl<Id: Copy + Eq + Hash> Prefixes<Id> {
     /// Takes what is to be told: for each prefix with changes its listeners and the changes.
     pub fn take_changes(&mut self) -> Vec<Prefix<Id>> {
         self.dirty = false;
-        let changed = self.prefixes.values_mut().filter(|prefix| !prefix.changed.is_empty());
+        let changed = self
+            .prefixes
+            .values_mut()
+            .filter(|prefix| !prefix.changed.is_empty());
         changed
             .map(|prefix| Prefix {
                 listeners: prefix.listeners.clone(),
@@ -183,8 +190,14 @@ mod tests {
             let wanted: Vec<&'static [u8]> = wanted.iter().map(|text| text.as_bytes()).collect();
             prefixes.overlap(id, &wanted)
         };
-        assert_eq!(overlap(1, &["x", "FO"]), Some(Overlap::Existing(b"FO", b"FOO"[..].into())));
-        assert_eq!(overlap(1, &["BARB"]), Some(Overlap::Existing(b"BARB", b"BAR"[..].into())));
+        assert_eq!(
+            overlap(1, &["x", "FO"]),
+            Some(Overlap::Existing(b"FO", b"FOO"[..].into()))
+        );
+        assert_eq!(
+            overlap(1, &["BARB"]),
+            Some(Overlap::Existing(b"BARB", b"BAR"[..].into()))
+        );
         assert_eq!(overlap(3, &["x", "ab", "a"]), Some(Overlap::Given(b"ab", b"a")));
         assert_eq!(overlap(2, &["x"]), Some(Overlap::Existing(b"x", b""[..].into())));
         assert_eq!(overlap(3, &["x", "y"]), None);
@@ -219,9 +232,13 @@ mod tests {
                 }
             }
             let below: BTreeSet<&String> = keys.iter().filter(|key| key.starts_with(name.as_str())).collect();
-            (listeners, below.into_iter().map(|key| key.as_bytes().into()).collect())
+            (
+                listeners,
+                below.into_iter().map(|key| key.as_bytes().into()).collect(),
+            )
         });
-        told.filter(|(_, keys): &(_, Vec<Box<[u8]>>)| !keys.is_empty()).collect()
+        told.filter(|(_, keys): &(_, Vec<Box<[u8]>>)| !keys.is_empty())
+            .collect()
     }
 
     proptest! {

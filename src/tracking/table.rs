@@ -175,7 +175,11 @@ mod tests {
     }
 
     fn take_out(pairs: &mut BTreeSet<(u8, u8)>, key: u8) -> Vec<u8> {
-        let ids = pairs.iter().filter(|pair| pair.0 == key).map(|pair| pair.1).collect();
+        let ids = pairs
+            .iter()
+            .filter(|pair| pair.0 == key)
+            .map(|pair| pair.1)
+            .collect();
         pairs.retain(|pair| pair.0 != key);
         ids
     }

@@ -127,7 +127,6 @@ impl Broker {
         } else {
             self.post.hand_over(session, to, push, limit);
         }
-
     }
 
     /// Notes from now on who is sent something, or not.
@@ -183,7 +182,12 @@ impl Post {
                 continue;
             }
             let mut frame = std::mem::take(&mut self.frame);
-            self.hand_over(session, id, frame.bytes(words, session.resp == 3), hard_limit_bytes);
+            self.hand_over(
+                session,
+                id,
+                frame.bytes(words, session.resp == 3),
+                hard_limit_bytes,
+            );
             self.frame = frame;
         }
     }

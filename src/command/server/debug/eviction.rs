@@ -56,7 +56,14 @@ mod tests {
 
     #[test]
     fn every_size_is_within_the_bounds_of_its_class() {
-        for (bytes, expected) in [(1, 0), (32_767, 0), (32_768, 1), (65_535, 1), (65_536, 2), (1 << 40, 18)] {
+        for (bytes, expected) in [
+            (1, 0),
+            (32_767, 0),
+            (32_768, 1),
+            (65_535, 1),
+            (65_536, 2),
+            (1 << 40, 18),
+        ] {
             assert_eq!(class(bytes), expected, "{bytes}");
         }
         assert_eq!(bounds(0), "bucket          0 -      32767: ");
