@@ -375,7 +375,7 @@ impl<'a> Cx<'a> {
         {
             let mut owned = std::mem::take(*bytes);
             owned.shrink_to_fit();
-            return NewValue::Boxed(Box::new(Value::String(owned)));
+            return NewValue::Value(Value::String(owned));
         }
         crate::value::string::encode(args.get(index)).into()
     }

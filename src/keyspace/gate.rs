@@ -275,8 +275,8 @@ impl Keyspace {
                 let mut bytes = Vec::new();
                 let (answer, changed) = edit(&mut bytes);
                 if changed == Changed::Yes {
-                    let boxed = NewValue::Boxed(Box::new(crate::value::Value::String(bytes)));
-                    place.insert(Entry::new(key.bytes, boxed, None, self.access.fresh()));
+                    let value = NewValue::Value(crate::value::Value::String(bytes));
+                    place.insert(Entry::new(key.bytes, value, None, self.access.fresh()));
                     self.changes.event(Classes::NEW, "new", self.current, key.bytes);
                 }
                 (answer, changed)
