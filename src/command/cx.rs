@@ -8,6 +8,7 @@ use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 use crate::value::Value;
 
 use super::args::Args;
@@ -56,6 +57,8 @@ pub enum Control {
         /// Whether it may wait for another child to end.
         schedules: bool,
     },
+    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
+    Flushed,
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.
@@ -252,6 +255,8 @@ pub struct Cx<'a> {
     pub acl: &'a mut Users,
     /// Subscriptions.
     pub pubsub: &'a mut Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: &'a mut Tracking<SessionId>,
     /// All commands.
     pub table: &'a Table,
     /// What holds for the whole server.

@@ -48,6 +48,8 @@ impl Executor {
         }
         self.end_waits();
         self.run_released();
+        self.broadcast_invalidations();
+        self.evict_clients();
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats
@@ -84,6 +86,7 @@ impl Executor {
             Mail::Batch(..) => unreachable!("batches are gathered by the caller"),
             Mail::Connect(new) => self.admit_client(*new),
             Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
+            Mail::Arriving { client, bytes } => self.note_arriving(client, bytes),
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
             Mail::Stop { interrupt } => self.stop(interrupt),

@@ -312,6 +312,16 @@ impl Executor {
         }
     }
 
+    /// After FLUSHALL: a snapshot under way is given up and, where save points are configured, the emptiness saved, lest
+    /// the keys come back.
+    pub(super) fn save_emptiness(&mut self) {
+        self.kill_child();
+        if !self.config.save_points().is_empty() {
+            // A failure is in the log and in INFO.
+            let _ = self.save_now();
+        }
+    }
+
     /// Whether the server may end: saves first if `wanted`, or if save points are configured and nothing is said.
     pub(super) fn save_before_end(&mut self, wanted: Option<bool>) -> bool {
         self.kill_child();
