@@ -30,7 +30,9 @@ use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
 use crate::process::log::{notice, verbose, warning};
-use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+use crate::process::{
+    code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
+};
 use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
@@ -125,6 +127,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     let shutdown = signals::install().map_err(|e| os_text(&e))?;
     reserve_files(&mut config)?;
     purge_in_background(&config);
+    code::preload();
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);

@@ -36,6 +36,8 @@ impl Executor {
         };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
+        self.pubsub.normal_hard_limit_bytes = config.output_limits().normal.hard_bytes;
+        self.tracking.keys_max = usize::try_from(config.int("tracking-table-max-keys")).unwrap_or(0);
         let limit = |us: i64| {
             if us < 0 {
                 u64::MAX
@@ -53,6 +55,8 @@ impl Executor {
                 limit(latency_ms.saturating_mul(1000))
             },
         };
+        self.limit_client_memory();
+        let config = &self.config;
         self.stats.apply_config(
             config.int("slowlog-log-slower-than"),
             config.int("slowlog-max-len"),
@@ -73,6 +77,7 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Flushed => self.save_emptiness(),
             Control::Save => self.save(client, reply),
             Control::BackgroundSave { schedules } => self.background_save(client, schedules, reply),
             Control::RewriteLog => self.background_rewrite(client, reply),

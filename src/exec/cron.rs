@@ -44,6 +44,18 @@ const JOBS: &[Job] = &[
         run: check_output_limits,
     },
     Job {
+        period_ms: 0,
+        run: Executor::limit_tracking_table,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::count_all_clients,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::end_idle_tracking,
+    },
+    Job {
         period_ms: 5000,
         run: log_databases,
     },

@@ -319,6 +319,7 @@ impl Executor {
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;
             session.input_used = batch.input.len();
+            session.input_held = batch.input.capacity();
         }
         for planned in commands {
             let index = planned.index as usize;
@@ -413,6 +414,9 @@ impl Executor {
                 return self.refuse(client, None, error, run, reply);
             }
         };
+        if self.keys.changes.tracked && self.tracking.is_over_limit() && !run.nested {
+            self.limit_tracking_table_for(client, reply);
+        }
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         let state = self.server_state();
@@ -485,6 +489,9 @@ impl Executor {
         if self.aof.is_guarding() {
             self.await_log(client, words, id);
         }
+        if before.contains(SessionFlags::TRACKING) {
+            self.note_read(client, id, words);
+        }
         self.tick = self.ticks.raw();
         let mut spent_ns = self.ticks.nanos_between(started, self.tick);
         if self.blocking.just_blocked {
@@ -500,6 +507,9 @@ impl Executor {
         }
         if run.nested {
             return self.silence_nested(client, replied, reply);
+        }
+        if before.contains(SessionFlags::TRACKING_CACHING) {
+            self.spend_caching(client, row.flags);
         }
         if before.intersects(SILENT) || self.server_has_silent(client) {
             let replied = if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
@@ -545,6 +555,7 @@ impl Executor {
             stats: &mut self.stats,
             acl: &mut self.acl,
             pubsub: &mut self.pubsub,
+            tracking: &mut self.tracking,
             table: &self.table,
             server: &mut self.server,
             rng: &mut self.rng,
@@ -625,6 +636,9 @@ impl Executor {
         let error = self.spoil_transaction(client, id, error);
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
+        if before.contains(SessionFlags::TRACKING_CACHING) {
+            self.spend_caching(client, Flags::empty());
+        }
         if before.intersects(SILENT) {
             self.silence(client, before, replied, reply);
         }

@@ -1,13 +1,13 @@
 //! The drain: what a command changed, told to the rest of the world in one order.
 //!
 //! ```text
-//!   Changes ──> 1 AOF and replicas ──> 2 keyspace events ──> 3 waiters
+//!   Changes ──> 1 AOF and replicas ──> 2 caches ──> 3 keyspace events ──> 4 waiters
 //! ```
 //!
-//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 events as messages
-//! to subscribers; 3 clients blocked on keys that became ready (`blocking`). Watchers are served already: their keys'
-//! versions have changed. A room that is not there yet costs its line nothing: `Changes` records only what somebody
-//! follows.
+//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 clients that hold a
+//! changed key in a cache (`tracking`); 3 events as messages to subscribers; 4 clients blocked on keys that became ready
+//! (`blocking`). Watchers are served already: their keys' versions have changed. A room that is not there yet costs its
+//! line nothing: `Changes` records only what somebody follows.
 
 use crate::command::row::{Flags, Row};
 #[cfg(test)]
@@ -38,17 +38,20 @@ pub struct Cause<'a> {
 /// Drains the changes that a command has left behind.
 pub fn drain(executor: &mut Executor, cause: Cause<'_>) {
     propagate(executor, &cause);
+    executor.invalidate(Some(cause.client));
     publish(executor, Some(cause.client));
     executor.keys.changes.overridden = false;
 }
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
-    publish(executor, None);
     hand_on(executor, None, false);
+    executor.invalidate(None);
+    publish(executor, None);
     executor.settle(&mut Vec::new());
     executor.serve_ready();
     executor.run_released();
+    executor.broadcast_invalidations();
 }
 
 /// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.
@@ -144,13 +147,15 @@ impl Executor {
     /// subscribers too slow to follow are cleared away.
     #[inline]
     pub(super) fn settle(&mut self, reply: &mut Vec<u8>) {
-        if !self.pubsub.is_settled() {
+        if !self.pubsub.is_settled() || !self.own_invalidations.is_empty() {
             self.settle_messages(reply);
         }
     }
 
     #[cold]
     fn settle_messages(&mut self, reply: &mut Vec<u8>) {
+        self.pubsub.append_own(reply);
+        self.send_own_invalidations();
         self.pubsub.append_own(reply);
         self.stats.counters.net_output_bytes += self.pubsub.take_pushed_bytes();
         for slow in self.pubsub.take_cut_off() {

@@ -15,6 +15,7 @@ pub mod apply;
 pub mod blocking;
 mod child;
 pub mod client;
+pub mod client_memory;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
@@ -29,6 +30,7 @@ pub mod script;
 mod stream_waits;
 #[cfg(test)]
 mod testing;
+pub mod tracking;
 pub mod turn;
 pub mod txn;
 
@@ -49,6 +51,7 @@ use crate::keyspace::Keyspace;
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 
 use mailbox::Outbox;
 
@@ -114,6 +117,8 @@ pub struct Executor {
     pub acl: Users,
     /// Subscriptions.
     pub pubsub: Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: Tracking<SessionId>,
     /// What holds for the whole server.
     pub server: ServerState,
 
@@ -132,6 +137,9 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    client_memory: client_memory::ClientMemory,
+    /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
+    own_invalidations: Vec<(SessionId, tracking::Forget)>,
     /// Queues for the next transactions.
     #[expect(
         clippy::vec_box,
@@ -189,6 +197,7 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             pubsub: Broker::new(hasher.hash(b"pubsub")),
+            tracking: Tracking::new(hasher.hash(b"tracking")),
             server: ServerState::default(),
 
             table,
@@ -201,6 +210,8 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            client_memory: client_memory::ClientMemory::default(),
+            own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
@@ -229,7 +240,9 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        let allowed = config.assign("enable-debug-command", b"yes").is_ok();
+        // A test that empties all databases is not to leave a file behind.
+        let allowed =
+            config.assign("enable-debug-command", b"yes").is_ok() && config.assign("save", b"").is_ok();
         debug_assert!(allowed, "a word of the directive's own choices");
         let hasher = KeyHasher::with_seed(1);
         let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))

@@ -52,6 +52,8 @@ impl Executor {
             // Here, as a script in the log may have to pause.
             self.load_slice();
         }
+        self.broadcast_invalidations();
+        self.evict_clients();
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats
@@ -88,6 +90,7 @@ impl Executor {
             Mail::Batch(..) => unreachable!("batches are gathered by the caller"),
             Mail::Connect(new) => self.admit_client(*new),
             Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
+            Mail::Arriving { client, bytes } => self.note_arriving(client, bytes),
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
             // The turn's end is what it came for.

@@ -244,6 +244,20 @@ impl Executor {
         }
     }
 
+    /// After FLUSHALL: a snapshot under way is given up and, where save points are configured, the emptiness saved, lest
+    /// the keys come back.
+    pub(super) fn save_emptiness(&mut self) {
+        if self.stats.persistence.loading.is_some() {
+            // The log is read again: what comes behind is not known yet.
+            return;
+        }
+        self.kill_save();
+        if !self.config.save_points().is_empty() {
+            // A failure is in the log and in INFO.
+            let _ = self.save_now();
+        }
+    }
+
     /// Whether the server may end: saves first if `wanted`, or if save points are configured and nothing is said.
     /// `forced`: it ends in any case.
     pub(super) fn save_before_end(&mut self, wanted: Option<bool>, forced: bool) -> bool {

@@ -104,7 +104,9 @@ impl Executor {
         for index in 0..transaction.len() {
             self.run_queued(client, &mut transaction, index, reply);
         }
-        discard_transaction(&mut self.sessions[client], &mut self.keys);
+        let session = &mut self.sessions[client];
+        discard_transaction(session, &mut self.keys);
+        session.flags.remove(SessionFlags::TRACKING_CACHING);
         transaction.clear();
         if self.spare_transactions.len() < SPARE_MAX {
             self.spare_transactions.push(transaction);

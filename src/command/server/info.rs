@@ -165,7 +165,7 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
         .field("client_recent_max_input_buffer", input_max.max().unwrap_or(0))
         .field("client_recent_max_output_buffer", queued_max.max().unwrap_or(0))
         .field("blocked_clients", held.count())
-        .field("tracking_clients", 0)
+        .field("tracking_clients", cx.tracking.clients)
         .field(
             "pubsub_clients",
             clients(cx)
@@ -423,11 +423,14 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
 
 /// What is a state and not a total.
 fn gauges(cx: &Cx<'_>) -> Gauges {
-    let registry = &cx.pubsub.registry;
+    let (registry, tracking) = (&cx.pubsub.registry, &*cx.tracking);
     Gauges {
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,
         pubsubshard_channels: registry.len(Kind::Shard) as u64,
+        tracking_total_keys: tracking.table.len() as u64,
+        tracking_total_items: tracking.table.items() as u64,
+        tracking_total_prefixes: tracking.prefixes.len() as u64,
         ..Gauges::default()
     }
 }

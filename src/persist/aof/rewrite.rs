@@ -152,7 +152,7 @@ fn rewrite<W: Write>(commands: &mut Commands<W>, entry: &Entry) {
     match entry.view() {
         View::Int(value) => commands.words(&[b"SET", key, itoa::Buffer::new().format(value).as_bytes()]),
         View::Inline(text) => commands.words(&[b"SET", key, text]),
-        View::Boxed(value) => match value {
+        View::Value(value) => match value {
             Value::String(text) => commands.words(&[b"SET", key, text]),
             Value::List(list) => rewrite_list(commands, key, list),
             Value::Set(set) => rewrite_set(commands, key, set),

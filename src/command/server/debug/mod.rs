@@ -8,11 +8,13 @@
 //! | `inspect` | OBJECT SDSLEN HTSTATS HTSTATS-KEY |
 //! | `list` | LISTPACK QUICKLIST QUICKLIST-PACKED-THRESHOLD |
 //! | `digest` | DIGEST DIGEST-VALUE |
+//! | `eviction` | CLIENT-EVICTION |
 //! | `protocol` | PROTOCOL |
 //! | `act` | the others |
 
 mod act;
 mod digest;
+mod eviction;
 mod inspect;
 mod list;
 mod protocol;
@@ -116,6 +118,13 @@ const TOOLS: &[Tool] = &[
         "Fail an assertion, which ends the server.",
         2..=2,
         act::assert,
+    ),
+    tool(
+        "CLIENT-EVICTION",
+        "",
+        "Tell how many clients hold how much, in classes; with maxmemory-clients.",
+        2..=2,
+        eviction::client_eviction,
     ),
     tool(
         "DICT-RESIZING",
@@ -226,7 +235,7 @@ const TOOLS: &[Tool] = &[
     ),
     tool(
         "REPLYBUFFER",
-        "PEAK-RESET-TIME <milliseconds>|NEVER|RESET",
+        "PEAK-RESET-TIME <milliseconds>|NEVER|RESET or RESIZING <0|1>",
         "Tell how long CLIENT LIST remembers a peak of replies.",
         4..=4,
         act::reply_buffer,
@@ -282,10 +291,6 @@ const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", REPLICATION),
-    (
-        "CLIENT-EVICTION",
-        "needs eviction of clients, which this build does not have yet",
-    ),
     ("CLUSTERLINK", CLUSTER),
     (
         "CONFIG-REWRITE-FORCE-ALL",
