@@ -63,6 +63,7 @@ impl Executor {
             latency_ms,
             config.bool("latency-tracking"),
         );
+        self.aof.take_slice(config);
         self.acl
             .set_default_password(&String::from_utf8_lossy(config.text("requirepass")));
     }
@@ -78,7 +79,10 @@ impl Executor {
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
             Control::Flushed => self.save_emptiness(),
             Control::Save => self.save(client, reply),
-            Control::BackgroundSave { .. } => self.background_save(client, reply),
+            Control::BackgroundSave { schedules } => self.background_save(client, schedules, reply),
+            Control::RewriteLog => self.background_rewrite(client, reply),
+            Control::LoadLog => self.reload_log(client, reply),
+            Control::DelayLog(us) => self.aof.delay_writes(us),
             Control::Reload(options) => self.reload(client, options, reply),
             Control::Dump(key) => self.dump(client, &key, reply),
             Control::Restore(request) => self.restore(client, &request, reply),
@@ -105,7 +109,7 @@ impl Executor {
             return self.write_error(client, &error, reply);
         }
         tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save) && !options.force {
+        if !self.save_before_end(options.save, options.force) && !options.force {
             tracing::warn!("Error trying to save the DB, can't exit.");
             let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
             return self.write_error(client, &error, reply);
@@ -114,7 +118,10 @@ impl Executor {
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
-        if let Err((directive, reason)) = self.host.apply_config(&self.config, changed.names()) {
+        let applied = self
+            .apply_log_config(client, changed.names())
+            .and_then(|()| self.host.apply_config(&self.config, changed.names()));
+        if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
             self.config.undo(changed);
             // The host tries the old values again, so that sockets and settings agree.
@@ -147,6 +154,10 @@ impl Executor {
                 );
             }
         }
+    }
+
+    pub(super) fn write_simple(&self, client: SessionId, text: &str, reply: &mut Vec<u8>) {
+        Reply::new(reply, self.sessions[client].resp == 3).simple(text);
     }
 
     pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {

@@ -21,7 +21,7 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 0,
-        run: Executor::attend_saving,
+        run: Executor::attend_child,
     },
     Job {
         period_ms: 100,

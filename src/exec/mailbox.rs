@@ -47,6 +47,8 @@ pub enum Mail {
     Disconnect(SessionId),
     /// Time for the cron.
     Tick,
+    /// The log has been synced: replies may wait for that.
+    Synced,
     /// SIGTERM (false) or SIGINT (true).
     Stop {
         /// It was SIGINT.

@@ -10,8 +10,10 @@
 //! Imports: every room but net.
 
 pub mod admit;
+pub mod aof;
 pub mod apply;
 pub mod blocking;
+mod child;
 pub mod client;
 pub mod client_memory;
 pub mod cron;
@@ -57,6 +59,11 @@ use mailbox::Outbox;
 pub trait Host: Send {
     /// Everything is loaded: clients are welcome.
     fn ready(&mut self) {}
+
+    /// Gives the executor a turn although no mail has come; called from another thread.
+    fn waker(&self) -> aof::sync::Waker {
+        Box::new(|| {})
+    }
 
     /// Takes over directives that sockets, the log or the process follow.
     ///
@@ -151,6 +158,10 @@ pub struct Executor {
     /// What followers were given.
     #[cfg(test)]
     journal: Vec<crate::keyspace::changes::Propagated>,
+    /// A child at work.
+    child: Option<child::Job>,
+    /// The append-only file.
+    aof: aof::Log,
     /// Interpreters, scripts and libraries; lent to the script that runs.
     scripting: Option<Box<script::Scripting>>,
     /// How others get a turn while a script runs.
@@ -163,8 +174,6 @@ pub struct Executor {
     deferred: Vec<mailbox::Mail>,
     /// The script that keeps others waiting.
     running: Option<Box<script::Running>>,
-    /// A background save under way.
-    saving: Option<save::Saving>,
     /// A load under way.
     loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
@@ -218,7 +227,8 @@ impl Executor {
             running: None,
             #[cfg(test)]
             journal: Vec::new(),
-            saving: None,
+            child: None,
+            aof: aof::Log::new(&config),
             loading: None,
             exit: None,
             config,

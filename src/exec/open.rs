@@ -89,6 +89,8 @@ impl Executor {
             Mail::Arriving { client, bytes } => self.note_arriving(client, bytes),
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
+            // The turn's end is what it came for.
+            Mail::Synced => {}
             Mail::Stop { interrupt } => self.stop(interrupt),
         }
     }
@@ -104,7 +106,7 @@ impl Executor {
     fn stop(&mut self, _interrupt: bool) {
         if self.exit.is_none() {
             tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None) {
+            if self.save_before_end(None, false) {
                 self.exit = Some(0);
             } else {
                 tracing::warn!("Error trying to save the DB, can't exit.");

@@ -164,7 +164,8 @@ mod tests {
                 .iter()
                 .map(|word| String::from_utf8_lossy(word))
                 .collect();
-            format!("{}: {}", unit.db, words.join(" "))
+            let db = unit.db.map_or_else(|| "*".to_owned(), |db| db.to_string());
+            format!("{db}: {}", words.join(" "))
         };
         scene.executor.journal.drain(..).map(show).collect()
     }

@@ -91,8 +91,8 @@ pub struct Event {
 /// A command for AOF and replicas, already deterministic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Propagated {
-    /// Database it runs in.
-    pub db: usize,
+    /// Database it runs in; `None` for what runs in any (MULTI, EXEC).
+    pub db: Option<usize>,
     /// Its words.
     pub words: Vec<Box<[u8]>>,
 }
@@ -257,7 +257,7 @@ impl Changes {
     pub fn propagate(&mut self, db: usize, words: &[&[u8]]) {
         if self.followed {
             let words = words.iter().map(|&w| w.into()).collect();
-            self.propagated.push(Propagated { db, words });
+            self.propagated.push(Propagated { db: Some(db), words });
         }
     }
 

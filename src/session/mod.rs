@@ -183,6 +183,8 @@ pub struct Session {
     pub batches_returned: u64,
     /// Commands of a batch have run whose replies are not given back yet.
     pub answering: bool,
+    /// Which group of writes to the log must be durable before its replies may go out, with `appendfsync always`.
+    pub log_awaited: u64,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
     /// What it was found to hold when it was last counted, in bytes; 0 while nothing is counted.
@@ -239,6 +241,7 @@ impl Session {
             shard_channels: 0,
             batches_returned: 0,
             answering: false,
+            log_awaited: 0,
             outlet: None,
             counted_bytes: 0,
             soft_limit_since: 0,

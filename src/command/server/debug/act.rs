@@ -74,6 +74,17 @@ pub(super) fn reload(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(Next::Control(Control::Reload(options)))
 }
 
+pub(super) fn load_aof(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::LoadLog))
+}
+
+pub(super) fn aof_flush_sleep(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    let us = number::parse_i64(args.get(2)).unwrap_or(0).max(0) as u64;
+    cx.reply.ok();
+    Ok(Next::Control(Control::DelayLog(us)))
+}
+
 pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.cron_paused = number::parse_i64(args.get(2)).unwrap_or(0) != 0;

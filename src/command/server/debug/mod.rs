@@ -106,6 +106,13 @@ const ANY: usize = usize::MAX;
 
 const TOOLS: &[Tool] = &[
     tool(
+        "AOF-FLUSH-SLEEP",
+        "<microseconds>",
+        "Sleep before each write to the append-only file.",
+        3..=3,
+        act::aof_flush_sleep,
+    ),
+    tool(
         "ASSERT",
         "",
         "Fail an assertion, which ends the server.",
@@ -167,6 +174,13 @@ const TOOLS: &[Tool] = &[
         "Show the listpack a key holds.",
         3..=3,
         list::listpack,
+    ),
+    tool(
+        "LOADAOF",
+        "",
+        "Empty the databases and load the append-only file.",
+        2..=2,
+        act::load_aof,
     ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
     tool(
@@ -276,7 +290,6 @@ const REPLICATION: &str = "needs replication, which this build does not have yet
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
-    ("AOF-FLUSH-SLEEP", PERSISTENCE),
     ("CHANGE-REPL-ID", REPLICATION),
     ("CLUSTERLINK", CLUSTER),
     (
@@ -290,7 +303,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
     ("LEAK", "is not there"),
-    ("LOADAOF", PERSISTENCE),
     ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
