@@ -280,10 +280,10 @@ impl Listpack {
     /// The first of the entries `from`, `from + 1 + skip`, ... that is `needle`. `skip` 1 finds fields of a hash.
     #[inline]
     pub fn find(&self, from: At, needle: &[u8], skip: usize) -> Option<At> {
-        let needle = Encoded::text(needle);
+        let (bytes, needle) = (self.bytes(), Encoded::text(needle));
         let mut at = from.index();
         loop {
-            let rest = &self.bytes()[at..];
+            let rest = &bytes[at..];
             if rest[0] == END {
                 return None;
             }
@@ -292,7 +292,7 @@ impl Listpack {
             }
             at += entry_len(rest);
             for _ in 0..skip {
-                let rest = &self.bytes()[at..];
+                let rest = &bytes[at..];
                 if rest[0] == END {
                     return None;
                 }
