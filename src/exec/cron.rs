@@ -106,9 +106,7 @@ impl Executor {
     /// Goes on with it for a moment.
     #[inline]
     pub fn go_on(&mut self) {
-        if self.loading.is_some() {
-            self.load_slice();
-        } else if self.is_sweeping() {
+        if self.is_sweeping() && self.loading.is_none() {
             self.sweep_slice();
         }
     }

@@ -45,9 +45,9 @@ pub fn drain(executor: &mut Executor, cause: Cause<'_>) {
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
+    hand_on(executor, None, false);
     executor.invalidate(None);
     publish(executor, None);
-    hand_on(executor, None, false);
     executor.settle(&mut Vec::new());
     executor.serve_ready();
     executor.run_released();
