@@ -291,6 +291,10 @@ pub struct ServerState {
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.
     pub commands_run: u64,
+    /// Since when memory has been over `maxmemory`, in Unix microseconds, if it is.
+    pub short_since_us: Option<i64>,
+    /// Bytes that `maxmemory` does not count: buffers on the way to the AOF and to replicas.
+    pub uncounted_bytes: u64,
     /// How many clients are blocked with a deadline.
     pub blocked_with_deadline: usize,
 }

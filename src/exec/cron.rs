@@ -88,7 +88,7 @@ impl Executor {
     /// Whether there is work to go on with between two looks at the mailbox.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.is_sweeping() || self.loading.is_some()
+        self.is_sweeping() || self.loading.is_some() || self.evictor.continues()
     }
 
     /// Goes on with it for a moment.
@@ -96,6 +96,8 @@ impl Executor {
     pub fn go_on(&mut self) {
         if self.loading.is_some() {
             self.load_slice();
+        } else if self.evictor.continues() {
+            self.eviction_slice();
         } else if self.is_sweeping() {
             self.sweep_slice();
         }

@@ -49,6 +49,18 @@ pub fn drain_background(executor: &mut Executor) {
     executor.keys.changes.propagated.clear();
 }
 
+/// Drains what followed from an eviction: each deletion is a unit of its own, whatever the next command does. Clients
+/// that waited for the key are served behind that command.
+pub fn drain_eviction(executor: &mut Executor) {
+    if executor.keys.changes.is_quiet() {
+        return;
+    }
+    publish(executor, None);
+    if !executor.keys.changes.propagated.is_empty() {
+        hand_on(executor);
+    }
+}
+
 /// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.
 fn propagate(executor: &mut Executor, cause: &Cause<'_>) {
     let changes = &mut executor.keys.changes;

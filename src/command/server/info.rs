@@ -200,7 +200,7 @@ fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
     script_memory(info, &cx.server.scripts);
     bytes(info, "maxmemory", cx.config.memory("maxmemory"));
     info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
-    overheads(info, &footprint);
+    overheads(info, &footprint, cx.server.uncounted_bytes);
     let (pending, freed) = cx.keys.lazyfree_counts();
     info.field("lazyfree_pending_objects", pending)
         .field("lazyfreed_objects", freed + cx.stats.counters.lazyfreed_objects);
@@ -249,7 +249,7 @@ fn script_memory(info: &mut InfoWriter, facts: &ScriptFacts) {
     );
 }
 
-fn overheads(info: &mut InfoWriter, footprint: &Footprint) {
+fn overheads(info: &mut InfoWriter, footprint: &Footprint, uncounted_bytes: u64) {
     ratio(
         info,
         "allocator_frag_ratio",
@@ -274,10 +274,10 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint) {
         "mem_fragmentation_bytes",
         &footprint.total_excess(),
     );
+    info.field("mem_not_counted_for_evict", uncounted_bytes);
     zeros(
         info,
         &[
-            "mem_not_counted_for_evict",
             "mem_replication_backlog",
             "mem_total_replication_buffers",
             "mem_clients_slaves",
@@ -396,7 +396,9 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
 /// What is a state and not a total.
 fn gauges(cx: &Cx<'_>) -> Gauges {
     let registry = &cx.pubsub.registry;
+    let over_us = cx.server.short_since_us.map_or(0, |since| cx.now_unix_us - since);
     Gauges {
+        current_eviction_exceeded_us: over_us.max(0) as u64,
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,
         pubsubshard_channels: registry.len(Kind::Shard) as u64,
