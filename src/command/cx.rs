@@ -302,6 +302,8 @@ pub struct ServerState {
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.
     pub commands_run: u64,
+    /// Since when memory has been over `maxmemory`, in Unix microseconds, if it is.
+    pub short_since_us: Option<i64>,
     /// How many clients are blocked with a deadline.
     pub blocked_with_deadline: usize,
 }

@@ -6,6 +6,8 @@
 
 use super::directive::{self, Directive};
 use super::load::LoadError;
+use crate::base::units::Size;
+
 use super::value::{Reason, Value, default_of};
 use super::{Config, Line};
 
@@ -49,9 +51,10 @@ impl Config {
     /// What was accepted and has no effect yet, as sentences for the log at start.
     pub fn unmet_wishes(&self) -> Vec<String> {
         let mut wishes = Vec::new();
-        if self.memory("maxmemory") > 0 {
+        if self.size("maxmemory-clients") != Size::Bytes(0) {
             wishes.push(
-                "Keys are not evicted by this version of Russet yet: 'maxmemory' is not enforced.".to_owned(),
+                "Clients are not evicted by this version of Russet yet: 'maxmemory-clients' is not enforced."
+                    .to_owned(),
             );
         }
         wishes
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn wishes_are_told_once_each() {
         let wishes = |text: &str| Config::from_text(text.as_bytes()).expect("fine").unmet_wishes();
-        assert_eq!(wishes(""), [""; 0]);
-        assert!(wishes("maxmemory 1gb")[0].contains("'maxmemory' is not enforced"));
+        assert_eq!(wishes("maxmemory 1gb"), [""; 0]);
+        assert!(wishes("maxmemory-clients 10%")[0].contains("'maxmemory-clients' is not enforced"));
     }
 }

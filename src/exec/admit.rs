@@ -73,6 +73,17 @@ fn misconfigured(state: ServerState) -> Error {
     )
 }
 
+/// Whether a command, or what a transaction has queued, may go on although no memory is left. `flags`: of all of it.
+#[inline]
+pub fn memory(flags: Flags, is_short: bool) -> Result<(), Error> {
+    if !is_short || !flags.contains(Flags::DENY_OOM) {
+        return Ok(());
+    }
+    Err(Error::fixed(
+        "OOM command not allowed when used memory > 'maxmemory'.",
+    ))
+}
+
 /// Whether it may run before all data is there.
 #[inline]
 pub fn loading(command: &Command, state: ServerState) -> Result<(), Error> {

@@ -22,7 +22,9 @@ impl Executor {
         access.lfu = policy.ends_with("-lfu");
         access.log_factor = config.int("lfu-log-factor") as u32;
         access.decay_minutes = config.int("lfu-decay-time") as u32;
+        self.evictor.take_config(config);
         self.keys.lazy = LazyPolicy {
+            eviction: config.bool("lazyfree-lazy-eviction"),
             expire: config.bool("lazyfree-lazy-expire"),
             server_del: config.bool("lazyfree-lazy-server-del"),
             user_del: config.bool("lazyfree-lazy-user-del"),
@@ -131,6 +133,9 @@ impl Executor {
             return self.write_error(client, &error, reply);
         }
         self.take_slices();
+        if changed.names().contains(&"maxmemory") {
+            self.limit_changed();
+        }
         self.write_ok(client, reply);
     }
 

@@ -100,13 +100,18 @@ impl Executor {
     /// Whether there is work to go on with between two looks at the mailbox.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.is_sweeping() || self.loading.is_some()
+        self.is_sweeping() || self.loading.is_some() || self.evictor.continues()
     }
 
     /// Goes on with it for a moment.
     #[inline]
     pub fn go_on(&mut self) {
-        if self.is_sweeping() && self.loading.is_none() {
+        if self.loading.is_some() {
+            return;
+        }
+        if self.evictor.continues() {
+            self.eviction_slice();
+        } else if self.is_sweeping() {
             self.sweep_slice();
         }
     }

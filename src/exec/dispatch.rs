@@ -419,10 +419,16 @@ impl Executor {
         }
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
-        let state = self.server_state();
-        let admitted = admit::arity(command, words.len())
+        let permitted = admit::arity(command, words.len())
             .and_then(|()| admit::auth(command, session))
-            .and_then(|()| admit::transaction(command, session))
+            .and_then(|()| admit::transaction(command, session));
+        let permitted = match permitted {
+            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id),
+            other => other,
+        };
+        let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
+        let state = self.server_state();
+        let admitted = permitted
             .and_then(|()| admit::disk(command, state))
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::loading(command, state))

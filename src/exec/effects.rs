@@ -54,6 +54,17 @@ pub fn drain_background(executor: &mut Executor) {
     executor.broadcast_invalidations();
 }
 
+/// Drains what followed from an eviction: each deletion is a unit of its own, whatever the next command does. Clients
+/// that waited for the key are served behind that command.
+pub fn drain_eviction(executor: &mut Executor) {
+    if executor.keys.changes.is_quiet() {
+        return;
+    }
+    hand_on(executor, None, false);
+    executor.invalidate(None);
+    publish(executor, None);
+}
+
 /// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.
 fn propagate(executor: &mut Executor, cause: &Cause<'_>) {
     let changes = &mut executor.keys.changes;

@@ -19,6 +19,7 @@ pub mod client_memory;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
+mod evict;
 pub mod load;
 pub mod mailbox;
 pub mod monitor;
@@ -153,6 +154,8 @@ pub struct Executor {
     plan: dispatch::Plan,
     cron: cron::Cron,
     slow: dispatch::SlowLimits,
+    /// The limit on memory.
+    evictor: evict::Evictor,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
     /// What followers were given.
@@ -218,6 +221,7 @@ impl Executor {
             plan: dispatch::Plan::default(),
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
+            evictor: evict::Evictor::default(),
             browser_warned_s: 0,
             scripting: None,
             interlude: None,

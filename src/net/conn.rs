@@ -20,6 +20,7 @@ use tokio::sync::mpsc::Sender;
 use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox, is_noted};
 use crate::resp::{Batch, Parsed, Parser};
 use crate::session::SessionId;
+use crate::stats::memory::note_thread;
 
 use super::limits::SharedLimits;
 use super::pool;
@@ -322,6 +323,7 @@ impl Conn {
     #[inline]
     async fn send(&mut self, batch: Box<Batch>) -> Result<(), End> {
         use tokio::sync::mpsc::error::TrySendError;
+        note_thread();
         match self.mail.try_send(Mail::Batch(self.session, batch)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(mail)) => self.mail.send(mail).await.map_err(|_| End::Closed),

@@ -274,10 +274,10 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
         "mem_fragmentation_bytes",
         &footprint.total_excess(),
     );
+    info.field("mem_not_counted_for_evict", log_buffer);
     zeros(
         info,
         &[
-            "mem_not_counted_for_evict",
             "mem_replication_backlog",
             "mem_total_replication_buffers",
             "mem_clients_slaves",
@@ -424,7 +424,9 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
 /// What is a state and not a total.
 fn gauges(cx: &Cx<'_>) -> Gauges {
     let (registry, tracking) = (&cx.pubsub.registry, &*cx.tracking);
+    let over_us = cx.server.short_since_us.map_or(0, |since| cx.now_unix_us - since);
     Gauges {
+        current_eviction_exceeded_us: over_us.max(0) as u64,
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,
         pubsubshard_channels: registry.len(Kind::Shard) as u64,
