@@ -6,12 +6,13 @@
 
 use super::directive::{self, Directive};
 use super::load::LoadError;
+use crate::base::units::Size;
+
 use super::value::{Reason, Value, default_of};
 use super::{Config, Line};
 
 /// Directives that take their default only until the feature is there.
-const AWAITED: [&str; 6] = [
-    "appendonly",
+const AWAITED: [&str; 5] = [
     "replicaof",
     "cluster-enabled",
     "tls-port",
@@ -50,9 +51,10 @@ impl Config {
     /// What was accepted and has no effect yet, as sentences for the log at start.
     pub fn unmet_wishes(&self) -> Vec<String> {
         let mut wishes = Vec::new();
-        if self.memory("maxmemory") > 0 {
+        if self.size("maxmemory-clients") != Size::Bytes(0) {
             wishes.push(
-                "Keys are not evicted by this version of Russet yet: 'maxmemory' is not enforced.".to_owned(),
+                "Clients are not evicted by this version of Russet yet: 'maxmemory-clients' is not enforced."
+                    .to_owned(),
             );
         }
         wishes
@@ -96,7 +98,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_by_name_and_line() {
         for (line, name) in [
-            ("appendonly yes", "appendonly"),
             ("slaveof h 1", "replicaof"),
             ("cluster-enabled yes", "cluster-enabled"),
             ("tls-port 1", "tls-port"),
@@ -122,7 +123,7 @@ mod tests {
         }
         check("", Ok(()));
         check(
-            "appendonly no\nreplicaof no one\ntls-port 0\nsave 900 1\nmaxmemory 1gb",
+            "appendonly yes\nreplicaof no one\ntls-port 0\nsave 900 1\nmaxmemory 1gb",
             Ok(()),
         );
         check("user default on nopass sanitize-payload ~* &* +@all", Ok(()));
@@ -131,7 +132,7 @@ mod tests {
     #[test]
     fn wishes_are_told_once_each() {
         let wishes = |text: &str| Config::from_text(text.as_bytes()).expect("fine").unmet_wishes();
-        assert_eq!(wishes(""), [""; 0]);
-        assert!(wishes("maxmemory 1gb")[0].contains("'maxmemory' is not enforced"));
+        assert_eq!(wishes("maxmemory 1gb"), [""; 0]);
+        assert!(wishes("maxmemory-clients 10%")[0].contains("'maxmemory-clients' is not enforced"));
     }
 }

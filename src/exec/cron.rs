@@ -21,7 +21,7 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 0,
-        run: Executor::attend_saving,
+        run: Executor::attend_child,
     },
     Job {
         period_ms: 100,
@@ -42,6 +42,18 @@ const JOBS: &[Job] = &[
     Job {
         period_ms: 100,
         run: check_output_limits,
+    },
+    Job {
+        period_ms: 0,
+        run: Executor::limit_tracking_table,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::count_all_clients,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::end_idle_tracking,
     },
     Job {
         period_ms: 5000,
@@ -88,14 +100,17 @@ impl Executor {
     /// Whether there is work to go on with between two looks at the mailbox.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.is_sweeping() || self.loading.is_some()
+        self.is_sweeping() || self.loading.is_some() || self.evictor.continues()
     }
 
     /// Goes on with it for a moment.
     #[inline]
     pub fn go_on(&mut self) {
         if self.loading.is_some() {
-            self.load_slice();
+            return;
+        }
+        if self.evictor.continues() {
+            self.eviction_slice();
         } else if self.is_sweeping() {
             self.sweep_slice();
         }

@@ -11,18 +11,20 @@
 //! Invariants: K1 `volatile` and `expire_sum` of a database are the count and sum over its entries that expire, and
 //! `part_volatile` the count of those of whose values a part expires (a hash with such fields);
 //! K2 a segment's mark is at most the time at which the sweep has to look at one of its entries; K3 every change goes
-//! through `gate.rs`, `typed.rs`, `expire.rs`, `fields.rs` or `whole.rs`, which record it in [`Changes`].
+//! through `gate.rs`, `typed.rs`, `expire.rs`, `evict.rs`, `fields.rs` or `whole.rs`, which record it in [`Changes`].
 //!
 //! Imports: base, ds, value. Knows no clients, replies or files.
 
 pub mod access;
 pub mod changes;
 pub mod entry;
+pub mod evict;
 pub mod expire;
 mod fields;
 pub mod gate;
 pub mod interest;
 pub mod lazyfree;
+pub mod modified;
 pub mod restore;
 #[cfg(test)]
 mod tests;
@@ -177,6 +179,8 @@ pub struct KeyspaceStats {
 /// Which removals leave the freeing to another thread (the `lazyfree-lazy-*` directives).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LazyPolicy {
+    /// Evicted keys.
+    pub eviction: bool,
     /// Expired keys.
     pub expire: bool,
     /// Keys overwritten or removed as a side effect (RENAME).

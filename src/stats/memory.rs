@@ -9,15 +9,18 @@
 //!
 //! jemalloc's totals stand still until its epoch is advanced, which merges the counters of every arena and
 //! takes some tens of microseconds (75 measured with two cores, unoptimised build); so cron advances it,
-//! through `Sampler::refresh`, and never a command. In between, `used_bytes` adds what its thread allocated
-//! and freed since, which costs two loads.
+//! through `Sampler::refresh`, and hardly ever a command. In between, `used_bytes` adds what its thread allocated
+//! and freed since, which costs two loads, and what other threads say they did (`note_thread`). What lies free in
+//! threads' caches is not used, though the arenas count it as handed out: the sum of both is exact at any time.
 //!
 //! Not here: bytes in words (`base::units`), limits, and what the memory is used for.
 
 use super::jemalloc;
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fs;
 use std::io;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 use tikv_jemalloc_ctl::{epoch, epoch_mib, stats, stats_print};
 
@@ -41,6 +44,10 @@ pub struct Sampler {
     totals: AllocatorTotals,
     /// What the thread had allocated less freed when `totals` were read.
     thread_net_then: i64,
+    /// Free in threads' caches then.
+    cached_then: u64,
+    /// Other threads, and what they had allocated less freed then.
+    others: Vec<(Arc<AtomicI64>, i64)>,
     peak_bytes: u64,
 }
 
@@ -63,6 +70,8 @@ impl Sampler {
             controls,
             totals,
             thread_net_then: 0,
+            cached_then: 0,
+            others: Vec::new(),
             peak_bytes: 0,
         };
         sampler.refresh();
@@ -73,8 +82,10 @@ impl Sampler {
     pub fn refresh(&mut self) {
         if let Ok(totals) = self.controls.read() {
             self.totals = totals;
+            self.cached_then = jemalloc::cached_bytes() as u64;
+            self.others = other_threads();
             self.thread_net_then = self.controls.thread_net();
-            self.peak_bytes = self.peak_bytes.max(totals.allocated);
+            self.peak_bytes = self.peak_bytes.max(self.used_bytes());
         }
     }
 
@@ -83,11 +94,15 @@ impl Sampler {
         self.totals
     }
 
-    /// Bytes handed out now: exact as of the last refresh, and since then for this thread's part. A few ns.
+    /// Bytes handed out now: exact as of the last refresh, and since then for this thread's part and what others have
+    /// told. A few ns.
     #[inline]
     pub fn used_bytes(&self) -> u64 {
-        let change = self.controls.thread_net().wrapping_sub(self.thread_net_then);
-        self.totals.allocated.saturating_add_signed(change)
+        let own = self.controls.thread_net().wrapping_sub(self.thread_net_then);
+        let net = |(now, then): &(Arc<AtomicI64>, i64)| now.load(Ordering::Relaxed).wrapping_sub(*then);
+        let others: i64 = self.others.iter().map(net).sum();
+        let then = self.totals.allocated.saturating_sub(self.cached_then);
+        then.saturating_add_signed(own + others)
     }
 
     /// The most `used_bytes` that refreshes have met, or now if that is more.
@@ -129,7 +144,64 @@ impl Controls {
     }
 }
 
+/// What each thread that tells has allocated less freed.
+static THREADS: Mutex<Vec<Arc<AtomicI64>>> = Mutex::new(Vec::new());
+
+fn other_threads() -> Vec<(Arc<AtomicI64>, i64)> {
+    let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+    // Those that have ended hold theirs no longer.
+    threads.retain(|net| Arc::strong_count(net) > 1);
+    let with_net = |net: &Arc<AtomicI64>| (Arc::clone(net), net.load(Ordering::Relaxed));
+    threads.iter().map(with_net).collect()
+}
+
+/// A thread's counters and where it tells them.
+struct Teller {
+    allocated: ThreadLocal<u64>,
+    freed: ThreadLocal<u64>,
+    net: Arc<AtomicI64>,
+}
+
+impl Teller {
+    fn new() -> Result<Self, tikv_jemalloc_ctl::Error> {
+        let net = Arc::new(AtomicI64::new(0));
+        let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.push(Arc::clone(&net));
+        drop(threads);
+        Ok(Teller {
+            allocated: allocatedp::read()?,
+            freed: deallocatedp::read()?,
+            net,
+        })
+    }
+
+    #[inline]
+    fn tell(&self) {
+        let net = self.allocated.get().wrapping_sub(self.freed.get()).cast_signed();
+        self.net.store(net, Ordering::Relaxed);
+    }
+}
+
+/// Lets the thread that samples know what the present one has allocated and freed: before memory is handed over to it.
+/// A few ns; nothing on that thread itself.
+#[inline]
+pub fn note_thread() {
+    thread_local! {
+        static TELLER: OnceCell<Option<Teller>> = const { OnceCell::new() };
+    }
+    if SAMPLES.get() {
+        return;
+    }
+    TELLER.with(|teller| {
+        if let Some(teller) = teller.get_or_init(|| Teller::new().ok()) {
+            teller.tell();
+        }
+    });
+}
+
 thread_local! {
+    /// Whether this thread has a sampler, which follows the thread's counters itself.
+    static SAMPLES: Cell<bool> = const { Cell::new(false) };
     /// The sampler of this thread: its counters are the thread's own, so it must not travel with a gauge.
     static SAMPLER: RefCell<Option<Sampler>> = const { RefCell::new(None) };
 }
@@ -146,6 +218,7 @@ pub struct MemoryGauge {
 impl MemoryGauge {
     /// Refreshes everything; for cron. Tens of microseconds.
     pub fn sample(&mut self) {
+        SAMPLES.set(true);
         SAMPLER.with_borrow_mut(|sampler| match sampler {
             Some(sampler) => sampler.refresh(),
             None => *sampler = Sampler::new().ok(),
@@ -154,6 +227,11 @@ impl MemoryGauge {
         if self.startup_bytes == 0 {
             self.startup_bytes = self.used_bytes();
         }
+    }
+
+    /// Reads the allocator's books again. Tens of microseconds.
+    pub fn refresh(&mut self) {
+        SAMPLER.with_borrow_mut(|sampler| sampler.iter_mut().for_each(Sampler::refresh));
     }
 
     fn ask<T: Default>(&self, question: impl FnOnce(&Sampler) -> T) -> T {
@@ -252,7 +330,20 @@ mod tests {
     #[test]
     fn nothing_allocated_since_means_nothing_added() {
         let sampler = Sampler::new().expect("statistics are built in");
-        assert_eq!(sampler.used_bytes(), sampler.totals().allocated);
+        assert_eq!(
+            sampler.used_bytes(),
+            sampler.totals().allocated - sampler.cached_then
+        );
+    }
+
+    #[test]
+    fn what_other_threads_tell_counts_at_once() {
+        let net = Arc::new(AtomicI64::new(500));
+        THREADS.lock().expect("not poisoned").push(Arc::clone(&net));
+        let sampler = Sampler::new().expect("statistics are built in");
+        let before = sampler.used_bytes();
+        net.store(10_500, Ordering::Relaxed);
+        assert_eq!(sampler.used_bytes(), before + 10_000);
     }
 
     #[test]

@@ -76,6 +76,17 @@ pub enum Verdict {
     Remove,
 }
 
+/// What the visitor of [`Dict::look_around`] makes of an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// It will never be due. The walk goes on.
+    Unmarked,
+    /// It will be due some time. The walk goes on.
+    Marked,
+    /// The walk ends here.
+    Enough,
+}
+
 /// The shape of a table, for DEBUG HTSTATS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {

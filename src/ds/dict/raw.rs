@@ -376,6 +376,10 @@ impl<E> Segment<E> {
         self.mark = self.mark.min(mark);
     }
 
+    pub(super) fn clear_mark(&mut self) {
+        self.mark = NO_MARK;
+    }
+
     pub(super) fn is_home_of(&self, hash: u64) -> bool {
         ((hash ^ self.start) >> 1) >> (63 - self.span.depth) == 0
     }

@@ -10,7 +10,7 @@
 
 use super::raw::{BUCKET_SLOTS, Lanes, SEGMENT_BITS, Segment};
 use super::table::Table;
-use super::{Dict, Occupied, ThinElement, Verdict};
+use super::{Dict, Glance, NO_MARK, Occupied, ThinElement, Verdict};
 use crate::base::hash::HashKey;
 
 /// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are
@@ -46,6 +46,24 @@ impl<E: ThinElement> Segment<E> {
         (slot < self.capacity())
             .then(|| self.element_at(slot / BUCKET_SLOTS, slot % BUCKET_SLOTS))
             .flatten()
+    }
+
+    /// Shows all elements, from bucket `first` on and round. Marked if any is.
+    fn walk_round(&self, first: usize, visit: &mut dyn FnMut(&E) -> Glance) -> Glance {
+        let mut all = Glance::Unmarked;
+        let count = self.span().bucket_count();
+        self.prefetch_elements(first);
+        for index in (first..count).chain(0..first) {
+            self.prefetch_elements((index + 1) % count);
+            for element in self.elements_of(index) {
+                match visit(element) {
+                    Glance::Unmarked => {}
+                    Glance::Marked => all = Glance::Marked,
+                    Glance::Enough => return Glance::Enough,
+                }
+            }
+        }
+        all
     }
 
     /// A random element of a segment that is not empty, all equally likely.
@@ -159,6 +177,48 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         let element = self.random(r)?;
         let (hash, address) = (self.hash(element.key()), element.address());
         Some(Occupied::at_address(self, hash, address)?.remove())
+    }
+
+    /// The element of this hash, whatever its key: any one if several share it, which a good hash makes unheard of.
+    pub fn find_hashed(&self, hash: u64) -> Option<&E> {
+        self.table
+            .find_where(hash, |element| self.hasher.hash(element.key()) == hash)
+    }
+
+    /// Takes out the element that [`find_hashed`](Self::find_hashed) finds.
+    pub fn take_hashed(&mut self, hash: u64) -> Option<E> {
+        let address = self.find_hashed(hash)?.address();
+        Some(Occupied::at_address(self, hash, address)?.remove())
+    }
+
+    /// Shows `visit` the elements that lie together around a random place, then those of the following segments, until
+    /// it has had enough or has seen all; a segment whose mark is above `mark_at_most` is passed over. A segment none
+    /// of whose elements turns out to be [`Glance::Marked`] loses its mark.
+    ///
+    /// O(segments passed + elements shown).
+    pub fn look_around(
+        &mut self,
+        r: &mut dyn FnMut() -> u64,
+        mark_at_most: u64,
+        visit: &mut dyn FnMut(&E) -> Glance,
+    ) {
+        let mut position = r();
+        // One segment more than there are: each is walked round, so nothing is left out where it began.
+        for _ in 0..=self.segment_count() {
+            let segment = self
+                .table
+                .first_marked(position, mark_at_most)
+                .or_else(|| self.table.first_marked(0, mark_at_most));
+            let Some(segment) = segment else { return };
+            let (start, end) = (segment.start(), segment.end());
+            match segment.walk_round(below(r(), segment.span().bucket_count()), visit) {
+                Glance::Enough => return,
+                Glance::Marked => {}
+                Glance::Unmarked if segment.mark() == NO_MARK => {}
+                Glance::Unmarked => self.table.clear_mark(start),
+            }
+            position = end;
+        }
     }
 
     /// The element that is number `rank` in an order that holds until the next change. O(segments).

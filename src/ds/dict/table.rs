@@ -127,6 +127,13 @@ impl<E> Table<E> {
         }
     }
 
+    /// Says that nothing in the segment for `hash` will ever be due.
+    pub(super) fn clear_mark(&mut self, hash: u64) {
+        if let Some(segment) = self.segment_mut(hash) {
+            segment.clear_mark();
+        }
+    }
+
     /// Stores an element of an absent key. The table has begun and its segment has room.
     #[inline]
     pub(super) fn insert(&mut self, hash: u64, element: E) -> &mut E {
@@ -189,6 +196,12 @@ impl<E: ThinElement> Table<E> {
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&E> {
         // SAFETY: I5: just found, and `&self` keeps it so.
         self.place(hash, key).map(|place| unsafe { place.element() })
+    }
+
+    /// The element of this hash that `is_it` recognizes.
+    pub(super) fn find_where(&self, hash: u64, is_it: impl Fn(&E) -> bool) -> Option<&E> {
+        // SAFETY: I5: just found, and `&self` keeps it so.
+        self.place_of(hash, is_it).map(|place| unsafe { place.element() })
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::command::table::CommandId;
 use crate::process::log;
 use crate::resp;
 use crate::script::context::{Host, Replication};
+use crate::script::flags::ScriptFlags;
 use crate::session::SessionId;
 
 use super::super::Executor;
@@ -43,6 +44,8 @@ pub(super) struct Caller<'e> {
     name: &'e [u8],
     is_function: bool,
     read_only: bool,
+    /// It may call what needs memory although there is none.
+    allows_oom: bool,
     /// It has called a command that writes.
     wrote: bool,
     replication: Replication,
@@ -58,13 +61,14 @@ impl<'e> Caller<'e> {
         cause: Caused<'e>,
         name: &'e [u8],
         is_function: bool,
-        read_only: bool,
+        flags: ScriptFlags,
     ) -> Caller<'e> {
         Caller {
             cause,
             name,
             is_function,
-            read_only,
+            read_only: flags.contains(ScriptFlags::NO_WRITES),
+            allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
             wrote: false,
             replication: Replication::ALL,
             followed: executor.keys.changes.followed,
@@ -100,6 +104,8 @@ impl<'e> Caller<'e> {
         }
         if !self.wrote {
             // One that has written already may go on: half of it would be worse.
+            let is_short = self.executor.evictor.is_short() && !self.allows_oom;
+            admit::memory(row.flags, is_short).map_err(|error| (Some(id), error))?;
             admit::disk(command, self.executor.server_state()).map_err(|error| (Some(id), error))?;
         }
         Ok(id)

@@ -69,13 +69,17 @@ struct Found<'s> {
 impl Executor {
     /// Does what a command for scripts asks.
     pub(super) fn script(&mut self, cause: Caused<'_>, act: ScriptAct, reply: &mut Vec<u8>) {
+        // In the middle of a script all is lent to it: what may be asked then needs none of it.
+        let lent = self.running.is_some();
         let mut scripting = self.scripting.take().unwrap_or_default();
         let outcome = match act {
             ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
             other => self.manage_scripts(&mut scripting, cause, other, reply),
         };
-        self.server.scripts = scripting.facts();
-        self.scripting = Some(scripting);
+        if !lent {
+            self.server.scripts = scripting.facts();
+            self.scripting = Some(scripting);
+        }
         if let Err(error) = outcome {
             self.answer_script_error(cause, &error, reply);
         }
@@ -161,13 +165,18 @@ impl Executor {
     ) -> Result<(), ScriptError> {
         let keys = run.keys.map_err(uncounted)?;
         admit(found.flags, run.read_only, self.server_state().unsaved).map_err(uncounted)?;
+        admit_memory(found.flags, self.evictor.is_short()).map_err(uncounted)?;
         let (keys, args) = cause.words.tail(3).split_at(keys);
         let name = found.name;
         let call = Call { name, keys, args };
         let borrowed = self.lend_session(cause.client);
         let is_function = run.source == ScriptSource::Function;
-        let read_only = run.read_only || found.flags.contains(ScriptFlags::NO_WRITES);
-        let mut caller = Caller::new(self, cause, name, is_function, read_only);
+        let mut flags = found.flags;
+        flags.set(
+            ScriptFlags::NO_WRITES,
+            run.read_only || flags.contains(ScriptFlags::NO_WRITES),
+        );
+        let mut caller = Caller::new(self, cause, name, is_function, flags);
         let mut reply = Reply::new(reply, borrowed.resp == 3);
         let outcome = if is_function {
             engine.run_function(found.function, &call, &mut caller, &mut reply)
@@ -245,6 +254,19 @@ fn admit(flags: ScriptFlags, read_only: bool, unsaved: bool) -> Result<(), Error
         ));
     }
     Ok(())
+}
+
+/// Whether a script that speaks for itself may run although no memory is left.
+fn admit_memory(flags: ScriptFlags, is_short: bool) -> Result<(), Error> {
+    const PASSES: ScriptFlags = ScriptFlags::COMPAT
+        .union(ScriptFlags::NO_WRITES)
+        .union(ScriptFlags::ALLOW_OOM);
+    if !is_short || flags.intersects(PASSES) {
+        return Ok(());
+    }
+    Err(Error::fixed(
+        "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
+    ))
 }
 
 /// An error that has not been counted yet.
