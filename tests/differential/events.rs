@@ -130,7 +130,10 @@ fn is_unfit(words: &Words) -> bool {
         b"xautoclaim",
         b"sort",
     ];
-    UNFIT.contains(&words[0].to_ascii_lowercase().as_slice())
+    // Where every write is refused for overflow, Redis makes the string longer and tells nobody.
+    let refuses = words[0].eq_ignore_ascii_case(b"bitfield")
+        && words.iter().any(|word| word.eq_ignore_ascii_case(b"fail"));
+    refuses || UNFIT.contains(&words[0].to_ascii_lowercase().as_slice())
 }
 
 /// As it stands, or in a transaction, where nothing waits.
