@@ -21,4 +21,5 @@ pub mod script;
 pub mod server;
 pub mod session;
 pub mod stats;
+pub mod tracking;
 pub mod value;

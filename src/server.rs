@@ -30,7 +30,9 @@ use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
 use crate::process::log::{notice, verbose, warning};
-use crate::process::{crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version};
+use crate::process::{
+    code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
+};
 use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
@@ -125,6 +127,7 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     let shutdown = signals::install().map_err(|e| os_text(&e))?;
     reserve_files(&mut config)?;
     purge_in_background(&config);
+    code::preload();
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
@@ -340,6 +343,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         listeners: Vec::new(),
         oom,
         supervised: Arc::clone(supervised),
+        mail: mail.clone(),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -484,11 +488,13 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
         let mut progress = turns.open(&mut letters, clock.now());
         while progress == Progress::Paused {
             // A script goes on for long: what was done before it is delivered, and others may have their turn.
+            turns.executor().end_turn();
             turns.executor().deliver_here();
             tokio::task::yield_now().await;
             let mut waiting = Vec::new();
             take_waiting(&mut mail, &mut waiting);
             turns.executor().open_busy(&mut waiting);
+            turns.executor().end_turn();
             turns.executor().deliver_here();
             progress = turns.go_on(&mut letters);
         }
@@ -538,6 +544,7 @@ impl Interlude for OpenMail {
         let mut waiting = Vec::new();
         take_waiting(&mut lock(&self.mail), &mut waiting);
         executor.open_busy(&mut waiting);
+        executor.end_turn();
         self.lanes.deliver(executor.take_finished());
     }
 }
@@ -591,6 +598,7 @@ fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
 #[inline]
 fn finish_turn(executor: &mut Executor, lanes: Option<&Lanes>) -> Option<i32> {
     executor.go_on();
+    executor.end_turn();
     match lanes {
         None => executor.deliver_here(),
         Some(lanes) => lanes.deliver(executor.take_finished()),
@@ -610,6 +618,7 @@ struct ServerHost {
     listeners: Vec<Listening>,
     oom: oom::OomScore,
     supervised: Arc<supervise::Supervised>,
+    mail: Sender<Mail>,
 }
 
 impl Host for ServerHost {
@@ -621,6 +630,12 @@ impl Host for ServerHost {
             notice!("Ready to accept connections unix");
         }
         self.supervised.ready();
+    }
+
+    fn waker(&self) -> exec::aof::sync::Waker {
+        let mail = self.mail.clone();
+        // A full mailbox wakes the executor as well.
+        Box::new(move || drop(mail.try_send(Mail::Synced)))
     }
 
     fn apply_config(

@@ -53,10 +53,12 @@ const ROOMS: &[Room] = &[
     room("keyspace", &["base", "ds", "value"]),
     room("session", &["base", "acl", "resp"]).and(&["keyspace::interest"]),
     room("pubsub", &["base", "acl"]),
+    room("tracking", &[]),
     room(
         "command",
         &[
             "base", "ds", "resp", "acl", "config", "stats", "value", "keyspace", "session", "pubsub",
+            "tracking",
         ],
     )
     .and(&["process::version"]),
@@ -81,6 +83,7 @@ const ROOMS: &[Room] = &[
             "keyspace",
             "session",
             "pubsub",
+            "tracking",
             "command",
             "persist",
             "replication",

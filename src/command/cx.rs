@@ -8,6 +8,7 @@ use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
 use crate::session::{Session, SessionId, Sessions};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 use crate::value::Value;
 
 use super::args::Args;
@@ -56,6 +57,14 @@ pub enum Control {
         /// Whether it may wait for another child to end.
         schedules: bool,
     },
+    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
+    Flushed,
+    /// Begin a new base of the append-only file in the background. The executor replies.
+    RewriteLog,
+    /// Empty all databases and load the append-only file (DEBUG LOADAOF). The executor replies.
+    LoadLog,
+    /// Sleep for so many microseconds before each write to it (DEBUG AOF-FLUSH-SLEEP); the reply is written.
+    DelayLog(u64),
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.
@@ -252,6 +261,8 @@ pub struct Cx<'a> {
     pub acl: &'a mut Users,
     /// Subscriptions.
     pub pubsub: &'a mut Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: &'a mut Tracking<SessionId>,
     /// All commands.
     pub table: &'a Table,
     /// What holds for the whole server.
@@ -293,8 +304,6 @@ pub struct ServerState {
     pub commands_run: u64,
     /// Since when memory has been over `maxmemory`, in Unix microseconds, if it is.
     pub short_since_us: Option<i64>,
-    /// Bytes that `maxmemory` does not count: buffers on the way to the AOF and to replicas.
-    pub uncounted_bytes: u64,
     /// How many clients are blocked with a deadline.
     pub blocked_with_deadline: usize,
 }
@@ -374,7 +383,7 @@ impl<'a> Cx<'a> {
         {
             let mut owned = std::mem::take(*bytes);
             owned.shrink_to_fit();
-            return NewValue::Boxed(Box::new(Value::String(owned)));
+            return NewValue::Value(Value::String(owned));
         }
         crate::value::string::encode(args.get(index)).into()
     }

@@ -241,6 +241,8 @@ bitflags! {
         const RUNS_QUEUE = 1 << 23;
         /// Its keys may all be left out.
         const NO_MANDATORY_KEYS = 1 << 24;
+        /// What CLIENT CACHING says holds for the next command behind it, too.
+        const KEEPS_CACHING = 1 << 25;
     }
 }
 

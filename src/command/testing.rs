@@ -16,6 +16,7 @@ use crate::keyspace::changes::Classes;
 use crate::resp::{ArgBuf, Reply};
 use crate::session::{Session, Sessions};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 use crate::value::Kind;
 
 const NOW_MS: i64 = 1_000_000;
@@ -141,6 +142,7 @@ fn run(keys: &mut Keyspace, command: &str) {
         stats: &mut Stats::new(table.all().len()),
         acl: &mut Users::default(),
         pubsub: &mut Broker::new(1),
+        tracking: &mut Tracking::new(1),
         table: &table,
         server: &mut ServerState::default(),
         rng: &mut Rng::seeded(1),

@@ -12,8 +12,7 @@ use super::value::{Reason, Value, default_of};
 use super::{Config, Line};
 
 /// Directives that take their default only until the feature is there.
-const AWAITED: [&str; 6] = [
-    "appendonly",
+const AWAITED: [&str; 5] = [
     "replicaof",
     "cluster-enabled",
     "tls-port",
@@ -99,7 +98,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused_by_name_and_line() {
         for (line, name) in [
-            ("appendonly yes", "appendonly"),
             ("slaveof h 1", "replicaof"),
             ("cluster-enabled yes", "cluster-enabled"),
             ("tls-port 1", "tls-port"),
@@ -125,7 +123,7 @@ mod tests {
         }
         check("", Ok(()));
         check(
-            "appendonly no\nreplicaof no one\ntls-port 0\nsave 900 1\nmaxmemory 1gb",
+            "appendonly yes\nreplicaof no one\ntls-port 0\nsave 900 1\nmaxmemory 1gb",
             Ok(()),
         );
         check("user default on nopass sanitize-payload ~* &* +@all", Ok(()));

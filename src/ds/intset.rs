@@ -7,15 +7,16 @@
 //! The bytes are Redis's intset, as DUMP and RDB files have it, so saving and loading is a copy. All integers have the
 //! width of the widest that was ever in it.
 //!
-//! I1  `bytes` is empty (a new set owns no memory), or a header and as many integers as it counts.
+//! I1  `buffer` is nothing (a new set owns no memory), or a header and as many integers as it counts.
 //! I2  Integers ascend, none twice.
-//! I3  The buffer is of the allocator's size class for its length, or somewhat larger after removals.
+//! I3  The buffer is of the allocator's size class for its length ([`Buffer`]).
 //!
 //! Costs: lookup O(log n), one comparison for what lies outside the range; a change moves what lies behind it, which
 //! for ascending insertion is nothing; a wider integer rewrites all. Limit: 2^32 - 1 integers.
 
 use crate::base::rng::Rng;
-use crate::base::size_class::{release, reserve, rounded};
+
+use super::buffer::{Buffer, Counted};
 
 const HEADER: usize = 8;
 const EMPTY: &[u8; HEADER] = &[2, 0, 0, 0, 0, 0, 0, 0];
@@ -23,7 +24,7 @@ const EMPTY: &[u8; HEADER] = &[2, 0, 0, 0, 0, 0, 0, 0];
 /// A set of integers. See the module's documentation.
 #[derive(Clone, Default)]
 pub struct Intset {
-    bytes: Vec<u8>,
+    buffer: Buffer<Counted>,
 }
 
 /// Bytes that are no intset.
@@ -57,7 +58,9 @@ fn read(bytes: &[u8], offset: usize, width: usize) -> i64 {
 impl Intset {
     /// An empty set; allocates nothing.
     pub const fn new() -> Intset {
-        Intset { bytes: Vec::new() }
+        Intset {
+            buffer: Buffer::new(),
+        }
     }
 
     /// Takes over the bytes of an intset, from a file or a client.
@@ -73,7 +76,9 @@ impl Intset {
         if !matches!(width, 2 | 4 | 8) || bytes.len() as u64 != HEADER as u64 + width * count {
             return Err(Damaged);
         }
-        let set = Intset { bytes };
+        let set = Intset {
+            buffer: Buffer::from_vec(bytes),
+        };
         if set.iter().is_sorted_by(|a, b| a < b) {
             Ok(set)
         } else {
@@ -83,13 +88,23 @@ impl Intset {
 
     /// The bytes, as DUMP and RDB files have them.
     pub fn as_bytes(&self) -> &[u8] {
-        if self.bytes.is_empty() { EMPTY } else { &self.bytes }
+        if self.buffer.is_none() {
+            EMPTY
+        } else {
+            self.bytes()
+        }
+    }
+
+    /// As [`Intset::as_bytes`], but nothing when it owns no memory.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
     }
 
     /// How many integers.
     #[inline]
     pub fn len(&self) -> usize {
-        match self.bytes.get(4..HEADER) {
+        match self.bytes().get(4..HEADER) {
             Some(count) => u32::from_le_bytes(count.try_into().expect("four bytes")) as usize,
             None => 0,
         }
@@ -98,12 +113,12 @@ impl Intset {
     /// True without integers.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.bytes.len() <= HEADER
+        self.buffer.len() <= HEADER
     }
 
     /// Bytes it holds on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.buffer.heap_bytes()
     }
 
     /// Integer number `index`, the lowest being 0.
@@ -152,13 +167,8 @@ impl Intset {
         let Err(index) = self.search(value) else {
             return false;
         };
-        if self.bytes.is_empty() {
-            reserve(&mut self.bytes, HEADER + width_of(value));
-            self.bytes.extend_from_slice(EMPTY);
-        }
         self.open_gap(index);
         self.write(index, value);
-        self.set_count(self.len() + 1);
         true
     }
 
@@ -168,37 +178,30 @@ impl Intset {
         let Ok(index) = self.search(value) else {
             return false;
         };
-        let (width, offset) = (self.width(), self.offset(index));
-        self.bytes.copy_within(offset + width.., offset);
-        self.bytes.truncate(self.bytes.len() - width);
-        self.set_count((self.bytes.len() - HEADER) / width);
-        if rounded(self.bytes.len()) < self.bytes.capacity() * 3 / 4 {
-            release(&mut self.bytes);
-        }
+        let (width, offset, count) = (self.width(), self.offset(index), self.len());
+        self.buffer.body_mut(offset).copy_within(width.., 0);
+        self.resize(width, count - 1);
         true
     }
 
     /// Keeps the integers that `keep` says yes to. O(n).
     pub fn retain(&mut self, mut keep: impl FnMut(i64) -> bool) {
-        let width = self.width();
-        let mut end = HEADER;
+        let (width, mut kept) = (self.width(), 0);
         for index in 0..self.len() {
-            let offset = self.offset(index);
-            if keep(self.at(index)) {
-                self.bytes.copy_within(offset..offset + width, end);
-                end += width;
+            let value = self.at(index);
+            if keep(value) {
+                self.write(kept, value);
+                kept += 1;
             }
         }
-        if !self.bytes.is_empty() {
-            self.bytes.truncate(end);
-            self.set_count((end - HEADER) / width);
-            release(&mut self.bytes);
+        if kept < self.len() {
+            self.resize(width, kept);
         }
     }
 
     #[inline]
     fn width(&self) -> usize {
-        self.bytes.first().map_or(2, |&width| usize::from(width))
+        self.bytes().first().map_or(2, |&width| usize::from(width))
     }
 
     #[inline]
@@ -208,7 +211,7 @@ impl Intset {
 
     #[inline]
     fn at(&self, index: usize) -> i64 {
-        read(&self.bytes, self.offset(index), self.width())
+        read(self.bytes(), self.offset(index), self.width())
     }
 
     /// Where `value` is, or where it belongs.
@@ -237,40 +240,34 @@ impl Intset {
     /// Makes room for one more integer at `index`.
     #[inline]
     fn open_gap(&mut self, index: usize) {
-        let (width, offset, used) = (self.width(), self.offset(index), self.bytes.len());
-        reserve(&mut self.bytes, width);
-        self.bytes.resize(used + width, 0);
-        self.bytes.copy_within(offset..used, offset + width);
+        let (width, offset, count) = (self.width(), self.offset(index), self.len());
+        self.resize(width, count + 1);
+        let behind = self.buffer.body_mut(offset);
+        behind.copy_within(..(count - index) * width, width);
     }
 
     /// Adds an integer too wide for the others, which is below or above them all.
     fn widen(&mut self, value: i64) {
-        let (width, count) = (width_of(value), self.len() + 1);
-        let mut wider = Vec::with_capacity(rounded(HEADER + width * count));
-        wider.extend_from_slice(&(width as u32).to_le_bytes());
-        wider.extend_from_slice(&[0; 4]);
-        let mut put = |value: i64| wider.extend_from_slice(&value.to_le_bytes()[..width]);
-        if value < 0 {
-            put(value);
-            self.iter().for_each(put);
-        } else {
-            self.iter().for_each(&mut put);
-            put(value);
+        let first = usize::from(value < 0);
+        let mut wider = Intset::new();
+        wider.resize(width_of(value), self.len() + 1);
+        for (index, old) in self.iter().enumerate() {
+            wider.write(index + first, old);
         }
-        self.bytes = wider;
-        self.set_count(count);
+        wider.write(if value < 0 { 0 } else { self.len() }, value);
+        *self = wider;
     }
 
     #[inline]
     fn write(&mut self, index: usize, value: i64) {
         let (width, offset) = (self.width(), self.offset(index));
-        self.bytes[offset..offset + width].copy_from_slice(&value.to_le_bytes()[..width]);
+        self.buffer.body_mut(offset)[..width].copy_from_slice(&value.to_le_bytes()[..width]);
     }
 
     #[inline]
-    fn set_count(&mut self, count: usize) {
+    fn resize(&mut self, width: usize, count: usize) {
         let count = u32::try_from(count).expect("sets become tables long before");
-        self.bytes[4..HEADER].copy_from_slice(&count.to_le_bytes());
+        self.buffer.resize(Counted::header(width, count));
     }
 }
 
@@ -344,6 +341,7 @@ pub fn fuzz_intset(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::size_class::rounded;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

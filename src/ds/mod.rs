@@ -1,5 +1,6 @@
 //! Containers usable as a library. Imports: base.
 
+mod buffer;
 pub mod dict;
 pub mod geohash;
 pub mod intset;

@@ -5,6 +5,7 @@
 use crate::command::error::{Error, until_zero};
 use crate::command::row::Flags;
 use crate::command::table::Command;
+use crate::process::os_text;
 use crate::session::{Session, SessionFlags};
 
 /// Whether the client may run commands at all.
@@ -41,20 +42,35 @@ pub struct ServerState {
     pub loading: bool,
     /// Snapshots fail, and writes are to be refused then.
     pub unsaved: bool,
+    /// The append-only file cannot be written, and how the operating system numbers the reason.
+    pub unlogged: Option<i32>,
 }
 
 /// Whether a write may go on although what it changes cannot be saved.
 #[inline]
 pub fn disk(command: &Command, state: ServerState) -> Result<(), Error> {
-    if !state.unsaved || !command.row.flags.contains(Flags::WRITE) {
+    if !(state.unsaved || state.unlogged.is_some()) || !command.row.flags.contains(Flags::WRITE) {
         return Ok(());
     }
-    Err(Error::fixed(
+    Err(misconfigured(state))
+}
+
+#[cold]
+fn misconfigured(state: ServerState) -> Error {
+    if let Some(errno) = state.unlogged.filter(|_| !state.unsaved) {
+        let text = os_text(&std::io::Error::from_raw_os_error(errno));
+        return Error::Text(
+            format!("MISCONF Errors writing to the AOF file: {text}")
+                .into_bytes()
+                .into(),
+        );
+    }
+    Error::fixed(
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that \
          may modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
          snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
          error.",
-    ))
+    )
 }
 
 /// Whether a command, or what a transaction has queued, may go on although no memory is left. `flags`: of all of it.

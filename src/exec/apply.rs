@@ -38,6 +38,8 @@ impl Executor {
         };
         self.keys.changes.wanted = wanted_events(config.event_classes());
         self.pubsub.hard_limit_bytes = config.output_limits().pubsub.hard_bytes;
+        self.pubsub.normal_hard_limit_bytes = config.output_limits().normal.hard_bytes;
+        self.tracking.keys_max = usize::try_from(config.int("tracking-table-max-keys")).unwrap_or(0);
         let limit = |us: i64| {
             if us < 0 {
                 u64::MAX
@@ -55,12 +57,15 @@ impl Executor {
                 limit(latency_ms.saturating_mul(1000))
             },
         };
+        self.limit_client_memory();
+        let config = &self.config;
         self.stats.apply_config(
             config.int("slowlog-log-slower-than"),
             config.int("slowlog-max-len"),
             latency_ms,
             config.bool("latency-tracking"),
         );
+        self.aof.take_slice(config);
         self.acl
             .set_default_password(&String::from_utf8_lossy(config.text("requirepass")));
     }
@@ -74,8 +79,12 @@ impl Executor {
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
+            Control::Flushed => self.save_emptiness(),
             Control::Save => self.save(client, reply),
-            Control::BackgroundSave { .. } => self.background_save(client, reply),
+            Control::BackgroundSave { schedules } => self.background_save(client, schedules, reply),
+            Control::RewriteLog => self.background_rewrite(client, reply),
+            Control::LoadLog => self.reload_log(client, reply),
+            Control::DelayLog(us) => self.aof.delay_writes(us),
             Control::Reload(options) => self.reload(client, options, reply),
             Control::Dump(key) => self.dump(client, &key, reply),
             Control::Restore(request) => self.restore(client, &request, reply),
@@ -102,7 +111,7 @@ impl Executor {
             return self.write_error(client, &error, reply);
         }
         tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save) && !options.force {
+        if !self.save_before_end(options.save, options.force) && !options.force {
             tracing::warn!("Error trying to save the DB, can't exit.");
             let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
             return self.write_error(client, &error, reply);
@@ -111,7 +120,10 @@ impl Executor {
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
-        if let Err((directive, reason)) = self.host.apply_config(&self.config, changed.names()) {
+        let applied = self
+            .apply_log_config(client, changed.names())
+            .and_then(|()| self.host.apply_config(&self.config, changed.names()));
+        if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
             self.config.undo(changed);
             // The host tries the old values again, so that sockets and settings agree.
@@ -147,6 +159,10 @@ impl Executor {
                 );
             }
         }
+    }
+
+    pub(super) fn write_simple(&self, client: SessionId, text: &str, reply: &mut Vec<u8>) {
+        Reply::new(reply, self.sessions[client].resp == 3).simple(text);
     }
 
     pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {

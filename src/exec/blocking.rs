@@ -173,9 +173,9 @@ impl Executor {
         let session = &mut self.sessions[client];
         session.answering = false;
         if !batch.reply.is_empty() && session.outlet.is_some() {
-            session.push(&batch.reply);
             self.stats.counters.net_output_bytes += batch.reply.len() as u64;
-            batch.reply.clear();
+            let replies = self.hold_push(client, std::mem::take(&mut batch.reply));
+            self.sessions[client].push(&replies);
         }
         if let Some(outbox) = self.outbox(client) {
             outbox.note_held();

@@ -66,6 +66,7 @@ impl Executor {
         }
         self.outboxes[slot] = Some(Arc::clone(&outbox));
         outbox.introduce(id);
+        self.count_client(id, 0);
         batch.authenticated = authenticated;
         outbox.deliver(batch);
     }
@@ -84,6 +85,7 @@ impl Executor {
         let Some(mut session) = self.sessions.remove(client) else {
             return;
         };
+        self.uncount_client(&session);
         discard_transaction(&mut session, &mut self.keys);
         // Sessions without a connection never had one.
         if let Some(outbox) = self.outboxes.get_mut(client.slot as usize) {
@@ -91,6 +93,9 @@ impl Executor {
         }
         self.held.retain(|(held, _)| *held != client);
         self.pubsub.registry.leave(client);
+        if session.flags.contains(SessionFlags::TRACKING) {
+            self.tracking.leave(client);
+        }
         if session.flags.contains(SessionFlags::MONITOR) {
             self.server.monitors -= 1;
         }
@@ -133,13 +138,14 @@ impl Executor {
         session.input_total += batch.bytes_read as u64;
         session.output_total += batch.reply.len() as u64;
         let (now_ms, reply_ms) = (self.now_unix_us / 1000, self.server.reply_peak.window_ms());
-        session.input_used = 0;
+        (session.input_used, session.input_held) = (0, 0);
         session.input_peak.note(
             batch.input.capacity().max(batch.bytes_read),
             now_ms,
             INPUT_PEAK_MS,
         );
         session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
+        self.count_client(client, batch.reply.len());
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));

@@ -21,7 +21,7 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 0,
-        run: Executor::attend_saving,
+        run: Executor::attend_child,
     },
     Job {
         period_ms: 100,
@@ -42,6 +42,18 @@ const JOBS: &[Job] = &[
     Job {
         period_ms: 100,
         run: check_output_limits,
+    },
+    Job {
+        period_ms: 0,
+        run: Executor::limit_tracking_table,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::count_all_clients,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::end_idle_tracking,
     },
     Job {
         period_ms: 5000,

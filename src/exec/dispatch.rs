@@ -319,6 +319,7 @@ impl Executor {
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;
             session.input_used = batch.input.len();
+            session.input_held = batch.input.capacity();
         }
         for planned in commands {
             let index = planned.index as usize;
@@ -413,6 +414,9 @@ impl Executor {
                 return self.refuse(client, None, error, run, reply);
             }
         };
+        if self.keys.changes.tracked && self.tracking.is_over_limit() && !run.nested {
+            self.limit_tracking_table_for(client, reply);
+        }
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         let permitted = admit::arity(command, words.len())
@@ -463,57 +467,16 @@ impl Executor {
             ),
             None => (None, None),
         };
-        let command = self.table.command(CommandId(id));
-        let row = command.row;
+        let row = self.table.command(CommandId(id)).row;
         crash::activity(|a| a.begin(client.client, row.name));
         let session = &mut self.sessions[client];
         if !run.nested {
             session.last_command = Some(id);
         }
         session.commands += u64::from(!run.rerun);
-        let (db, resp3, before) = (session.db, session.resp == 3, session.flags);
-        self.keys.select(db);
-        self.keys.expire_suspended = self.server.pause.is_some();
-        self.keys.access.no_touch = before.contains(SessionFlags::NO_TOUCH);
+        let (db, before) = (session.db, session.flags);
         let dirty = self.keys.changes.dirty;
-        let first = command.first_key.max(0) as usize;
-        let args = Args::prepared(
-            words,
-            run.hashes,
-            first,
-            command.key_step.max(1) as usize,
-            self.keys.hasher(),
-        );
-        let mut cx = Cx {
-            keys: &mut self.keys,
-            sessions: &mut self.sessions,
-            client,
-            reply: Reply::new(reply, resp3),
-            config: &mut self.config,
-            stats: &mut self.stats,
-            acl: &mut self.acl,
-            pubsub: &mut self.pubsub,
-            table: &self.table,
-            server: &mut self.server,
-            rng: &mut self.rng,
-            now_unix_us: self.now_unix_us,
-            may_block: run.may_block,
-            rerun: run.rerun,
-            large: bytes,
-        };
-        let outcome = (row.run)(&mut cx, args);
-        match outcome {
-            Ok(Next::Done) => {}
-            Ok(Next::Control(Control::Script(act))) => {
-                self.script(script::Caused { client, id, words }, act, reply);
-            }
-            Ok(Next::Control(control)) => self.carry_out(client, control, reply),
-            Ok(Next::Block(on)) => self.block(client, *on, id),
-            Err(error) => {
-                self.stats.commands.record_failed(id);
-                self.write_error(client, &error, reply);
-            }
-        }
+        self.invoke(client, words, id, run, reply, bytes);
         crash::activity(Activity::end);
         if self.server.monitors > 0 && !run.rerun {
             monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
@@ -528,6 +491,12 @@ impl Executor {
                 nested: run.nested,
             };
             effects::drain(self, cause);
+        }
+        if before.contains(SessionFlags::TRACKING) {
+            self.note_read(client, id, words);
+        }
+        if self.aof.is_guarding() {
+            self.await_log(client, words, id);
         }
         self.tick = self.ticks.raw();
         let mut spent_ns = self.ticks.nanos_between(started, self.tick);
@@ -545,6 +514,9 @@ impl Executor {
         if run.nested {
             return self.silence_nested(client, replied, reply);
         }
+        if before.contains(SessionFlags::TRACKING_CACHING) {
+            self.spend_caching(client, row.flags);
+        }
         if before.intersects(SILENT) || self.server_has_silent(client) {
             let replied = if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
                 reply.len()
@@ -552,6 +524,63 @@ impl Executor {
                 replied
             };
             self.silence(client, before, replied, reply);
+        }
+    }
+
+    /// Calls the handler and does what it could not: the command itself, without what surrounds one that a client sends.
+    #[inline]
+    pub(super) fn invoke(
+        &mut self,
+        client: SessionId,
+        words: resp::Args<'_>,
+        id: u16,
+        run: Run<'_>,
+        reply: &mut Vec<u8>,
+        large: Option<(usize, &mut Vec<u8>)>,
+    ) {
+        let command = self.table.command(CommandId(id));
+        let session = &self.sessions[client];
+        self.keys.select(session.db);
+        self.keys.expire_suspended = self.server.pause.is_some();
+        self.keys.access.no_touch = session.flags.contains(SessionFlags::NO_TOUCH);
+        let resp3 = session.resp == 3;
+        let args = Args::prepared(
+            words,
+            run.hashes,
+            command.first_key.max(0) as usize,
+            command.key_step.max(1) as usize,
+            self.keys.hasher(),
+        );
+        let row = command.row;
+        let mut cx = Cx {
+            keys: &mut self.keys,
+            sessions: &mut self.sessions,
+            client,
+            reply: Reply::new(reply, resp3),
+            config: &mut self.config,
+            stats: &mut self.stats,
+            acl: &mut self.acl,
+            pubsub: &mut self.pubsub,
+            tracking: &mut self.tracking,
+            table: &self.table,
+            server: &mut self.server,
+            rng: &mut self.rng,
+            now_unix_us: self.now_unix_us,
+            may_block: run.may_block,
+            rerun: run.rerun,
+            large,
+        };
+        match (row.run)(&mut cx, args) {
+            Ok(Next::Done) => {}
+            Ok(Next::Control(Control::Script(act))) => {
+                self.script(script::Caused { client, id, words }, act, reply);
+            }
+            Ok(Next::Control(control)) => self.carry_out(client, control, reply),
+            Ok(Next::Block(on)) => self.block(client, *on, id),
+            Err(error) => {
+                self.stats.commands.record_failed(id);
+                self.write_error(client, &error, reply);
+            }
         }
     }
 
@@ -613,6 +642,10 @@ impl Executor {
         let error = self.spoil_transaction(client, id, error);
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
+        if before.contains(SessionFlags::TRACKING_CACHING) {
+            let flags = id.map_or(Flags::empty(), |id| self.table.command(CommandId(id)).row.flags);
+            self.spend_caching(client, flags);
+        }
         if before.intersects(SILENT) {
             self.silence(client, before, replied, reply);
         }

@@ -1,16 +1,18 @@
 //! The drain: what a command changed, told to the rest of the world in one order.
 //!
 //! ```text
-//!   Changes ──> 1 AOF and replicas ──> 2 keyspace events ──> 3 waiters
+//!   Changes ──> 1 AOF and replicas ──> 2 caches ──> 3 keyspace events ──> 4 waiters
 //! ```
 //!
-//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 events as messages
-//! to subscribers; 3 clients blocked on keys that became ready (`blocking`). Watchers are served already: their keys'
-//! versions have changed. A room that is not there yet costs its line nothing: `Changes` records only what somebody
-//! follows.
+//! 1 what was propagated, else the command itself, as one unit once the outermost command is over; 2 clients that hold a
+//! changed key in a cache (`tracking`); 3 events as messages to subscribers; 4 clients blocked on keys that became ready
+//! (`blocking`). Watchers are served already: their keys' versions have changed. A room that is not there yet costs its
+//! line nothing: `Changes` records only what somebody follows.
 
 use crate::command::row::{Flags, Row};
-use crate::keyspace::changes::{Classes, Event, Propagated};
+#[cfg(test)]
+use crate::keyspace::changes::Propagated;
+use crate::keyspace::changes::{Classes, Event};
 use crate::resp;
 use crate::session::SessionId;
 
@@ -36,17 +38,20 @@ pub struct Cause<'a> {
 /// Drains the changes that a command has left behind.
 pub fn drain(executor: &mut Executor, cause: Cause<'_>) {
     propagate(executor, &cause);
+    executor.invalidate(Some(cause.client));
     publish(executor, Some(cause.client));
     executor.keys.changes.overridden = false;
 }
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
+    executor.invalidate(None);
     publish(executor, None);
+    hand_on(executor, None, false);
     executor.settle(&mut Vec::new());
     executor.serve_ready();
     executor.run_released();
-    executor.keys.changes.propagated.clear();
+    executor.broadcast_invalidations();
 }
 
 /// Drains what followed from an eviction: each deletion is a unit of its own, whatever the next command does. Clients
@@ -55,10 +60,10 @@ pub fn drain_eviction(executor: &mut Executor) {
     if executor.keys.changes.is_quiet() {
         return;
     }
+    // Before the next command can store anew what caches hold of the key.
+    executor.invalidate(None);
     publish(executor, None);
-    if !executor.keys.changes.propagated.is_empty() {
-        hand_on(executor);
-    }
+    hand_on(executor, None, false);
 }
 
 /// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.
@@ -68,35 +73,56 @@ fn propagate(executor: &mut Executor, cause: &Cause<'_>) {
         return;
     }
     if cause.row.flags.contains(Flags::WRITE) && changes.dirty != cause.dirty && !changes.overridden {
+        if changes.propagated.is_empty() && !cause.nested {
+            // Alone, as most are: no copy on the way.
+            return follow(executor, Some(cause.client), Some(cause.db), cause.words.iter());
+        }
         let words: Vec<&[u8]> = cause.words.iter().collect();
         changes.propagate(cause.db, &words);
     }
     if !cause.nested {
-        hand_on(executor);
+        hand_on(executor, Some(cause.client), true);
     }
 }
 
-/// Gives what was propagated to those who follow. Several commands make one unit: followers run them as a transaction.
-fn hand_on(executor: &mut Executor) {
-    let mut unit = std::mem::take(&mut executor.keys.changes.propagated);
-    if unit.len() > 1 {
-        enclose(&mut unit);
+/// Gives what was propagated to those who follow. Several commands of one `unit` they run as a transaction.
+fn hand_on(executor: &mut Executor, client: Option<SessionId>, unit: bool) {
+    if executor.keys.changes.propagated.is_empty() {
+        return;
     }
+    let mut commands = std::mem::take(&mut executor.keys.changes.propagated);
+    let enclosed = unit && commands.len() > 1;
+    if enclosed {
+        follow(executor, client, None, [&b"MULTI"[..]].into_iter());
+    }
+    for command in commands.drain(..) {
+        let words = command.words.iter().map(|word| &**word);
+        follow(executor, client, command.db, words);
+    }
+    if enclosed {
+        follow(executor, client, None, [&b"EXEC"[..]].into_iter());
+    }
+    executor.keys.changes.propagated = commands;
+}
+
+/// One command for those who follow: what runs in no database of its own (`None`) is a bracket around others.
+#[inline]
+fn follow<'a>(
+    executor: &mut Executor,
+    client: Option<SessionId>,
+    db: Option<usize>,
+    words: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+) {
     #[cfg(test)]
-    executor.journal.extend(unit.iter().cloned());
-    unit.clear();
-    executor.keys.changes.propagated = unit;
-}
-
-/// Puts a unit between MULTI and EXEC.
-fn enclose(unit: &mut Vec<Propagated>) {
-    let word = |db, word: &[u8]| Propagated {
+    executor.journal.push(Propagated {
         db,
-        words: vec![word.into()],
-    };
-    let (first, last) = (unit[0].db, unit[unit.len() - 1].db);
-    unit.insert(0, word(first, b"MULTI"));
-    unit.push(word(last, b"EXEC"));
+        words: words.clone().map(Into::into).collect(),
+    });
+    let now_s = executor.now_unix_us / 1_000_000;
+    executor.aof.append(db, words.clone(), now_s);
+    if db.is_some() && executor.aof.is_strict() {
+        executor.note_written(client, words);
+    }
 }
 
 /// Sends the recorded events to their subscribers, in order. `client` is whose command caused them.
@@ -133,13 +159,15 @@ impl Executor {
     /// subscribers too slow to follow are cleared away.
     #[inline]
     pub(super) fn settle(&mut self, reply: &mut Vec<u8>) {
-        if !self.pubsub.is_settled() {
+        if !self.pubsub.is_settled() || !self.own_invalidations.is_empty() {
             self.settle_messages(reply);
         }
     }
 
     #[cold]
     fn settle_messages(&mut self, reply: &mut Vec<u8>) {
+        self.pubsub.append_own(reply);
+        self.send_own_invalidations();
         self.pubsub.append_own(reply);
         self.stats.counters.net_output_bytes += self.pubsub.take_pushed_bytes();
         for slow in self.pubsub.take_cut_off() {

@@ -196,7 +196,7 @@ impl Executor {
     /// Memory in use, as the limit counts it.
     fn counted_bytes(&self) -> u64 {
         let used = (self.evictor.read)(&self.stats, &self.keys);
-        used.saturating_sub(self.server.uncounted_bytes)
+        used.saturating_sub(self.aof.waiting_bytes())
     }
 
     #[inline]

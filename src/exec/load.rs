@@ -1,4 +1,4 @@
-//! Loading the snapshot at start: in slices between which clients are answered, most of them with LOADING.
+//! Loading the data at start, from the log if that is on or else from the snapshot: in slices between which clients are answered, most of them with LOADING.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use crate::persist::load::Loader;
 use crate::persist::rdb::decode::Refused;
 use crate::stats::persistence::Loading as Progress;
 
+use super::aof::load::{Fatal, LogLoad};
 use super::{Executor, effects};
 
 /// Longest piece of loading between two looks at the mailbox.
@@ -14,21 +15,66 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// A load under way.
 pub(super) struct Loading {
-    loader: Loader,
+    source: Source,
     started: Instant,
     told: bool,
 }
 
+/// What is loaded.
+pub(super) enum Source {
+    /// A snapshot.
+    Snapshot(Box<Loader>),
+    /// The append-only file.
+    Log(Box<LogLoad>),
+}
+
+impl Loading {
+    pub(super) fn new(source: Source) -> Loading {
+        Loading {
+            source,
+            started: Instant::now(),
+            told: false,
+        }
+    }
+
+    fn total_bytes(&self) -> u64 {
+        match &self.source {
+            Source::Snapshot(loader) => loader.total_bytes,
+            Source::Log(load) => load.total_bytes(),
+        }
+    }
+}
+
 impl Executor {
-    /// Begins to load the snapshot file; with none, clients are welcome at once.
+    /// Begins to load what is on disk; with nothing there, clients are welcome at once.
     pub fn begin_load(&mut self) {
         self.stats.persistence.last_save_s = self.now_unix_us / 1_000_000;
+        if self.read_manifest().is_err() {
+            self.exit = Some(1);
+            return;
+        }
+        if !self.config.bool("appendonly") {
+            self.remove_history();
+            return self.begin_snapshot_load();
+        }
+        match self.begin_log_load() {
+            Ok(()) if self.loading.is_none() => self.host.ready(),
+            Ok(()) => {}
+            Err(Fatal) => self.exit = Some(1),
+        }
+    }
+
+    fn begin_snapshot_load(&mut self) {
         let path = self.snapshot_path();
         if path.as_os_str().is_empty() || !path.exists() {
             return self.host.ready();
         }
         match self.open_loader(&path) {
-            Ok(loading) => self.loading = Some(loading),
+            Ok(loader) => {
+                let loading = Loading::new(Source::Snapshot(Box::new(loader)));
+                self.note_load_begin(&loading);
+                self.loading = Some(loading);
+            }
             Err(refused) => self.give_up(&refused),
         }
     }
@@ -45,18 +91,16 @@ impl Executor {
         self.exit = Some(1);
     }
 
-    fn open_loader(&mut self, path: &Path) -> Result<Loading, Refused> {
-        let loader = Loader::open(path, self.config.bool("rdbchecksum"), &self.keys)?;
+    fn open_loader(&mut self, path: &Path) -> Result<Loader, Refused> {
+        Loader::open(path, self.config.bool("rdbchecksum"), &self.keys)
+    }
+
+    pub(super) fn note_load_begin(&mut self, loading: &Loading) {
         self.stats.persistence.loading = Some(Progress {
             started_s: self.now_unix_us / 1_000_000,
-            total_bytes: loader.total_bytes,
+            total_bytes: loading.total_bytes(),
             ..Progress::default()
         });
-        Ok(Loading {
-            loader,
-            started: Instant::now(),
-            told: false,
-        })
     }
 
     /// One slice of loading. A damaged file ends the server.
@@ -65,72 +109,103 @@ impl Executor {
             return;
         };
         let started = Instant::now();
-        let more = loading
-            .loader
-            .step(&mut self.keys, &mut || started.elapsed() < SLICE);
-        self.note_progress(&mut loading);
-        let concluded = match more {
-            Ok(true) => {
-                self.loading = Some(loading);
-                return;
-            }
-            Ok(false) => self.conclude_load(&loading),
-            Err(refused) => Err(refused),
+        let mut may_go_on = || started.elapsed() < SLICE;
+        let more = match &mut loading.source {
+            Source::Snapshot(loader) => loader.step(&mut self.keys, &mut may_go_on).map_err(Some),
+            Source::Log(load) => self.step_log_load(load, &mut may_go_on).map_err(|Fatal| None),
         };
-        match concluded {
-            Ok(()) => self.host.ready(),
-            Err(refused) => self.give_up(&refused),
+        self.note_progress(&mut loading);
+        match more {
+            Ok(true) => self.loading = Some(loading),
+            Ok(false) => self.end_load(&loading),
+            Err(failure) => self.fail_load(failure),
         }
     }
 
-    /// Loads `path` from end to end.
+    fn end_load(&mut self, loading: &Loading) {
+        let ended = match &loading.source {
+            Source::Snapshot(loader) => self.conclude_load(loader, loading.started).map_err(Some),
+            Source::Log(load) => {
+                self.conclude_log_load(load);
+                tracing::info!(
+                    "DB loaded from append only file: {:.3} seconds",
+                    loading.started.elapsed().as_secs_f64()
+                );
+                self.open_log().map_err(|Fatal| None)
+            }
+        };
+        match ended {
+            Ok(()) => self.host.ready(),
+            Err(failure) => self.fail_load(failure),
+        }
+    }
+
+    /// The data cannot be loaded: `refused` says why, if the server's log does not yet.
+    fn fail_load(&mut self, refused: Option<Refused>) {
+        match refused {
+            Some(refused) => self.give_up(&refused),
+            None => self.exit = Some(1),
+        }
+    }
+
+    /// Loads the snapshot at `path` from end to end.
     pub(super) fn load_whole(&mut self, path: &Path, merges: bool) -> Result<(), Refused> {
-        let mut loading = self.open_loader(path)?;
-        loading.loader.replaces = merges;
-        let loaded = loading.loader.step(&mut self.keys, &mut || true);
-        self.stats.persistence.loading = None;
-        loaded?;
-        self.note_progress(&mut loading);
-        self.conclude_load(&loading)
+        let mut loader = self.open_loader(path)?;
+        loader.replaces = merges;
+        let started = Instant::now();
+        loader.step(&mut self.keys, &mut || true)?;
+        self.conclude_load(&loader, started)
     }
 
     fn note_progress(&mut self, loading: &mut Loading) {
-        let fact = |name: &str| {
-            let mut facts = loading.loader.aux.iter();
-            facts
-                .find(|(found, _)| found == name)
-                .map(|(_, text)| text.as_str())
+        let loaded_bytes = match &loading.source {
+            Source::Snapshot(loader) => loader.loaded_bytes(),
+            Source::Log(load) => load.loaded_bytes(),
         };
         if let Some(progress) = &mut self.stats.persistence.loading {
-            progress.loaded_bytes = loading.loader.loaded_bytes();
-            progress.rdb_used_bytes = fact("used-mem").and_then(|text| text.parse().ok()).unwrap_or(0);
+            progress.loaded_bytes = loaded_bytes;
         }
-        if !loading.told
-            && (loading.loader.keys > 0 || loading.loader.expired > 0 || !loading.loader.aux.is_empty())
+        if let Source::Snapshot(loader) = &loading.source
+            && !loading.told
+            && (loader.keys > 0 || loader.expired > 0 || !loader.aux.is_empty())
         {
-            let now_s = self.now_unix_us / 1_000_000;
-            if let Some(text) = fact("redis-ver") {
-                tracing::info!("Loading RDB produced by version {text}");
-            }
-            if let Some(saved_s) = fact("ctime").and_then(|text| text.parse::<i64>().ok()) {
-                tracing::info!("RDB age {} seconds", (now_s - saved_s).max(0));
-            }
-            if let Some(used) = fact("used-mem").and_then(|text| text.parse::<f64>().ok()) {
-                tracing::info!(
-                    "RDB memory usage when created {:.2} Mb",
-                    used / f64::from(1 << 20)
-                );
-            }
+            self.tell_facts(loader);
             loading.told = true;
         }
     }
 
+    /// What a snapshot says about itself.
+    pub(super) fn tell_facts(&mut self, loader: &Loader) {
+        let fact = |name: &str| {
+            let mut facts = loader.aux.iter();
+            facts
+                .find(|(found, _)| found == name)
+                .map(|(_, text)| text.as_str())
+        };
+        let now_s = self.now_unix_us / 1_000_000;
+        if let Some(text) = fact("redis-ver") {
+            tracing::info!("Loading RDB produced by version {text}");
+        }
+        if let Some(saved_s) = fact("ctime").and_then(|text| text.parse::<i64>().ok()) {
+            tracing::info!("RDB age {} seconds", (now_s - saved_s).max(0));
+        }
+        if let Some(used) = fact("used-mem").and_then(|text| text.parse::<f64>().ok()) {
+            tracing::info!(
+                "RDB memory usage when created {:.2} Mb",
+                used / f64::from(1 << 20)
+            );
+            if let Some(progress) = &mut self.stats.persistence.loading {
+                progress.rdb_used_bytes = used as u64;
+            }
+        }
+    }
+
     /// The libraries come last: their code runs.
-    fn conclude_load(&mut self, loading: &Loading) -> Result<(), Refused> {
-        let Loader { keys, expired, .. } = loading.loader;
-        let libraries = self.load_libraries(&loading.loader.functions, loading.loader.replaces);
+    fn conclude_load(&mut self, loader: &Loader, started: Instant) -> Result<(), Refused> {
+        let Loader { keys, expired, .. } = *loader;
+        let libraries = self.load_libraries(&loader.functions, loader.replaces);
         libraries.map_err(|what| Refused::Damaged {
-            offset: loading.loader.loaded_bytes(),
+            offset: loader.loaded_bytes(),
             what: what.into(),
         })?;
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
@@ -140,7 +215,7 @@ impl Executor {
         facts.last_load_expired = expired;
         tracing::info!(
             "DB loaded from disk: {:.3} seconds",
-            loading.started.elapsed().as_secs_f64()
+            started.elapsed().as_secs_f64()
         );
         effects::drain_background(self);
         Ok(())

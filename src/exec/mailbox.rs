@@ -36,10 +36,19 @@ pub enum Mail {
     Batch(SessionId, Box<Batch>),
     /// A connection ends because its input passed `client-query-buffer-limit`.
     Overflow,
+    /// A command that is still arriving has grown by much: news for who limits what clients hold.
+    Arriving {
+        /// Whose.
+        client: SessionId,
+        /// Bytes of its buffers.
+        bytes: usize,
+    },
     /// The connection is gone.
     Disconnect(SessionId),
     /// Time for the cron.
     Tick,
+    /// The log has been synced: replies may wait for that.
+    Synced,
     /// SIGTERM (false) or SIGINT (true).
     Stop {
         /// It was SIGINT.
@@ -77,6 +86,8 @@ struct Slot {
     batches_taken: u64,
     /// Bytes of pushes the connection has taken and not yet written.
     writing: usize,
+    /// Bytes of the replies it was given last, while it has not written them; only when they are many.
+    replying: usize,
     close: bool,
     /// The batch under way waits for the end of a pause, and the connection has not been told.
     held: bool,
@@ -136,6 +147,11 @@ impl Outbox {
     #[inline]
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
+        slot.replying = if is_noted(&batch.reply) {
+            batch.reply.len()
+        } else {
+            0
+        };
         slot.batch = Some(batch);
         slot.held = false;
         wake(&slot);
@@ -168,6 +184,11 @@ impl Outbox {
     /// Pushes taken before have been written.
     pub fn pushes_written(&self) {
         self.slot().writing = 0;
+    }
+
+    /// The replies of the batch it was given last have been written, which were so many that they were noted.
+    pub fn replies_written(&self) {
+        self.slot().replying = 0;
     }
 
     /// What waits for the connection; with none, `cx` is woken when something comes.
@@ -220,6 +241,14 @@ impl Outbox {
     }
 }
 
+/// Whether replies are so many bytes that they count until they are written. Few are as good as written: the socket
+/// takes them at once, and the connection need not say so.
+#[inline]
+pub fn is_noted(reply: &[u8]) -> bool {
+    const NOTED_BYTES_MIN: usize = 16 * 1024;
+    reply.len() >= NOTED_BYTES_MIN
+}
+
 /// Wakes the connection. Its waker stays, so that the next wait need not clone it again; waking under the lock is
 /// sound, since a waker only puts its task on a queue.
 #[inline]
@@ -241,7 +270,7 @@ impl Outlet for Outbox {
             slot.ahead = slot.pushes.len();
             wake(&slot);
         }
-        slot.pushes.len() + slot.writing
+        slot.pushes.len() + slot.writing + slot.replying
     }
 
     fn close(&self) {
@@ -260,7 +289,7 @@ impl Outlet for Outbox {
 
     fn queued_bytes(&self) -> usize {
         let slot = self.slot();
-        slot.pushes.len() + slot.writing
+        slot.pushes.len() + slot.writing + slot.replying
     }
 
     fn input_bytes(&self) -> (usize, usize) {

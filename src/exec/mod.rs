@@ -10,9 +10,12 @@
 //! Imports: every room but net.
 
 pub mod admit;
+pub mod aof;
 pub mod apply;
 pub mod blocking;
+mod child;
 pub mod client;
+pub mod client_memory;
 pub mod cron;
 pub mod dispatch;
 pub mod effects;
@@ -28,6 +31,7 @@ pub mod script;
 mod stream_waits;
 #[cfg(test)]
 mod testing;
+pub mod tracking;
 pub mod turn;
 pub mod txn;
 
@@ -48,6 +52,7 @@ use crate::keyspace::Keyspace;
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::tracking::Tracking;
 
 use mailbox::Outbox;
 
@@ -55,6 +60,11 @@ use mailbox::Outbox;
 pub trait Host: Send {
     /// Everything is loaded: clients are welcome.
     fn ready(&mut self) {}
+
+    /// Gives the executor a turn although no mail has come; called from another thread.
+    fn waker(&self) -> aof::sync::Waker {
+        Box::new(|| {})
+    }
 
     /// Takes over directives that sockets, the log or the process follow.
     ///
@@ -108,6 +118,8 @@ pub struct Executor {
     pub acl: Users,
     /// Subscriptions.
     pub pubsub: Broker,
+    /// Who may hold which key in a cache.
+    pub tracking: Tracking<SessionId>,
     /// What holds for the whole server.
     pub server: ServerState,
 
@@ -126,6 +138,9 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    client_memory: client_memory::ClientMemory,
+    /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
+    own_invalidations: Vec<(SessionId, tracking::Forget)>,
     /// Queues for the next transactions.
     #[expect(
         clippy::vec_box,
@@ -146,6 +161,10 @@ pub struct Executor {
     /// What followers were given.
     #[cfg(test)]
     journal: Vec<crate::keyspace::changes::Propagated>,
+    /// A child at work.
+    child: Option<child::Job>,
+    /// The append-only file.
+    aof: aof::Log,
     /// Interpreters, scripts and libraries; lent to the script that runs.
     scripting: Option<Box<script::Scripting>>,
     /// How others get a turn while a script runs.
@@ -158,8 +177,6 @@ pub struct Executor {
     deferred: Vec<mailbox::Mail>,
     /// The script that keeps others waiting.
     running: Option<Box<script::Running>>,
-    /// A background save under way.
-    saving: Option<save::Saving>,
     /// A load under way.
     loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
@@ -183,6 +200,7 @@ impl Executor {
             stats: Stats::new(table.all().len()),
             acl: Users::default(),
             pubsub: Broker::new(hasher.hash(b"pubsub")),
+            tracking: Tracking::new(hasher.hash(b"tracking")),
             server: ServerState::default(),
 
             table,
@@ -195,6 +213,8 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            client_memory: client_memory::ClientMemory::default(),
+            own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
             finished: Vec::new(),
             gathered: Vec::new(),
@@ -211,7 +231,8 @@ impl Executor {
             running: None,
             #[cfg(test)]
             journal: Vec::new(),
-            saving: None,
+            child: None,
+            aof: aof::Log::new(&config),
             loading: None,
             exit: None,
             config,
@@ -223,7 +244,9 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        let allowed = config.assign("enable-debug-command", b"yes").is_ok();
+        // A test that empties all databases is not to leave a file behind.
+        let allowed =
+            config.assign("enable-debug-command", b"yes").is_ok() && config.assign("save", b"").is_ok();
         debug_assert!(allowed, "a word of the directive's own choices");
         let hasher = KeyHasher::with_seed(1);
         let mut executor = Executor::new(config, hasher, Rng::seeded(1), Box::new(NoHost))

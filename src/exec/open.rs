@@ -48,6 +48,8 @@ impl Executor {
         }
         self.end_waits();
         self.run_released();
+        self.broadcast_invalidations();
+        self.evict_clients();
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats
@@ -84,8 +86,11 @@ impl Executor {
             Mail::Batch(..) => unreachable!("batches are gathered by the caller"),
             Mail::Connect(new) => self.admit_client(*new),
             Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
+            Mail::Arriving { client, bytes } => self.note_arriving(client, bytes),
             Mail::Disconnect(client) => self.forget_client(client),
             Mail::Tick => self.timed_tick(),
+            // The turn's end is what it came for.
+            Mail::Synced => {}
             Mail::Stop { interrupt } => self.stop(interrupt),
         }
     }
@@ -101,7 +106,7 @@ impl Executor {
     fn stop(&mut self, _interrupt: bool) {
         if self.exit.is_none() {
             tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None) {
+            if self.save_before_end(None, false) {
                 self.exit = Some(0);
             } else {
                 tracing::warn!("Error trying to save the DB, can't exit.");

@@ -4,7 +4,6 @@ use crate::command::cx::RestoreRequest;
 use crate::command::error::Error;
 use crate::keyspace::changes::Classes;
 use crate::keyspace::restore::{Access, Restored};
-use crate::persist::rdb::opcode::VERSION;
 use crate::persist::rdb::payload::{self, Rejected};
 use crate::resp::Reply;
 use crate::session::SessionId;
@@ -21,7 +20,7 @@ impl Executor {
         let resp3 = self.sessions[client].resp == 3;
         let mut reply = Reply::new(reply, resp3);
         match self.keys.stored(self.keys.key(key)) {
-            Some(entry) => reply.bulk(&payload::dump(entry, VERSION, compresses)),
+            Some(entry) => reply.bulk(&payload::dump(entry, self.rdb_version(), compresses)),
             None => reply.null(),
         }
     }

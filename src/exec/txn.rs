@@ -104,7 +104,9 @@ impl Executor {
         for index in 0..transaction.len() {
             self.run_queued(client, &mut transaction, index, reply);
         }
-        discard_transaction(&mut self.sessions[client], &mut self.keys);
+        let session = &mut self.sessions[client];
+        discard_transaction(session, &mut self.keys);
+        session.flags.remove(SessionFlags::TRACKING_CACHING);
         transaction.clear();
         if self.spare_transactions.len() < SPARE_MAX {
             self.spare_transactions.push(transaction);
@@ -162,7 +164,8 @@ mod tests {
                 .iter()
                 .map(|word| String::from_utf8_lossy(word))
                 .collect();
-            format!("{}: {}", unit.db, words.join(" "))
+            let db = unit.db.map_or_else(|| "*".to_owned(), |db| db.to_string());
+            format!("{db}: {}", words.join(" "))
         };
         scene.executor.journal.drain(..).map(show).collect()
     }

@@ -6,6 +6,7 @@
 use bitflags::bitflags;
 
 use super::interest::{Interest, SlotId, Watch};
+use super::modified::Modified;
 
 bitflags! {
     /// Classes of keyspace events (`notify-keyspace-events`).
@@ -90,8 +91,8 @@ pub struct Event {
 /// A command for AOF and replicas, already deterministic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Propagated {
-    /// Database it runs in.
-    pub db: usize,
+    /// Database it runs in; `None` for what runs in any (MULTI, EXEC).
+    pub db: Option<usize>,
     /// Its words.
     pub words: Vec<Box<[u8]>>,
 }
@@ -109,6 +110,10 @@ pub struct Changes {
     watching: bool,
     /// Whether any client is blocked until a key is ready.
     blocking: bool,
+    /// Whether changed keys are kept in `modified`: some client may hold them in a cache of its own.
+    pub tracked: bool,
+    /// Those keys, until the drain.
+    pub modified: Modified,
     /// The keys that clients watch or wait for.
     pub interest: Interest,
     /// Events in order.
@@ -128,6 +133,8 @@ impl Changes {
             followed: false,
             watching: false,
             blocking: false,
+            tracked: false,
+            modified: Modified::default(),
             interest: Interest::new(seed),
             events: Vec::new(),
             propagated: Vec::new(),
@@ -138,7 +145,7 @@ impl Changes {
     /// Whether a drain has nothing to do.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.propagated.is_empty()
+        self.events.is_empty() && self.propagated.is_empty() && self.modified.is_empty()
     }
 
     /// Records an event if anybody wants its class.
@@ -164,6 +171,15 @@ impl Changes {
     /// A key has changed: wakes its watchers, counts nothing.
     #[inline]
     pub fn wake(&mut self, db: usize, key: &[u8]) {
+        self.wake_watchers(db, key);
+        if self.tracked {
+            self.modified.key(key, true);
+        }
+    }
+
+    /// What a name stands for has changed with its whole database, of which caches are told otherwise, if at all.
+    #[inline]
+    pub(super) fn wake_watchers(&mut self, db: usize, key: &[u8]) {
         if self.watching {
             self.interest.touch(db, key);
         }
@@ -172,8 +188,24 @@ impl Changes {
     /// A key has been removed because its time had come: wakes those of its watchers who knew it alive.
     #[inline]
     pub(super) fn expired(&mut self, db: usize, key: &[u8]) {
+        self.expired_for_watchers(db, key);
+        if self.tracked {
+            self.modified.key(key, false);
+        }
+    }
+
+    /// As [`Changes::wake_watchers`], of a key that had expired.
+    #[inline]
+    pub(super) fn expired_for_watchers(&mut self, db: usize, key: &[u8]) {
         if self.watching {
             self.interest.expire(db, key);
+        }
+    }
+
+    /// A database has been emptied.
+    pub(super) fn flushed(&mut self) {
+        if self.tracked {
+            self.modified.all();
         }
     }
 
@@ -225,7 +257,7 @@ impl Changes {
     pub fn propagate(&mut self, db: usize, words: &[&[u8]]) {
         if self.followed {
             let words = words.iter().map(|&w| w.into()).collect();
-            self.propagated.push(Propagated { db, words });
+            self.propagated.push(Propagated { db: Some(db), words });
         }
     }
 

@@ -2,20 +2,22 @@
 //!
 //! ```text
 //!  0      3      4         6         8
-//!  +------+------+---------+---------+----------------+-------------+----------+-----+---------------+
-//!  |access| kind | key len | val len | long key len 8 | expire at 8 |  slot 8  | key | inline string |
-//!  +------+------+---------+---------+----------------+-------------+----------+-----+---------------+
-//!    24 b   8 b     u16       u16      if LONG_KEY       if EXPIRES   INT, BOX         if INLINE
+//!  +------+------+---------+---------+----------------+-------------+--------------+-----+---------------+
+//!  |access| kind | key len | val len | long key len 8 | expire at 8 | slot 8 or 24 | key | inline string |
+//!  +------+------+---------+---------+----------------+-------------+--------------+-----+---------------+
+//!    24 b   8 b     u16       u16      if LONG_KEY       if EXPIRES    INT or VALUE         if INLINE
 //! ```
 //!
-//! `slot` is an `i64` (INT) or an owned `Box<Value>` (BOX). Everything of 8 bytes stands before the key, so it is
-//! aligned. The allocation is rounded up to the allocator's own size class, so overwriting a value by one that fits the
-//! class touches no allocator: a 16-byte key with an 8-byte value takes 32 bytes, with a 200-byte value 224.
+//! `slot` is an `i64` (INT) or a whole [`Value`] (VALUE). All of this stands before the key, so it is aligned. The
+//! allocation is rounded up to the allocator's own size class, so overwriting a string by one that fits the class
+//! touches no allocator: a 16-byte key with an 8-byte value takes 32 bytes, with a 200-byte value 224, and with a
+//! small collection 48 beside that one's own bytes.
 //!
 //! Invariants:
 //! - I1  The pointer comes from `alloc` with `layout(size())`, alignment 8, and is owned by this `Entry` alone.
 //! - I2  The header says truly which optional parts exist and how long key and inline string are.
-//! - I3  `slot` of a BOX entry came from `Box::into_raw` and is owned by the entry.
+//! - I3  `slot` of a VALUE entry holds a live `Value`, owned by the entry. A TAKEN one, whose
+//!   value has moved out, is seen by nothing but its own drop.
 //! - I4  `size()` depends on the header alone, so it names the allocated size until the header is rewritten.
 //!
 //! Cost: every reader is O(1) without branches on the key's length but one. Not here: databases, clocks, policy.
@@ -32,12 +34,14 @@ use crate::ds::dict::ThinElement;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
 use crate::value::{Kind, Value};
 
-/// Longest string kept inside the entry; longer ones are boxed, so that growing them does not move the key.
+/// Longest string kept inside the entry; longer ones have memory of their own, so that growing them does not move the key.
 pub const INLINE_BYTES_MAX: usize = 1024;
 
 const INLINE: u8 = 0;
 const INT: u8 = 1;
-const BOX: u8 = 2;
+const VALUE: u8 = 2;
+/// Only on the way to being dropped: the value has been moved out, and its room is idle.
+const TAKEN: u8 = 3;
 const STORAGE: u8 = 0b0000_0011;
 const EXPIRES: u8 = 0b0000_0100;
 const LONG_KEY: u8 = 0b0000_1000;
@@ -78,7 +82,12 @@ impl Header {
     }
 
     fn key_offset(self) -> usize {
-        self.slot_offset() + if self.storage() == INLINE { 0 } else { 8 }
+        self.slot_offset()
+            + match self.storage() {
+                INLINE => 0,
+                INT => 8,
+                _ => size_of::<Value>(),
+            }
     }
 }
 
@@ -90,7 +99,7 @@ pub enum View<'a> {
     /// A string inside the entry.
     Inline(&'a [u8]),
     /// Anything else.
-    Boxed(&'a Value),
+    Value(&'a Value),
 }
 
 /// A value on its way into an entry.
@@ -100,9 +109,11 @@ pub enum NewValue<'a> {
     Int(i64),
     /// Bytes, copied in.
     Bytes(&'a [u8]),
-    /// A value of its own, moved in.
-    Boxed(Box<Value>),
+    /// Anything else, moved in.
+    Value(Value),
 }
+
+const _: () = assert!(align_of::<Value>() == 8, "a slot is aligned as the header is");
 
 impl<'a> From<StringRef<'a>> for NewValue<'a> {
     fn from(text: StringRef<'a>) -> Self {
@@ -139,7 +150,7 @@ impl Entry {
         let mut kind = match &value {
             NewValue::Int(_) => INT,
             NewValue::Bytes(_) => INLINE,
-            NewValue::Boxed(_) => BOX,
+            NewValue::Value(_) => VALUE,
         };
         if expire_at.is_some() {
             kind |= EXPIRES;
@@ -179,11 +190,7 @@ impl Entry {
                 NewValue::Bytes(bytes) => {
                     ptr::copy_nonoverlapping(bytes.as_ptr(), key_at.add(key.len()), bytes.len());
                 }
-                NewValue::Boxed(value) => {
-                    raw.add(header.slot_offset())
-                        .cast::<*mut Value>()
-                        .write(Box::into_raw(value));
-                }
+                NewValue::Value(value) => raw.add(header.slot_offset()).cast::<Value>().write(value),
             }
         }
         Entry(entry)
@@ -229,7 +236,7 @@ impl Entry {
                     View::Inline(std::slice::from_raw_parts(start, usize::from(header.inline_len)))
                 }
                 INT => View::Int(self.bytes().add(header.slot_offset()).cast::<i64>().read()),
-                _ => View::Boxed(&**self.bytes().add(header.slot_offset()).cast::<*const Value>()),
+                _ => View::Value(&*self.bytes().add(header.slot_offset()).cast::<Value>()),
             }
         }
     }
@@ -240,8 +247,8 @@ impl Entry {
         match self.view() {
             View::Int(n) => Some(StringRef::Int(n)),
             View::Inline(bytes) => Some(StringRef::Bytes(bytes)),
-            View::Boxed(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
-            View::Boxed(_) => None,
+            View::Value(Value::String(bytes)) => Some(StringRef::Bytes(bytes)),
+            View::Value(_) => None,
         }
     }
 
@@ -260,7 +267,7 @@ impl Entry {
     #[inline]
     pub fn soonest(&self) -> Option<i64> {
         match self.view() {
-            View::Boxed(value) => value.soonest(),
+            View::Value(value) => value.soonest(),
             _ => None,
         }
     }
@@ -318,8 +325,13 @@ impl Entry {
             unsafe { self.bytes().add(header.slot_offset()).cast::<i64>().write(n) };
             return;
         }
-        let at = self.expire_at();
-        self.rebuild(Some(value), at);
+        match (value, self.held_mut()) {
+            (NewValue::Value(value), Some(held)) => *held = value,
+            (value, _) => {
+                let at = self.expire_at();
+                self.rebuild(Some(value), at);
+            }
+        }
     }
 
     /// Marks a short string as one that Redis would report as `raw`.
@@ -328,30 +340,28 @@ impl Entry {
         unsafe { self.0.as_mut() }.access_kind |= u32::from(MODIFIED) << 24;
     }
 
-    /// The boxed value, to be changed in place; a string that lives in the entry moves out into a box first.
+    /// The value, to be changed in place; a string of the entry's own bytes becomes a value of its own first.
     pub fn value_mut(&mut self) -> &mut Value {
         let text = match self.view() {
-            View::Boxed(_) => None,
+            View::Value(_) => None,
             View::Int(n) => Some(StringRef::Int(n).to_vec()),
             View::Inline(bytes) => Some(bytes.to_vec()),
         };
         if let Some(text) = text {
-            self.set(NewValue::Boxed(Box::new(Value::String(text))));
+            self.set(NewValue::Value(Value::String(text)));
         }
-        let slot = self.header().slot_offset();
-        // SAFETY: I3: the entry is a BOX now.
-        unsafe { &mut **self.bytes().add(slot).cast::<*mut Value>() }
+        self.held_mut().expect("it holds a value now")
     }
 
-    /// The boxed value, to be changed in place, if it has one.
+    /// The value, to be changed in place, unless it is a number or a string of the entry's own bytes.
     #[inline]
-    pub fn boxed_mut(&mut self) -> Option<&mut Value> {
+    pub fn held_mut(&mut self) -> Option<&mut Value> {
         let header = self.header();
-        if header.storage() != BOX {
+        if header.storage() != VALUE {
             return None;
         }
-        // SAFETY: I3: the entry is a BOX.
-        Some(unsafe { &mut **self.bytes().add(header.slot_offset()).cast::<*mut Value>() })
+        // SAFETY: I3: the entry is a VALUE, and borrowed exclusively.
+        Some(unsafe { &mut *self.bytes().add(header.slot_offset()).cast::<Value>() })
     }
 
     /// The string's bytes, to be changed in place.
@@ -370,7 +380,7 @@ impl Entry {
         let value = match self.view() {
             View::Int(n) => NewValue::Int(n),
             View::Inline(bytes) => NewValue::Bytes(bytes),
-            View::Boxed(value) => NewValue::Boxed(Box::new(value.clone())),
+            View::Value(value) => NewValue::Value(value.clone()),
         };
         let mut copy = Entry::new(key, value, self.expire_at(), self.access());
         if self.header().has(MODIFIED) {
@@ -382,8 +392,8 @@ impl Entry {
     /// Moves value and expiry under another key.
     pub fn rename(mut self, key: &[u8]) -> Entry {
         let (expire_at, access, modified) = (self.expire_at(), self.access(), self.header().has(MODIFIED));
-        let mut renamed = match self.take_box() {
-            Some(value) => Entry::new(key, NewValue::Boxed(value), expire_at, access),
+        let mut renamed = match self.take_value() {
+            Some(value) => Entry::new(key, NewValue::Value(value), expire_at, access),
             None => self.duplicate(key),
         };
         if modified {
@@ -395,7 +405,7 @@ impl Entry {
     /// The type of its value.
     pub fn kind(&self) -> Kind {
         match self.view() {
-            View::Boxed(value) => value.kind(),
+            View::Value(value) => value.kind(),
             _ => Kind::String,
         }
     }
@@ -413,19 +423,19 @@ impl Entry {
                 "embstr"
             }
             View::Inline(_) => "raw",
-            View::Boxed(value) => value.encoding(),
+            View::Value(value) => value.encoding(),
         }
     }
 
     /// How much work freeing it is (see [`Value::free_effort`]).
     pub fn free_effort(&self) -> usize {
         match self.view() {
-            View::Boxed(value) => value.free_effort(),
+            View::Value(value) => value.free_effort(),
             _ => 1,
         }
     }
 
-    /// Bytes it takes on the heap, its boxed value included, as the allocator rounds them.
+    /// Bytes it takes on the heap, what its value has there included, as the allocator rounds them.
     pub fn heap_bytes(&self) -> usize {
         self.heap_bytes_with(Value::heap_bytes)
     }
@@ -438,7 +448,7 @@ impl Entry {
     fn heap_bytes_with(&self, value_bytes: impl Fn(&Value) -> usize) -> usize {
         rounded(self.size())
             + match self.view() {
-                View::Boxed(value) => rounded(size_of::<Value>()) + value_bytes(value),
+                View::Value(value) => value_bytes(value),
                 _ => 0,
             }
     }
@@ -454,13 +464,13 @@ impl Entry {
     fn rebuild(&mut self, value: Option<NewValue<'_>>, expire_at: Option<i64>) {
         let fresh = match value {
             Some(value) => Entry::new(self.key(), value, expire_at, self.access()),
-            None => match self.take_box() {
-                Some(value) => Entry::new(self.key(), NewValue::Boxed(value), expire_at, self.access()),
+            None => match self.take_value() {
+                Some(value) => Entry::new(self.key(), NewValue::Value(value), expire_at, self.access()),
                 None => {
                     let value = match self.view() {
                         View::Int(n) => NewValue::Int(n),
                         View::Inline(bytes) => NewValue::Bytes(bytes),
-                        View::Boxed(_) => unreachable!("a box was just not there"),
+                        View::Value(_) => unreachable!("a value was just not there"),
                     };
                     let mut fresh = Entry::new(self.key(), value, expire_at, self.access());
                     if self.header().has(MODIFIED) {
@@ -473,18 +483,16 @@ impl Entry {
         *self = fresh;
     }
 
-    /// Takes the boxed value out and leaves an integer in its place (same layout, I4), so that dropping stays sound.
-    fn take_box(&mut self) -> Option<Box<Value>> {
+    /// Takes the value out; the entry holds none afterwards, so that dropping stays sound.
+    fn take_value(&mut self) -> Option<Value> {
         let header = self.header();
-        if header.storage() != BOX {
+        if header.storage() != VALUE {
             return None;
         }
-        // SAFETY: I3: ownership moves to the returned box, and the slot becomes a plain integer at the same offset.
+        // SAFETY: I3: ownership moves to the caller, and I4 stays: a TAKEN entry is as large.
         unsafe {
-            let slot = self.bytes().add(header.slot_offset());
-            let value = Box::from_raw(slot.cast::<*mut Value>().read());
-            slot.cast::<i64>().write(0);
-            let kind = header.kind() & !STORAGE | INT;
+            let value = self.bytes().add(header.slot_offset()).cast::<Value>().read();
+            let kind = header.kind() & !STORAGE | TAKEN;
             self.0.as_mut().access_kind = header.access_kind & ACCESS_MASK | u32::from(kind) << 24;
             Some(value)
         }
@@ -492,8 +500,12 @@ impl Entry {
 }
 
 impl Drop for Entry {
+    #[inline]
     fn drop(&mut self) {
-        drop(self.take_box());
+        if let Some(value) = self.held_mut() {
+            // SAFETY: I3: the value is the entry's, and nobody looks at it again.
+            unsafe { ptr::drop_in_place(value) }
+        }
         // SAFETY: I1, I4.
         unsafe { dealloc(self.bytes(), layout(self.size())) }
     }
@@ -511,12 +523,12 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Bytes too long to stay inside the entry get a box.
+/// Bytes too long to stay inside the entry get memory of their own.
 #[inline]
 fn settle(value: NewValue<'_>) -> NewValue<'_> {
     match value {
         NewValue::Bytes(bytes) if bytes.len() > INLINE_BYTES_MAX => {
-            NewValue::Boxed(Box::new(Value::String(bytes.to_vec())))
+            NewValue::Value(Value::String(bytes.to_vec()))
         }
         value => value,
     }
@@ -572,7 +584,7 @@ mod tests {
     enum Step {
         Bytes(Vec<u8>),
         Int(i64),
-        Boxed(Vec<u8>),
+        Value(Vec<u8>),
         Push(u8),
         Expire(Option<i64>),
         Access(u32),
@@ -584,7 +596,7 @@ mod tests {
         prop_oneof![
             prop::collection::vec(any::<u8>(), 0..1200).prop_map(Step::Bytes),
             any::<i64>().prop_map(Step::Int),
-            prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Boxed),
+            prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Value),
             any::<u8>().prop_map(Step::Push),
             any::<Option<i64>>().prop_map(Step::Expire),
             any::<u32>().prop_map(Step::Access),
@@ -602,8 +614,8 @@ mod tests {
                 match step {
                     Step::Bytes(bytes) => { entry.set(NewValue::Bytes(&bytes)); value = bytes; }
                     Step::Int(n) => { entry.set(NewValue::Int(n)); value = n.to_string().into_bytes(); }
-                    Step::Boxed(bytes) => {
-                        entry.set(NewValue::Boxed(Box::new(Value::String(bytes.clone()))));
+                    Step::Value(bytes) => {
+                        entry.set(NewValue::Value(Value::String(bytes.clone())));
                         value = bytes;
                     }
                     Step::Push(byte) => { entry.string_mut().push(byte); value.push(byte); }

@@ -116,7 +116,7 @@ impl Keyspace {
         self.changes.wake(db, key.bytes);
         self.changes.event(Classes::HASH, "hexpired", db, key.bytes);
         let entry = self.dbs[db].dict.find_mut(key.hash, key.bytes);
-        if entry.is_some_and(|entry| matches!(entry.boxed_mut(), Some(Value::Hash(hash)) if hash.is_empty()))
+        if entry.is_some_and(|entry| matches!(entry.held_mut(), Some(Value::Hash(hash)) if hash.is_empty()))
             && let Some(emptied) = self.take(db, key)
         {
             self.changes.event(Classes::GENERIC, "del", db, key.bytes);
@@ -127,7 +127,7 @@ impl Keyspace {
 
 /// The hash in an entry, if some of its fields may be due.
 fn hash_of(entry: Option<&mut Entry>, due_ms: i64) -> Option<&mut Hash> {
-    match entry?.boxed_mut() {
+    match entry?.held_mut() {
         Some(Value::Hash(hash)) if hash.may_have_due(due_ms) => Some(hash),
         _ => None,
     }

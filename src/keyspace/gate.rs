@@ -3,6 +3,8 @@
 //! A read sees no expired key and counts hits and misses. A write does, once and for every handler: lookup, removal of
 //! an expired key, type check, the change itself, expiry bookkeeping, watchers, event, dirty count, lazy freeing.
 
+use std::any::Any;
+
 use crate::ds::dict::Entry as Place;
 use crate::value::string::StringRef;
 
@@ -273,8 +275,8 @@ impl Keyspace {
                 let mut bytes = Vec::new();
                 let (answer, changed) = edit(&mut bytes);
                 if changed == Changed::Yes {
-                    let boxed = NewValue::Boxed(Box::new(crate::value::Value::String(bytes)));
-                    place.insert(Entry::new(key.bytes, boxed, None, self.access.fresh()));
+                    let value = NewValue::Value(crate::value::Value::String(bytes));
+                    place.insert(Entry::new(key.bytes, value, None, self.access.fresh()));
                     self.changes.event(Classes::NEW, "new", self.current, key.bytes);
                 }
                 (answer, changed)
@@ -398,6 +400,13 @@ impl Keyspace {
     pub(super) fn discard(&mut self, entry: Entry, lazy: bool) {
         if lazy && entry.free_effort() > LAZY_EFFORT {
             self.lazyfree.free(Garbage::Entry(entry));
+        }
+    }
+
+    /// Frees what another room has done with, on the lazy-free thread when it has many parts.
+    pub fn free_elsewhere(&mut self, garbage: impl Any + Send, parts: usize) {
+        if parts > LAZY_EFFORT {
+            self.lazyfree.free(Garbage::Other(Box::new(garbage), parts));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The thread starts with the first value it is given and ends with the keyspace.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -16,6 +17,8 @@ pub enum Garbage {
     Entry(Entry),
     /// A whole table.
     Table(Dict<Entry>),
+    /// Something of another room, in so many parts.
+    Other(Box<dyn Any + Send>, usize),
 }
 
 impl Garbage {
@@ -23,6 +26,7 @@ impl Garbage {
         match self {
             Garbage::Entry(_) => 1,
             Garbage::Table(table) => table.len(),
+            Garbage::Other(_, parts) => *parts,
         }
     }
 }

@@ -24,6 +24,7 @@ mod fields;
 pub mod gate;
 pub mod interest;
 pub mod lazyfree;
+pub mod modified;
 pub mod restore;
 #[cfg(test)]
 mod tests;

@@ -171,8 +171,8 @@ impl Keyspace {
                 let answer = change(&mut value, &mut edit);
                 if edit.changed && !value.is_empty() {
                     let soonest = value.soonest();
-                    let boxed = NewValue::Boxed(Box::new(value.into_value()));
-                    place.insert(Entry::new(key.bytes, boxed, None, self.access.fresh()));
+                    let value = NewValue::Value(value.into_value());
+                    place.insert(Entry::new(key.bytes, value, None, self.access.fresh()));
                     self.dbs[db].soonest_changed(key.hash, None, soonest);
                     self.changes.ready(db, key.bytes);
                 }
@@ -188,8 +188,8 @@ impl Keyspace {
             self.delete(key, self.lazy.server_del);
             return false;
         }
-        let boxed = NewValue::Boxed(Box::new(value.into_value()));
-        self.store(key, boxed, super::gate::SetExpiry::Clear);
+        let value = NewValue::Value(value.into_value());
+        self.store(key, value, super::gate::SetExpiry::Clear);
         self.changes.touch(self.current, key.bytes);
         self.changes
             .event(class_of(T::KIND), event, self.current, key.bytes);
@@ -245,7 +245,7 @@ const fn class_of(kind: Kind) -> Classes {
 #[inline]
 fn of<T: Typed>(entry: &Entry) -> Result<&T, WrongType> {
     match entry.view() {
-        View::Boxed(value) => T::of(value).ok_or(WrongType),
+        View::Value(value) => T::of(value).ok_or(WrongType),
         _ => Err(WrongType),
     }
 }
@@ -253,7 +253,7 @@ fn of<T: Typed>(entry: &Entry) -> Result<&T, WrongType> {
 /// Looks at the type first: getting at the value of a string would move it out of its entry.
 #[inline]
 fn of_mut<T: Typed>(entry: &mut Entry) -> Result<&mut T, WrongType> {
-    match entry.boxed_mut() {
+    match entry.held_mut() {
         Some(value) => T::of_mut(value).ok_or(WrongType),
         None => Err(WrongType),
     }

@@ -66,8 +66,8 @@ impl Keyspace {
             self.changes.ready(db, key.bytes);
         }
         match (goes, comes) {
-            (_, Presence::Alive) | (Presence::Alive, _) => self.changes.wake(db, key.bytes),
-            (Presence::Stale, _) => self.changes.expired(db, key.bytes),
+            (_, Presence::Alive) | (Presence::Alive, _) => self.changes.wake_watchers(db, key.bytes),
+            (Presence::Stale, _) => self.changes.expired_for_watchers(db, key.bytes),
             (Presence::Missing, _) => {}
         }
         if comes == Presence::Stale {

@@ -82,6 +82,7 @@ impl Keyspace {
         let removed = old.len();
         self.discard_table(old.dict, lazy);
         self.changes.dirty += removed as u64;
+        self.changes.flushed();
         removed
     }
 

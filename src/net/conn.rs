@@ -15,7 +15,7 @@ use std::task::Poll;
 
 use tokio::sync::mpsc::Sender;
 
-use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox, is_noted};
 use crate::resp::{Batch, Parsed, Parser};
 use crate::session::SessionId;
 use crate::stats::memory::note_thread;
@@ -26,6 +26,9 @@ use super::stream::Stream;
 
 /// Least room for a read.
 const READ_BYTES: usize = 16 * 1024;
+
+/// What is worth telling of a command that is arriving: by how much it has grown, at least.
+const NEWS_BYTES: usize = 32 * 1024;
 
 /// What a connection is told at birth.
 pub struct Birth {
@@ -98,6 +101,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
             client: 0,
         },
         authenticated: false,
+        reported: 0,
     };
     if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok() {
         let _ = conn.run().await;
@@ -115,6 +119,8 @@ struct Conn {
     limits: Arc<SharedLimits>,
     session: SessionId,
     authenticated: bool,
+    /// What was last told of a command that is arriving, in bytes.
+    reported: usize,
 }
 
 impl Conn {
@@ -184,10 +190,32 @@ impl Conn {
             return self.read(batch).await;
         }
         self.parser.read_target(batch);
-        self.outbox.note_input(batch.input_bytes());
+        let (used, free) = self.parser.arriving_bytes(batch);
+        self.outbox.note_input((used, free));
+        self.report(used + free, NEWS_BYTES);
         let more = self.read(batch).await;
         self.outbox.note_input((0, 0));
         more
+    }
+
+    /// Tells the executor when what has arrived of a command has grown by so much, if it wants to know.
+    #[inline]
+    fn report(&mut self, bytes: usize, growth_min: usize) {
+        if bytes >= NEWS_BYTES && self.limits.watches_input() {
+            self.report_growth(bytes, growth_min);
+        }
+    }
+
+    fn report_growth(&mut self, bytes: usize, growth_min: usize) {
+        if bytes < self.reported {
+            self.reported = 0;
+        }
+        let client = self.session;
+        // A full channel is no reason to wait: there will be more to tell.
+        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok()
+        {
+            self.reported = bytes;
+        }
     }
 
     /// One read to where the parser wants it; whether it filled all it was offered, so that more may be there.
@@ -200,7 +228,10 @@ impl Conn {
             }
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
             match self.stream.try_read(target.buf, room) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let (used, free) = self.parser.arriving_bytes(batch);
+                    self.report(used + free, 1);
+                }
                 read => return note_read(batch, read?, room),
             }
             match self.input_or_delivery().await? {
@@ -214,7 +245,7 @@ impl Conn {
     /// Waits for more without room for it.
     async fn doze(&mut self, batch: &mut Batch) -> Result<(), End> {
         batch.trim_input();
-        self.outbox.note_input(batch.input_bytes());
+        self.outbox.note_input(self.parser.arriving_bytes(batch));
         self.idle().await
     }
 
@@ -286,6 +317,9 @@ impl Conn {
     async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
         if !batch.reply.is_empty() {
             self.write(&batch.reply).await?;
+            if is_noted(&batch.reply) {
+                self.outbox.replies_written();
+            }
             batch.reply.clear();
         }
         if batch.close { Err(End::Closed) } else { Ok(batch) }

@@ -1,7 +1,8 @@
 //! Limits of connections and listeners, shared so that CONFIG SET reaches those already open.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use crate::base::units::Size;
 use crate::config::Config;
 use crate::resp::Limits;
 
@@ -15,6 +16,7 @@ pub struct SharedLimits {
     query_buffer_max: AtomicU64,
     keepalive_s: AtomicU64,
     accepts_per_turn: AtomicUsize,
+    watches_input: AtomicBool,
 }
 
 impl SharedLimits {
@@ -26,10 +28,17 @@ impl SharedLimits {
             .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
         self.keepalive_s
             .store(config.int("tcp-keepalive") as u64, Ordering::Relaxed);
+        let watches_input = config.size("maxmemory-clients") != Size::Bytes(0);
+        self.watches_input.store(watches_input, Ordering::Relaxed);
         self.accepts_per_turn.store(
             config.int("max-new-connections-per-cycle") as usize,
             Ordering::Relaxed,
         );
+    }
+
+    /// Whether the executor is to know of commands that arrive piece by piece: `maxmemory-clients` is set.
+    pub fn watches_input(&self) -> bool {
+        self.watches_input.load(Ordering::Relaxed)
     }
 
     /// Seconds between keep-alive probes of new connections; 0 for none.

@@ -1,7 +1,8 @@
-//! What outlives the process: snapshots (RDB), and later the log of writes (AOF).
+//! What outlives the process: snapshots (RDB), and the log of writes (AOF).
 //!
 //! Imports: base, ds, resp, config, stats, value, keyspace. Knows no clients, commands or sockets.
 
+pub mod aof;
 pub mod load;
 pub mod rdb;
 pub mod snapshot;

@@ -69,7 +69,9 @@ pub fn write(
     path: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, SaveError> {
-    let written = write_synced(keys, plan, temp, progress).and_then(|size| {
+    let steps = plan.syncs_in_steps;
+    let filled = fill_file(temp, steps, |sink| write_to(sink, keys, plan, progress));
+    let written = filled.and_then(|size| {
         std::fs::rename(temp, path).map_err(doing("moving the temporary file to its place"))?;
         sync_folder(path).map_err(doing("syncing the folder"))?;
         Ok(size)
@@ -81,19 +83,22 @@ pub fn write(
     written
 }
 
-fn write_synced(
-    keys: &Keyspace,
-    plan: &Plan,
-    temp: &Path,
-    progress: &mut dyn FnMut(u64),
+/// Creates a file, lets `fill` write it, and syncs it: in between too, if in `steps`. The size in bytes.
+///
+/// # Errors
+/// What failed; a file may be left then.
+pub fn fill_file(
+    path: &Path,
+    steps: bool,
+    fill: impl FnOnce(SteppedSync) -> io::Result<(SteppedSync, u64)>,
 ) -> Result<u64, SaveError> {
-    let file = File::create(temp).map_err(doing("opening the temporary file"))?;
+    let file = File::create(path).map_err(doing("opening the temporary file"))?;
     let sink = SteppedSync {
         file,
         unsynced: 0,
-        steps: plan.syncs_in_steps,
+        steps,
     };
-    let (sink, size) = write_to(sink, keys, plan, progress).map_err(doing("writing"))?;
+    let (sink, size) = fill(sink).map_err(doing("writing"))?;
     sink.file.sync_all().map_err(doing("syncing"))?;
     Ok(size)
 }
@@ -148,7 +153,7 @@ fn usage(keys: &Keyspace, kept: UsageKept, entry: &Entry) -> Usage {
 
 /// Sleeps as `rdb-key-save-delay` asks.
 #[inline]
-fn dawdle(delay_us: i64, done: u64) {
+pub(super) fn dawdle(delay_us: i64, done: u64) {
     match delay_us {
         0 => {}
         1.. => std::thread::sleep(Duration::from_micros(delay_us as u64)),
@@ -158,7 +163,7 @@ fn dawdle(delay_us: i64, done: u64) {
 }
 
 /// A file that is synced every few megabytes.
-struct SteppedSync {
+pub struct SteppedSync {
     file: File,
     unsynced: u64,
     steps: bool,

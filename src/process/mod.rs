@@ -11,6 +11,7 @@
 //! `sys` and `trap` are the only files here with `unsafe`; each numbers what it relies on.
 
 pub mod child;
+pub mod code;
 pub mod crash;
 pub mod daemon;
 pub mod limits;

@@ -1,4 +1,4 @@
-//! The few system calls of this room that Rust cannot vouch for: the zone offset, `fork`, the argument memory.
+//! The few system calls of this room that Rust cannot vouch for: the zone offset, `fork`, `madvise`, the argument memory.
 //!
 //! ```text
 //! stack top, low to high:  arg_start .. argv strings .. arg_end = env_start .. environ strings .. env_end
@@ -15,13 +15,14 @@
 //!   `argv` string finds text that ends.
 //! - I5 A child forked beside other threads takes no lock that one of them may have held: it does not log and starts no
 //!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe and those it opens itself.
+//! - I6 Bringing pages in changes no byte of memory: the kernel reads what is mapped, and refuses what is not.
 //!
 //! Costs: all of it at start, but for the title, which is a copy of its bytes.
 //!
 //! Not here: signal handlers, which are `trap`'s.
 #![expect(
     unsafe_code,
-    reason = "localtime_r, fork, environ and argv have no safe interface"
+    reason = "localtime_r, fork, madvise, environ and argv have no safe interface"
 )]
 
 use std::collections::HashSet;
@@ -38,6 +39,16 @@ pub(super) fn utc_offset_seconds(unix_seconds: i64) -> i64 {
         fields.assume_init()
     };
     fields.tm_gmtoff
+}
+
+/// Brings the mapped pages of these addresses into memory, for reading. Errors when the system refuses or cannot.
+pub(super) fn bring_in(addresses: std::ops::Range<usize>) -> io::Result<()> {
+    let start = std::ptr::without_provenance_mut(addresses.start);
+    // SAFETY: I6.
+    match unsafe { libc::madvise(start, addresses.len(), libc::MADV_POPULATE_READ) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// The side of a fork this process woke up on.

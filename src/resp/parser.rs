@@ -218,6 +218,17 @@ impl Parser {
         }
     }
 
+    /// Bytes of what is arriving, and all else that its buffers hold or have room for. Of a command with a large argument
+    /// it is that argument which is arriving.
+    #[must_use]
+    pub fn arriving_bytes(&self, batch: &Batch) -> (usize, usize) {
+        let (used, free) = batch.input_bytes();
+        match batch.large.last() {
+            Some(large) if self.stage == Stage::Large => (large.len(), used + free - large.len()),
+            _ => (used, free),
+        }
+    }
+
     /// Whether nothing of a next command has been received: the (recycled) batch may go back to its pool.
     #[must_use]
     pub fn is_idle(&self, batch: &Batch) -> bool {

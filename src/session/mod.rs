@@ -19,7 +19,7 @@ use peak::RecentPeak;
 pub use transaction::Transaction;
 
 /// Where a session's slot is, with the client's id so that a reused slot is not mistaken for its former owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     /// Index in the table of sessions.
     pub slot: u32,
@@ -63,6 +63,24 @@ bitflags! {
         const DIRTY_EXEC = 1 << 14;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
+        /// Is told what to forget of a cache of its own (CLIENT TRACKING).
+        const TRACKING = 1 << 21;
+        /// `BCAST`: of all keys with its prefixes.
+        const TRACKING_BCAST = 1 << 22;
+        /// `OPTIN`: of keys read right behind CLIENT CACHING YES.
+        const TRACKING_OPTIN = 1 << 23;
+        /// `OPTOUT`: not of keys read right behind CLIENT CACHING NO.
+        const TRACKING_OPTOUT = 1 << 24;
+        /// `NOLOOP`: not of its own changes.
+        const TRACKING_NOLOOP = 1 << 25;
+        /// CLIENT CACHING holds for its next command.
+        const TRACKING_CACHING = 1 << 26;
+        /// Who should have been told in its place is gone.
+        const TRACKING_BROKEN = 1 << 27;
+        /// All of those.
+        const ALL_TRACKING = Self::TRACKING.bits() | Self::TRACKING_BCAST.bits() | Self::TRACKING_OPTIN.bits()
+            | Self::TRACKING_OPTOUT.bits() | Self::TRACKING_NOLOOP.bits() | Self::TRACKING_CACHING.bits()
+            | Self::TRACKING_BROKEN.bits();
     }
 }
 
@@ -91,7 +109,7 @@ pub trait Outlet: Send + Sync {
     fn close(&self);
     /// Gives back what the read buffer of a command that is still arriving has free.
     fn trim(&self);
-    /// Bytes queued and not yet written, and for how long the soft limit has been exceeded is the caller's business.
+    /// Bytes queued and not yet written, large replies included.
     fn queued_bytes(&self) -> usize;
     /// Bytes of the read buffer in use and free.
     fn input_bytes(&self) -> (usize, usize);
@@ -137,6 +155,8 @@ pub struct Session {
     pub output_total: u64,
     /// Bytes of input that the commands being run came in.
     pub input_used: usize,
+    /// Bytes of the buffer that holds them.
+    pub input_held: usize,
     /// Bytes of read buffer it has needed lately.
     pub input_peak: RecentPeak,
     /// Bytes of replies to one read it has needed lately.
@@ -145,6 +165,10 @@ pub struct Session {
     pub argv_bytes: usize,
     /// Commands queued by MULTI, -1 outside.
     pub multi: i64,
+    /// Who is sent what it is to forget of its cache; `None` for itself.
+    pub redirect: Option<SessionId>,
+    /// Prefixes of keys whose changes it is told (CLIENT TRACKING BCAST).
+    pub prefixes: usize,
     /// Those commands; `None` while there are none.
     pub transaction: Option<Box<Transaction>>,
     /// Keys it watches, by slot.
@@ -159,8 +183,12 @@ pub struct Session {
     pub batches_returned: u64,
     /// Commands of a batch have run whose replies are not given back yet.
     pub answering: bool,
+    /// Which group of writes to the log must be durable before its replies may go out, with `appendfsync always`.
+    pub log_awaited: u64,
     /// Where pushes go.
     pub outlet: Option<Arc<dyn Outlet>>,
+    /// What it was found to hold when it was last counted, in bytes; 0 while nothing is counted.
+    pub counted_bytes: usize,
     /// When its output first exceeded the soft limit, Unix seconds; 0 when it does not.
     pub soft_limit_since: i64,
 }
@@ -199,10 +227,13 @@ impl Session {
             input_total: 0,
             output_total: 0,
             input_used: 0,
+            input_held: 0,
             input_peak: RecentPeak::default(),
             reply_peak: RecentPeak::default(),
             argv_bytes: 0,
             multi: -1,
+            redirect: None,
+            prefixes: 0,
             transaction: None,
             watches: Vec::new(),
             channels: 0,
@@ -210,7 +241,9 @@ impl Session {
             shard_channels: 0,
             batches_returned: 0,
             answering: false,
+            log_awaited: 0,
             outlet: None,
+            counted_bytes: 0,
             soft_limit_since: 0,
         }
     }
@@ -223,6 +256,15 @@ impl Session {
             ClientClass::Pubsub
         } else {
             ClientClass::Normal
+        }
+    }
+
+    /// The client that is told in its place what to forget: 0 for none, -1 when it does not track.
+    pub fn redirect_shown(&self) -> i64 {
+        if self.flags.contains(SessionFlags::TRACKING) {
+            self.redirect.map_or(0, |target| target.client as i64)
+        } else {
+            -1
         }
     }
 
@@ -245,6 +287,23 @@ impl Session {
             .as_ref()
             .map_or(0, |transaction| transaction.heap_bytes());
         commands + self.watches.capacity() * size_of::<Watch>()
+    }
+
+    /// Bytes it holds: itself, its buffers, what it has queued, watches and listens to. Buffers in the pool are nobody's.
+    pub fn held_bytes(&self) -> usize {
+        /// A name in the maps of subscriptions, or of prefixes.
+        const LISTENING_BYTES: usize = 64;
+        let buffers = self.outlet.as_ref().map_or(0, |outlet| {
+            let (used, free) = outlet.input_bytes();
+            used + free + outlet.queued_bytes()
+        });
+        let listening = self.channels + self.patterns + self.shard_channels + self.prefixes;
+        size_of::<Session>()
+            + self.input_held
+            + buffers
+            + self.queued_bytes()
+            + self.argv_bytes
+            + listening * LISTENING_BYTES
     }
 
     /// Sends bytes that no request asked for, in their place among the replies; the bytes that are queued then.

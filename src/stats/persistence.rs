@@ -1,4 +1,4 @@
-//! How saving and loading stand: the facts of INFO's persistence section.
+//! How saving, logging and loading stand: the facts of INFO's persistence section.
 
 /// Facts about snapshots. Times in seconds unless named otherwise; -1 for never.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct PersistenceStats {
     pub last_load_expired: u64,
     /// Keys it brought.
     pub last_load_keys: u64,
+    /// The append-only file.
+    pub aof: AofFacts,
 }
 
 impl Default for PersistenceStats {
@@ -38,6 +40,7 @@ impl Default for PersistenceStats {
             last_cow_bytes: 0,
             last_load_expired: 0,
             last_load_keys: 0,
+            aof: AofFacts::default(),
         }
     }
 }
@@ -55,9 +58,72 @@ pub struct Loading {
     pub rdb_used_bytes: u64,
 }
 
+/// Facts about the append-only file.
+#[derive(Debug, Clone, Copy)]
+pub struct AofFacts {
+    /// It is on, or will be once its first base is written.
+    pub enabled: bool,
+    /// A rewrite waits for another child to end.
+    pub rewrite_scheduled: bool,
+    /// How long the last rewrite took, in seconds; -1 for never.
+    pub last_rewrite_duration_s: i64,
+    /// Whether it succeeded.
+    pub last_rewrite_ok: bool,
+    /// Bytes that copy-on-write cost during it.
+    pub last_cow_bytes: u64,
+    /// Whether the last write and the last sync succeeded.
+    pub last_write_ok: bool,
+    /// Size of all its files, in bytes.
+    pub size: u64,
+    /// Size after the last rewrite, in bytes.
+    pub base_size: u64,
+    /// Bytes that wait to be written.
+    pub waiting_bytes: usize,
+    /// Syncs that have not ended.
+    pub pending_syncs: usize,
+}
+
+impl Default for AofFacts {
+    fn default() -> Self {
+        AofFacts {
+            enabled: false,
+            rewrite_scheduled: false,
+            last_rewrite_duration_s: -1,
+            last_rewrite_ok: true,
+            last_cow_bytes: 0,
+            last_write_ok: true,
+            size: 0,
+            base_size: 0,
+            waiting_bytes: 0,
+            pending_syncs: 0,
+        }
+    }
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildKind {
+    /// Writes a snapshot.
+    Snapshot,
+    /// Writes a new base of the append-only file.
+    Rewrite,
+}
+
+impl ChildKind {
+    /// What the log calls its work.
+    pub fn work(self) -> &'static str {
+        match self {
+            ChildKind::Snapshot => "saving",
+            ChildKind::Rewrite => "AOF rewrite",
+        }
+    }
+}
+
 /// How far a child is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct ChildProgress {
+    /// What it does.
+    pub kind: ChildKind,
     /// Unix time of the fork.
     pub started_s: i64,
     /// Keys there are to save.

@@ -29,7 +29,7 @@ pub enum List {
     Quick(Box<Quicklist>),
 }
 
-const _: () = assert!(size_of::<List>() <= 24);
+const _: () = assert!(size_of::<List>() <= 16);
 
 /// A new element and what it counts when room is made for it.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,10 @@
 //! `RUSSET_WITHOUT_TOOLS=1` skips what needs `redis-cli` and `redis-benchmark`; without it a missing tool is
 //! a failure.
 
+mod aof;
 mod blocking;
 mod clients;
+mod crash;
 mod hostile;
 mod network;
 mod pause;

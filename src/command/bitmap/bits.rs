@@ -243,11 +243,8 @@ fn bitop(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if result.is_empty() {
         cx.keys.delete(target, false);
     } else {
-        cx.keys.set(
-            target,
-            NewValue::Boxed(Box::new(Value::String(result))),
-            SetExpiry::Clear,
-        );
+        cx.keys
+            .set(target, NewValue::Value(Value::String(result)), SetExpiry::Clear);
     }
     cx.reply.int(len as i64);
     Ok(DONE)

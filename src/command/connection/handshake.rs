@@ -2,7 +2,7 @@
 
 use crate::base::number;
 use crate::command::args::Args;
-use crate::command::connection::client::attribute;
+use crate::command::connection::client::{attribute, tracking};
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Flags, Group, Row};
@@ -233,6 +233,7 @@ fn reset(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
         cx.server.monitors -= 1;
     }
     cx.pubsub.registry.leave(cx.client);
+    tracking::disable(cx);
     discard_transaction(&mut cx.sessions[cx.client], cx.keys);
     cx.session().reset(authenticated);
     cx.reply.resp3 = false;

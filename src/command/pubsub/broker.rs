@@ -11,7 +11,7 @@
 
 use crate::pubsub::{Kind, Registry};
 use crate::resp::Reply;
-use crate::session::{SessionId, Sessions};
+use crate::session::{Session, SessionFlags, SessionId, Sessions};
 
 /// Subscriptions, and messages on their way.
 pub struct Broker {
@@ -19,6 +19,8 @@ pub struct Broker {
     pub registry: Registry<SessionId>,
     /// Most bytes a subscriber's queue may hold; 0 for any number.
     pub hard_limit_bytes: u64,
+    /// The same for a client that is no subscriber but is told of changes to its cache.
+    pub normal_hard_limit_bytes: u64,
     post: Post,
 }
 
@@ -31,6 +33,10 @@ struct Post {
     cut_off: Vec<SessionId>,
     /// Bytes handed to outlets.
     pushed_bytes: u64,
+    /// Whether those who are sent something are noted.
+    notes_receivers: bool,
+    /// Those.
+    receivers: Vec<SessionId>,
     frame: Frame,
 }
 
@@ -64,6 +70,7 @@ impl Broker {
         Broker {
             registry: Registry::new(seed),
             hard_limit_bytes: 0,
+            normal_hard_limit_bytes: 0,
             post: Post::default(),
         }
     }
@@ -105,6 +112,34 @@ impl Broker {
         subscribers.len()
     }
 
+    /// Sends a push to one client: to `from`, whose command runs, behind its reply.
+    pub fn send_to(&mut self, sessions: &mut Sessions, from: Option<SessionId>, to: SessionId, push: &[u8]) {
+        let Some(session) = sessions.get_mut(to) else {
+            return;
+        };
+        let limit = if session.flags.contains(SessionFlags::PUBSUB) {
+            self.hard_limit_bytes
+        } else {
+            self.normal_hard_limit_bytes
+        };
+        if from == Some(to) {
+            self.post.own.extend_from_slice(push);
+        } else {
+            self.post.hand_over(session, to, push, limit);
+        }
+    }
+
+    /// Notes from now on who is sent something, or not.
+    pub fn note_receivers(&mut self, on: bool) {
+        self.post.notes_receivers = on;
+        self.post.receivers.clear();
+    }
+
+    /// Those who were sent something since the last call.
+    pub fn take_receivers(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.post.receivers)
+    }
+
     /// Whether the last command left nothing for the executor to do.
     #[inline]
     pub fn is_settled(&self) -> bool {
@@ -141,17 +176,32 @@ impl Post {
             let Some(session) = sessions.get_mut(id) else {
                 continue;
             };
-            let bytes = self.frame.bytes(words, session.resp == 3);
             if from == Some(id) {
+                let bytes = self.frame.bytes(words, session.resp == 3);
                 self.own.extend_from_slice(bytes);
                 continue;
             }
-            self.pushed_bytes += bytes.len() as u64;
-            let queued = session.push(bytes) as u64;
-            if hard_limit_bytes > 0 && queued > hard_limit_bytes {
-                session.close_outlet();
-                self.cut_off.push(id);
-            }
+            let mut frame = std::mem::take(&mut self.frame);
+            self.hand_over(
+                session,
+                id,
+                frame.bytes(words, session.resp == 3),
+                hard_limit_bytes,
+            );
+            self.frame = frame;
+        }
+    }
+
+    /// Gives bytes to a client's outlet, and closes it if that makes too many.
+    fn hand_over(&mut self, session: &mut Session, id: SessionId, bytes: &[u8], hard_limit_bytes: u64) {
+        self.pushed_bytes += bytes.len() as u64;
+        if self.notes_receivers {
+            self.receivers.push(id);
+        }
+        let queued = session.push(bytes) as u64;
+        if hard_limit_bytes > 0 && queued > hard_limit_bytes {
+            session.close_outlet();
+            self.cut_off.push(id);
         }
     }
 }

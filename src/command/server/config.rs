@@ -86,7 +86,7 @@ fn set(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let protected = super::opens_to(cx.config.choice("enable-protected-configs"), cx);
     let permissions = Permissions {
         protected,
-        loading: false,
+        loading: cx.stats.persistence.loading.is_some(),
     };
     let changed = cx
         .config

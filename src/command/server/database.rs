@@ -2,7 +2,7 @@
 
 use crate::base::number;
 use crate::command::args::Args;
-use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::cx::{Control, Cx, DONE, Next, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
 
@@ -69,7 +69,7 @@ fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     }
     propagate(cx, args);
     cx.reply.ok();
-    Ok(DONE)
+    Ok(Next::Control(Control::Flushed))
 }
 
 /// Whether the memory is freed on another thread.

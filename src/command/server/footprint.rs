@@ -48,7 +48,7 @@ impl Footprint {
             allocated: totals.allocated,
             active: totals.active,
             resident: totals.resident,
-            clients: clients(cx).map(client_bytes).sum(),
+            clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
             tables: dbs
                 .clone()
                 .filter(|(_, db)| !db.is_empty())
@@ -114,14 +114,6 @@ pub(super) fn clients<'c>(cx: &'c Cx<'_>) -> impl Iterator<Item = &'c Session> {
         .iter()
         .map(|(_, session)| session)
         .filter(|s| !s.flags.contains(SessionFlags::INTERNAL))
-}
-
-fn client_bytes(session: &Session) -> u64 {
-    let buffers = session.outlet.as_ref().map_or(0, |outlet| {
-        let (used, free) = outlet.input_bytes();
-        outlet.queued_bytes() + used + free
-    });
-    (size_of::<Session>() + session.argv_bytes + session.queued_bytes() + buffers) as u64
 }
 
 fn ratio(whole: u64, part: u64) -> Ratio {

@@ -14,7 +14,7 @@ use crate::stats::counters::{Counters, Gauges};
 use crate::stats::cpu::write_cpu;
 use crate::stats::info::{InfoWriter, Sections};
 use crate::stats::memory::system_memory_bytes;
-use crate::stats::persistence::Loading;
+use crate::stats::persistence::{ChildKind, ChildProgress, Loading};
 
 use super::footprint::{Footprint, Ratio, clients};
 
@@ -165,7 +165,7 @@ fn client_counts(info: &mut InfoWriter, cx: &Cx<'_>) {
         .field("client_recent_max_input_buffer", input_max.max().unwrap_or(0))
         .field("client_recent_max_output_buffer", queued_max.max().unwrap_or(0))
         .field("blocked_clients", held.count())
-        .field("tracking_clients", 0)
+        .field("tracking_clients", cx.tracking.clients)
         .field(
             "pubsub_clients",
             clients(cx)
@@ -200,7 +200,7 @@ fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
     script_memory(info, &cx.server.scripts);
     bytes(info, "maxmemory", cx.config.memory("maxmemory"));
     info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
-    overheads(info, &footprint, cx.server.uncounted_bytes);
+    overheads(info, &footprint, cx.stats.persistence.aof.waiting_bytes);
     let (pending, freed) = cx.keys.lazyfree_counts();
     info.field("lazyfree_pending_objects", pending)
         .field("lazyfreed_objects", freed + cx.stats.counters.lazyfreed_objects);
@@ -249,7 +249,7 @@ fn script_memory(info: &mut InfoWriter, facts: &ScriptFacts) {
     );
 }
 
-fn overheads(info: &mut InfoWriter, footprint: &Footprint, uncounted_bytes: u64) {
+fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
     ratio(
         info,
         "allocator_frag_ratio",
@@ -274,7 +274,7 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, uncounted_bytes: u64)
         "mem_fragmentation_bytes",
         &footprint.total_excess(),
     );
-    info.field("mem_not_counted_for_evict", uncounted_bytes);
+    info.field("mem_not_counted_for_evict", log_buffer);
     zeros(
         info,
         &[
@@ -284,7 +284,8 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, uncounted_bytes: u64)
         ],
     );
     info.field("mem_clients_normal", footprint.clients);
-    zeros(info, &["mem_cluster_links", "mem_aof_buffer"]);
+    zeros(info, &["mem_cluster_links"]);
+    info.field("mem_aof_buffer", log_buffer);
     info.field("mem_allocator", version::ALLOCATOR);
     zeros(
         info,
@@ -300,43 +301,59 @@ fn ratio(info: &mut InfoWriter, share_name: &str, excess_name: &str, ratio: &Rat
 fn persistence(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.section("Persistence");
     let facts = &cx.stats.persistence;
-    let (now_ms, child) = (cx.now_unix_us / 1000, facts.child.unwrap_or_default());
-    let running = facts.child.is_some();
-    let since = |ms: i64| if running { (now_ms - ms) / 1000 } else { 0 };
-    let percent = 100.0 * child.keys_done as f64 / child.keys_total.max(1) as f64;
+    let now_ms = cx.now_unix_us / 1000;
     info.field("loading", u8::from(facts.loading.is_some()))
-        .field("async_loading", 0)
-        .field("current_cow_peak", child.cow_peak_bytes)
-        .field("current_cow_size", child.cow_bytes)
-        .field("current_cow_size_age", since(child.reported_ms))
+        .field("async_loading", 0);
+    child(info, facts.child.as_ref(), now_ms);
+    snapshots(info, cx);
+    aof(info, cx);
+    zeros(info, &["module_fork_in_progress", "module_fork_last_cow_size"]);
+    if facts.aof.enabled {
+        aof_sizes(info, cx);
+    }
+    if let Some(loading) = facts.loading {
+        self::loading(info, &loading, now_ms / 1000);
+    }
+}
+
+/// How far the child is.
+fn child(info: &mut InfoWriter, child: Option<&ChildProgress>, now_ms: i64) {
+    let (done, total) = child.map_or((0, 0), |child| (child.keys_done, child.keys_total));
+    let percent = 100.0 * done as f64 / total.max(1) as f64;
+    info.field("current_cow_peak", child.map_or(0, |child| child.cow_peak_bytes))
+        .field("current_cow_size", child.map_or(0, |child| child.cow_bytes))
+        .field(
+            "current_cow_size_age",
+            child.map_or(0, |child| (now_ms - child.reported_ms) / 1000),
+        )
         .field("current_fork_perc", format_args!("{percent:.2}"))
-        .field("current_save_keys_processed", child.keys_done)
-        .field("current_save_keys_total", child.keys_total)
-        .field("rdb_changes_since_last_save", cx.keys.changes.dirty)
-        .field("rdb_bgsave_in_progress", u8::from(running))
+        .field("current_save_keys_processed", done)
+        .field("current_save_keys_total", total);
+}
+
+/// Seconds for which a child of that kind has been at work, if there is one.
+fn child_age_s(cx: &Cx<'_>, kind: ChildKind) -> Option<i64> {
+    let child = cx.stats.persistence.child.filter(|child| child.kind == kind)?;
+    Some(cx.now_unix_us / 1_000_000 - child.started_s)
+}
+
+fn status(ok: bool) -> &'static str {
+    if ok { "ok" } else { "err" }
+}
+
+fn snapshots(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let facts = &cx.stats.persistence;
+    let age_s = child_age_s(cx, ChildKind::Snapshot);
+    info.field("rdb_changes_since_last_save", cx.keys.changes.dirty)
+        .field("rdb_bgsave_in_progress", u8::from(age_s.is_some()))
         .field("rdb_last_save_time", facts.last_save_s)
-        .field(
-            "rdb_last_bgsave_status",
-            if facts.last_bgsave_ok { "ok" } else { "err" },
-        )
+        .field("rdb_last_bgsave_status", status(facts.last_bgsave_ok))
         .field("rdb_last_bgsave_time_sec", facts.last_bgsave_duration_s)
-        .field(
-            "rdb_current_bgsave_time_sec",
-            if running {
-                now_ms / 1000 - child.started_s
-            } else {
-                -1
-            },
-        )
+        .field("rdb_current_bgsave_time_sec", age_s.unwrap_or(-1))
         .field("rdb_saves", cx.stats.counters.rdb_saves)
         .field("rdb_last_cow_size", facts.last_cow_bytes)
         .field("rdb_last_load_keys_expired", facts.last_load_expired)
         .field("rdb_last_load_keys_loaded", facts.last_load_keys);
-    aof(info, &cx.stats.counters);
-    zeros(info, &["module_fork_in_progress", "module_fork_last_cow_size"]);
-    if let Some(loading) = facts.loading {
-        self::loading(info, &loading, now_ms / 1000);
-    }
 }
 
 /// How far a load is, and when it may be done.
@@ -356,21 +373,32 @@ fn loading(info: &mut InfoWriter, loading: &Loading, now_s: i64) {
         .field("loading_eta_seconds", eta_s);
 }
 
-fn aof(info: &mut InfoWriter, counters: &Counters) {
-    zeros(
-        info,
-        &["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"],
-    );
-    info.field("aof_last_rewrite_time_sec", -1)
-        .field("aof_current_rewrite_time_sec", -1)
-        .field("aof_last_bgrewrite_status", "ok")
+fn aof(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let (facts, counters) = (&cx.stats.persistence.aof, &cx.stats.counters);
+    let age_s = child_age_s(cx, ChildKind::Rewrite);
+    info.field("aof_enabled", u8::from(facts.enabled))
+        .field("aof_rewrite_in_progress", u8::from(age_s.is_some()))
+        .field("aof_rewrite_scheduled", u8::from(facts.rewrite_scheduled))
+        .field("aof_last_rewrite_time_sec", facts.last_rewrite_duration_s)
+        .field("aof_current_rewrite_time_sec", age_s.unwrap_or(-1))
+        .field("aof_last_bgrewrite_status", status(facts.last_rewrite_ok))
         .field("aof_rewrites", counters.aof_rewrites)
         .field(
             "aof_rewrites_consecutive_failures",
             counters.aof_rewrites_consecutive_failures,
         )
-        .field("aof_last_write_status", "ok")
-        .field("aof_last_cow_size", 0);
+        .field("aof_last_write_status", status(facts.last_write_ok))
+        .field("aof_last_cow_size", facts.last_cow_bytes);
+}
+
+fn aof_sizes(info: &mut InfoWriter, cx: &Cx<'_>) {
+    let (facts, counters) = (&cx.stats.persistence.aof, &cx.stats.counters);
+    info.field("aof_current_size", facts.size)
+        .field("aof_base_size", facts.base_size)
+        .field("aof_pending_rewrite", u8::from(facts.rewrite_scheduled))
+        .field("aof_buffer_length", facts.waiting_bytes)
+        .field("aof_pending_bio_fsync", facts.pending_syncs)
+        .field("aof_delayed_fsync", counters.aof_delayed_fsync);
 }
 
 /// The keyspace counts for itself; its counts join the others here.
@@ -395,13 +423,16 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
 
 /// What is a state and not a total.
 fn gauges(cx: &Cx<'_>) -> Gauges {
-    let registry = &cx.pubsub.registry;
+    let (registry, tracking) = (&cx.pubsub.registry, &*cx.tracking);
     let over_us = cx.server.short_since_us.map_or(0, |since| cx.now_unix_us - since);
     Gauges {
         current_eviction_exceeded_us: over_us.max(0) as u64,
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,
         pubsubshard_channels: registry.len(Kind::Shard) as u64,
+        tracking_total_keys: tracking.table.len() as u64,
+        tracking_total_items: tracking.table.items() as u64,
+        tracking_total_prefixes: tracking.prefixes.len() as u64,
         ..Gauges::default()
     }
 }

@@ -9,7 +9,7 @@
 //! | `slowlog`, `latency` | SLOWLOG, LATENCY |
 //! | `database` | FLUSHDB FLUSHALL SWAPDB |
 //! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
-//! | `save` | SAVE BGSAVE LASTSAVE |
+//! | `save` | SAVE BGSAVE LASTSAVE BGREWRITEAOF |
 //! | `debug` | DEBUG |
 //!
 //! Not here: replicating (ROLE, REPLICAOF): its room is to come.
@@ -36,6 +36,7 @@ use crate::session::SessionFlags;
 /// All commands of the family.
 pub const ROWS: &[Row] = &[
     command::COMMAND,
+    save::BGREWRITEAOF,
     save::BGSAVE,
     config::CONFIG,
     database::FLUSHALL,

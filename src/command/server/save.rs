@@ -1,4 +1,4 @@
-//! SAVE BGSAVE LASTSAVE: snapshots on demand. The executor writes them; see `exec/save.rs`.
+//! SAVE BGSAVE LASTSAVE BGREWRITEAOF: what is written to disk on demand. The executor does it; see `exec/save.rs`.
 
 use crate::command::args::Args;
 use crate::command::cx::{Control, Cx, DONE, Next, Outcome};
@@ -45,6 +45,22 @@ fn bgsave(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         _ => return Err(Error::Syntax),
     };
     Ok(Next::Control(Control::BackgroundSave { schedules }))
+}
+
+pub(super) const BGREWRITEAOF: Row = Row {
+    name: "bgrewriteaof",
+    summary: "Rewrites the append-only file, as short as it can be, from a process of its own.",
+    since: "1.0.0",
+    complexity: "O(1)",
+    group: Group::Server,
+    arity: Arity::Exactly(1),
+    flags: Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::NO_ASYNC_LOADING),
+    run: bgrewriteaof,
+    ..Row::BASE
+};
+
+fn bgrewriteaof(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::RewriteLog))
 }
 
 pub(super) const LASTSAVE: Row = Row {

@@ -345,8 +345,8 @@ impl Inputs {
 
 fn source_of(entry: &Entry) -> Option<Source<'_>> {
     match entry.view() {
-        View::Boxed(Value::Zset(zset)) => Some(Source::Zset(zset)),
-        View::Boxed(Value::Set(set)) => Some(Source::Set(set)),
+        View::Value(Value::Zset(zset)) => Some(Source::Zset(zset)),
+        View::Value(Value::Set(set)) => Some(Source::Set(set)),
         _ => None,
     }
 }

@@ -27,6 +27,15 @@ pub(super) const SECTION: Section = Section {
             "End snapshots with a checksum, and verify it on loading.",
         )
         .immutable(),
+        int(
+            "rdb-version-max",
+            9,
+            12,
+            "12",
+            "The newest version of the format to write, for a way back to an older Redis: 10 is what 7.0 \
+             reads, 11 what 7.2, 12 what 7.4 does. Fields of hashes that expire live for ever in a file \
+             below 12.",
+        ),
         choice(
             "sanitize-dump-payload",
             &["no", "yes", "clients"],

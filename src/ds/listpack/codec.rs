@@ -122,21 +122,6 @@ impl<'a> Encoded<'a> {
         self.body_len() + back_len(self.body_len())
     }
 
-    /// Appends the entry.
-    #[inline]
-    pub(super) fn push_to(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.head());
-        out.extend_from_slice(self.data);
-        let body = self.body_len();
-        if body < 0x80 {
-            out.push(body as u8);
-        } else {
-            let mut back = [0; BACK_MAX];
-            let len = write_back(body, &mut back);
-            out.extend_from_slice(&back[..len]);
-        }
-    }
-
     /// Writes the entry over `room`, which is [`Encoded::size`] bytes.
     #[inline]
     pub(super) fn write_to(&self, room: &mut [u8]) {

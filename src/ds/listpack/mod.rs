@@ -8,10 +8,10 @@
 //! The bytes are Redis's listpack, as DUMP and RDB files have it, so saving and loading is a copy. An element is text
 //! or a number; text that is the canonical decimal form of a 64-bit number is kept as that number.
 //!
-//! I1  `bytes` is empty (a new listpack owns no memory) or a whole listpack: header, entries, end.
+//! I1  `buffer` is nothing (a new listpack owns no memory) or a whole listpack: header, entries, end.
 //! I2  The count is exact; 65535 says "at least so many", and counting takes a walk.
 //! I3  Each entry is in its shortest form, so equal elements have equal bytes.
-//! I4  The buffer is of the allocator's size class for its length, or less than a third larger after removals.
+//! I4  The buffer is of the allocator's size class for its length ([`Buffer`]).
 //!
 //! Costs: both ends O(1) plus moving what lies behind; everything else walks, which for the few kilobytes a listpack
 //! should have is faster than any index. `find` compares one byte per entry until that one agrees.
@@ -27,8 +27,8 @@ mod iter;
 #[cfg(test)]
 mod tests;
 
+use super::buffer::{Buffer, Total};
 use crate::base::number;
-use crate::base::size_class::rounded;
 use codec::{END, Encoded, entry_len};
 
 pub use iter::{Iter, Pairs};
@@ -43,7 +43,7 @@ const SAFE_BYTES_MAX: usize = 1 << 30;
 /// Elements in one buffer, in order.
 #[derive(Clone, Default)]
 pub struct Listpack {
-    bytes: Vec<u8>,
+    buffer: Buffer<Total>,
 }
 
 /// Where an entry is, until the next change.
@@ -124,14 +124,9 @@ impl<'a> Item<'a> {
 impl Listpack {
     /// An empty one; allocates nothing.
     pub const fn new() -> Listpack {
-        Listpack { bytes: Vec::new() }
-    }
-
-    /// An empty one with room for `bytes` in all, the seven around the entries included.
-    pub fn with_capacity(bytes: usize) -> Listpack {
-        let mut all = Vec::with_capacity(rounded(bytes.max(EMPTY.len())));
-        all.extend_from_slice(EMPTY);
-        Listpack { bytes: all }
+        Listpack {
+            buffer: Buffer::new(),
+        }
     }
 
     /// Takes over the bytes of a listpack, from a file or a client.
@@ -155,7 +150,7 @@ impl Listpack {
         if at + 1 != bytes.len() || (told != COUNT_UNKNOWN && usize::from(told) != count) {
             return Err(Damaged);
         }
-        let mut listpack = Listpack { bytes };
+        let mut listpack = Listpack::from_own_bytes(bytes);
         listpack.set_count(count);
         // Redis writes shortest forms only; but I3 must hold whoever wrote this.
         Ok(if all_shortest {
@@ -167,33 +162,45 @@ impl Listpack {
 
     /// Takes bytes back that [`Listpack::into_bytes`] gave; others make it panic later.
     pub(in crate::ds) fn from_own_bytes(bytes: Vec<u8>) -> Listpack {
-        Listpack { bytes }
+        Listpack {
+            buffer: Buffer::from_vec(bytes),
+        }
     }
 
     fn rewritten(&self) -> Listpack {
-        let mut fresh = Listpack::with_capacity(self.size());
+        let mut fresh = Listpack::new();
         self.iter().for_each(|item| fresh.push_back_item(item));
         fresh
     }
 
     /// The bytes, as DUMP and RDB files have them.
     pub fn as_bytes(&self) -> &[u8] {
-        if self.bytes.is_empty() { EMPTY } else { &self.bytes }
+        if self.buffer.is_none() {
+            EMPTY
+        } else {
+            self.bytes()
+        }
+    }
+
+    /// As [`Listpack::as_bytes`], but nothing when it owns no memory.
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
     }
 
     /// The bytes, as DUMP and RDB files have them.
     pub fn into_bytes(self) -> Vec<u8> {
-        if self.bytes.is_empty() {
+        if self.buffer.is_none() {
             EMPTY.to_vec()
         } else {
-            self.bytes
+            self.buffer.into_vec()
         }
     }
 
     /// How many entries. O(1) below 65535.
     #[inline]
     pub fn len(&self) -> usize {
-        match self.bytes.get(4..6) {
+        match self.bytes().get(4..6) {
             None => 0,
             Some(&[0xFF, 0xFF]) => self.iter().count(),
             Some(count) => usize::from(u16::from_le_bytes([count[0], count[1]])),
@@ -203,32 +210,24 @@ impl Listpack {
     /// True without entries.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.bytes.len() <= EMPTY.len()
+        self.buffer.len() <= EMPTY.len()
     }
 
     /// Bytes of the listpack, at least 7.
     #[inline]
     pub fn size(&self) -> usize {
-        self.bytes.len().max(EMPTY.len())
+        self.buffer.len().max(EMPTY.len())
     }
 
     /// Bytes it holds on the heap.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.buffer.heap_bytes()
     }
 
     /// Whether `more` bytes may be added without coming near the format's limit.
     #[inline]
     pub fn fits(&self, more: usize) -> bool {
         self.size().saturating_add(more) <= SAFE_BYTES_MAX
-    }
-
-    /// Makes room for `more` bytes of entries at once.
-    pub fn reserve(&mut self, more: usize) {
-        let needed = self.size() + more;
-        if needed > self.bytes.capacity() {
-            self.bytes.reserve_exact(rounded(needed) - self.bytes.len());
-        }
     }
 }
 
@@ -243,7 +242,7 @@ impl Listpack {
     /// The last entry.
     #[inline]
     pub fn last(&self) -> Option<At> {
-        (!self.is_empty()).then(|| self.before(self.bytes.len() - 1))
+        (!self.is_empty()).then(|| self.before(self.buffer.len() - 1))
     }
 
     /// The entry behind `at`.
@@ -275,16 +274,16 @@ impl Listpack {
     /// The element at `at`.
     #[inline]
     pub fn get(&self, at: At) -> Item<'_> {
-        codec::decode(&self.bytes[at.index()..])
+        codec::decode(&self.bytes()[at.index()..])
     }
 
     /// The first of the entries `from`, `from + 1 + skip`, ... that is `needle`. `skip` 1 finds fields of a hash.
     #[inline]
     pub fn find(&self, from: At, needle: &[u8], skip: usize) -> Option<At> {
-        let needle = Encoded::text(needle);
+        let (bytes, needle) = (self.bytes(), Encoded::text(needle));
         let mut at = from.index();
         loop {
-            let rest = &self.bytes[at..];
+            let rest = &bytes[at..];
             if rest[0] == END {
                 return None;
             }
@@ -293,7 +292,7 @@ impl Listpack {
             }
             at += entry_len(rest);
             for _ in 0..skip {
-                let rest = &self.bytes[at..];
+                let rest = &bytes[at..];
                 if rest[0] == END {
                     return None;
                 }
@@ -310,12 +309,12 @@ impl Listpack {
 
     /// The elements from `at` on.
     pub fn iter_from(&self, at: At) -> Iter<'_> {
-        Iter::new(&self.bytes[at.index()..self.bytes.len() - 1])
+        Iter::new(&self.bytes()[at.index()..self.buffer.len() - 1])
     }
 
     /// The elements up to `at`, that one included.
     pub fn iter_to(&self, at: At) -> Iter<'_> {
-        Iter::new(&self.bytes[HEADER..self.behind(at)])
+        Iter::new(&self.bytes()[HEADER..self.behind(at)])
     }
 
     /// The elements two by two: fields and values, members and scores.
@@ -332,19 +331,19 @@ impl Listpack {
     /// The offset behind the entry at `at`.
     #[inline]
     fn behind(&self, at: At) -> usize {
-        at.index() + entry_len(&self.bytes[at.index()..])
+        at.index() + entry_len(&self.bytes()[at.index()..])
     }
 
     /// The entry that ends before offset `end`.
     #[inline]
     fn before(&self, end: usize) -> At {
-        At((end - iter::last_entry_len(&self.bytes[..end])) as u32)
+        At((end - iter::last_entry_len(&self.bytes()[..end])) as u32)
     }
 
     /// An offset as the entry there; none at the end.
     #[inline]
     fn entry_at(&self, offset: usize) -> Option<At> {
-        (self.bytes[offset] != END).then_some(At(offset as u32))
+        (self.bytes()[offset] != END).then_some(At(offset as u32))
     }
 }
 
@@ -371,7 +370,7 @@ impl Listpack {
     /// Puts an element before all others. O(n) bytes move.
     #[inline]
     pub fn push_front(&mut self, text: &[u8]) {
-        if self.bytes.is_empty() {
+        if self.buffer.is_none() {
             return self.push_back(text);
         }
         self.splice(HEADER, 0, &Encoded::text(text));
@@ -427,8 +426,8 @@ impl Listpack {
     /// Removes `count` elements, or as many as there are, from `at` on; the one that followed them.
     pub fn remove_many(&mut self, at: At, count: usize) -> Option<At> {
         let (mut end, mut removed) = (at.index(), 0);
-        while removed < count && self.bytes[end] != END {
-            end += entry_len(&self.bytes[end..]);
+        while removed < count && self.bytes()[end] != END {
+            end += entry_len(&self.bytes()[end..]);
             removed += 1;
         }
         self.cut(at.index(), end, removed);
@@ -455,12 +454,9 @@ impl Listpack {
         removed
     }
 
-    /// Removes all elements but keeps the buffer.
+    /// Removes all elements.
     pub fn clear(&mut self) {
-        if !self.is_empty() {
-            self.bytes.truncate(EMPTY.len());
-            self.bytes.copy_from_slice(EMPTY);
-        }
+        *self = Listpack::new();
     }
 
     /// Appends the elements of another listpack. O(bytes of the other).
@@ -469,10 +465,8 @@ impl Listpack {
             return;
         }
         let count = self.len() + other.len();
-        self.reserve(other.size());
-        self.open_end();
-        self.bytes.extend_from_slice(other.entries());
-        self.close_end();
+        let entries = other.entries();
+        self.extend(entries.len()).copy_from_slice(entries);
         self.set_count(count);
     }
 
@@ -482,11 +476,10 @@ impl Listpack {
             return Listpack::new();
         };
         let moved = self.len() - index;
-        let end = self.bytes.len() - 1;
-        let mut tail = Listpack::with_capacity(EMPTY.len() + end - at.index());
-        tail.open_end();
-        tail.bytes.extend_from_slice(&self.bytes[at.index()..end]);
-        tail.close_end();
+        let end = self.buffer.len() - 1;
+        let mut tail = Listpack::new();
+        let entries = &self.bytes()[at.index()..end];
+        tail.extend(entries.len()).copy_from_slice(entries);
         tail.set_count(moved);
         self.cut(at.index(), end, moved);
         tail
@@ -495,19 +488,23 @@ impl Listpack {
     /// Appends an entry; the fast path of everything that builds a listpack.
     #[inline]
     fn append_entry(&mut self, entry: &Encoded<'_>) {
-        let needed = self.size() + entry.size();
-        if needed > self.bytes.capacity() {
-            self.bytes.reserve_exact(rounded(needed) - self.bytes.len());
-        }
-        self.open_end();
-        entry.push_to(&mut self.bytes);
-        self.close_end();
+        entry.write_to(self.extend(entry.size()));
         self.count_more(1);
+    }
+
+    /// Room for `more` bytes of entries before the end mark. The count is the caller's.
+    #[inline]
+    fn extend(&mut self, more: usize) -> &mut [u8] {
+        let start = self.size() - 1;
+        self.set_size(start + more + 1);
+        let (room, end) = self.buffer.body_mut(start).split_at_mut(more);
+        end[0] = END;
+        room
     }
 
     #[inline]
     fn replace_entry(&mut self, at: At, entry: &Encoded<'_>) -> At {
-        let old = entry_len(&self.bytes[at.index()..]);
+        let old = entry_len(&self.bytes()[at.index()..]);
         self.splice(at.index(), old, entry);
         at
     }
@@ -515,70 +512,44 @@ impl Listpack {
     /// Puts `entry` in the place of `old` bytes at `offset`.
     #[inline]
     fn splice(&mut self, offset: usize, old: usize, entry: &Encoded<'_>) {
-        let (len, new) = (self.bytes.len(), entry.size());
-        if new != old {
-            if new > old {
-                self.reserve(new - old);
-                self.bytes.resize(len + new - old, 0);
-            }
-            self.bytes.copy_within(offset + old..len, offset + new);
-            self.bytes.truncate(len + new - old);
-            self.write_total();
+        let (len, new) = (self.buffer.len(), entry.size());
+        if new > old {
+            self.set_size(len + (new - old));
+            let tail = self.buffer.body_mut(offset);
+            tail.copy_within(old..len - offset, new);
+        } else if new < old {
+            self.buffer.body_mut(offset).copy_within(old.., new);
+            self.set_size(len - (old - new));
         }
-        entry.write_to(&mut self.bytes[offset..offset + new]);
-        self.give_back();
+        entry.write_to(&mut self.buffer.body_mut(offset)[..new]);
     }
 
     /// Takes the bytes `start..end`, which are `count` entries, out.
     #[inline]
     fn cut(&mut self, start: usize, end: usize, count: usize) {
-        self.bytes.copy_within(end.., start);
-        self.bytes.truncate(self.bytes.len() - (end - start));
-        self.write_total();
+        let len = self.buffer.len();
+        self.buffer.body_mut(start).copy_within(end - start.., 0);
+        self.set_size(len - (end - start));
         self.count_less(count);
-        self.give_back();
     }
 
-    /// Keeps I4.
+    /// Makes it so many bytes, cut or zeros added at the end.
     #[inline]
-    fn give_back(&mut self) {
-        let (used, held) = (self.bytes.len(), self.bytes.capacity());
-        if held > 16 && used <= held - held / 4 {
-            self.bytes.shrink_to(rounded(used));
-        }
-    }
-
-    /// Takes the end mark off; between this and [`Listpack::close_end`] entries are appended.
-    #[inline]
-    fn open_end(&mut self) {
-        if self.bytes.is_empty() {
-            self.bytes.extend_from_slice(EMPTY);
-        }
-        self.bytes.pop();
-    }
-
-    #[inline]
-    fn close_end(&mut self) {
-        self.bytes.push(END);
-        self.write_total();
-    }
-
-    #[inline]
-    fn write_total(&mut self) {
-        let total = u32::try_from(self.bytes.len()).expect("callers ask `fits`");
-        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+    fn set_size(&mut self, bytes: usize) {
+        let total = u32::try_from(bytes).expect("callers ask `fits`");
+        self.buffer.resize(total.to_le_bytes());
     }
 
     #[inline]
     fn count_more(&mut self, more: u16) {
-        let told = u16::from_le_bytes([self.bytes[4], self.bytes[5]]);
+        let told = self.told_count();
         self.write_count(told.saturating_add(more));
     }
 
     /// An unknown count stays unknown unless nothing is left.
     #[inline]
     fn count_less(&mut self, less: usize) {
-        let told = u16::from_le_bytes([self.bytes[4], self.bytes[5]]);
+        let told = self.told_count();
         if self.is_empty() {
             self.write_count(0);
         } else if told != COUNT_UNKNOWN {
@@ -591,8 +562,14 @@ impl Listpack {
     }
 
     #[inline]
+    fn told_count(&self) -> u16 {
+        let bytes = self.bytes();
+        u16::from_le_bytes([bytes[4], bytes[5]])
+    }
+
+    #[inline]
     fn write_count(&mut self, count: u16) {
-        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+        self.buffer.body_mut(4)[..2].copy_from_slice(&count.to_le_bytes());
     }
 }
 

@@ -134,7 +134,7 @@ impl Quicklist {
 
     /// Appends a node of one big element.
     pub fn push_plain(&mut self, element: Vec<u8>) {
-        self.push_node(End::Tail, Node::Plain(element));
+        self.push_node(End::Tail, Node::plain(element));
     }
 
     /// The only node's listpack, if there is one node, and that is small by `fill`. The list is empty afterwards.

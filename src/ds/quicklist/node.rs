@@ -1,7 +1,8 @@
 //! A node: some elements in a listpack, or one big element by itself; either may be compressed.
 //!
 //! ```text
-//! [ kind, count, raw length | buffer ]      32 bytes
+//! [ kind, count | listpack ]                                   16 bytes
+//! [ kind, count | pointer ] ──> [ raw length | buffer ]        the others, which are large or rare
 //! ```
 //!
 //! Compressing pays from 48 bytes on and when it saves 8. A compressed node is read by way of a decompressed copy.
@@ -21,21 +22,28 @@ pub enum Node {
         pack: Listpack,
     },
     /// One big element.
-    Plain(Vec<u8>),
+    Plain(Box<Vec<u8>>),
     /// Either, compressed.
     Squeezed {
         /// How many elements.
         count: u16,
         /// Whether it was [`Node::Plain`].
         plain: bool,
-        /// Bytes before compression.
-        raw_bytes: u32,
-        /// The compressed bytes.
-        lzf: Vec<u8>,
+        /// What it holds.
+        body: Box<Squeezed>,
     },
 }
 
-const _: () = assert!(size_of::<Node>() == 32);
+/// A compressed node's content.
+#[derive(Clone)]
+pub struct Squeezed {
+    /// Bytes before compression.
+    raw_bytes: u32,
+    /// The compressed bytes.
+    lzf: Box<[u8]>,
+}
+
+const _: () = assert!(size_of::<Node>() == 16);
 
 const SQUEEZE_BYTES_MIN: usize = 48;
 const SQUEEZE_GAIN_MIN: usize = 8;
@@ -109,7 +117,7 @@ impl Node {
     /// A node with one element.
     pub fn of(text: &[u8], is_large: bool) -> Node {
         if is_large {
-            return Node::Plain(text.to_vec());
+            return Node::plain(text.to_vec());
         }
         let mut pack = Listpack::new();
         pack.push_back(text);
@@ -120,6 +128,11 @@ impl Node {
     pub fn packed(pack: Listpack) -> Node {
         let count = count_of(&pack);
         Node::Packed { count, pack }
+    }
+
+    /// A node of one big element.
+    pub fn plain(element: Vec<u8>) -> Node {
+        Node::Plain(Box::new(element))
     }
 
     /// How many elements.
@@ -137,17 +150,17 @@ impl Node {
         match self {
             Node::Packed { pack, .. } => pack.size(),
             Node::Plain(text) => text.len(),
-            Node::Squeezed { raw_bytes, .. } => *raw_bytes as usize,
+            Node::Squeezed { body, .. } => body.raw_bytes as usize,
         }
     }
 
     /// Bytes on the heap, as the allocator rounds them.
     pub fn heap_bytes(&self) -> usize {
-        rounded(match self {
+        match self {
             Node::Packed { pack, .. } => pack.heap_bytes(),
-            Node::Plain(text) => text.capacity(),
-            Node::Squeezed { lzf, .. } => lzf.capacity(),
-        })
+            Node::Plain(text) => rounded(size_of::<Vec<u8>>()) + rounded(text.capacity()),
+            Node::Squeezed { body, .. } => rounded(size_of::<Squeezed>()) + rounded(body.lzf.len()),
+        }
     }
 
     /// Whether it is one big element.
@@ -159,7 +172,7 @@ impl Node {
     /// The compressed bytes, if it is compressed.
     pub fn squeezed(&self) -> Option<&[u8]> {
         match self {
-            Node::Squeezed { lzf, .. } => Some(lzf),
+            Node::Squeezed { body, .. } => Some(&body.lzf),
             _ => None,
         }
     }
@@ -192,15 +205,10 @@ impl Node {
         if bytes.len() < SQUEEZE_BYTES_MIN {
             return;
         }
-        if let Some(mut lzf) = lzf::compress(bytes, bytes.len() - SQUEEZE_GAIN_MIN) {
-            lzf.shrink_to_fit();
-            let count = self.count() as u16;
-            *self = Node::Squeezed {
-                count,
-                plain,
-                raw_bytes,
-                lzf,
-            };
+        if let Some(lzf) = lzf::compress(bytes, bytes.len() - SQUEEZE_GAIN_MIN) {
+            let (count, lzf) = (self.count() as u16, lzf.into_boxed_slice());
+            let body = Box::new(Squeezed { raw_bytes, lzf });
+            *self = Node::Squeezed { count, plain, body };
         }
     }
 
@@ -213,18 +221,13 @@ impl Node {
 
     /// A decompressed copy, if it is compressed.
     fn unsqueezed(&self) -> Option<Node> {
-        let Node::Squeezed {
-            count,
-            plain,
-            raw_bytes,
-            lzf,
-        } = self
-        else {
+        let Node::Squeezed { count, plain, body } = self else {
             return None;
         };
-        let raw = lzf::decompress(lzf, *raw_bytes as usize).expect("this node has compressed it itself");
+        let raw =
+            lzf::decompress(&body.lzf, body.raw_bytes as usize).expect("this node has compressed it itself");
         Some(if *plain {
-            Node::Plain(raw)
+            Node::plain(raw)
         } else {
             let pack = Listpack::from_own_bytes(raw);
             Node::Packed { count: *count, pack }

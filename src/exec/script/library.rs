@@ -43,7 +43,9 @@ impl Executor {
                 let libraries = std::mem::take(&mut scripting.libraries);
                 let count = libraries.function_count();
                 let garbage = (scripting.functions.take(), libraries);
-                self.stats.counters.lazyfreed_objects += discard(garbage, count, lazy);
+                let freed = discard(garbage, count, lazy);
+                // Compat: the interpreter counts as one more.
+                self.stats.counters.lazyfreed_objects += freed + u64::from(freed > 0);
                 reply.ok();
             }
             ScriptAct::ListLibraries { pattern, with_code } => {

@@ -69,13 +69,17 @@ struct Found<'s> {
 impl Executor {
     /// Does what a command for scripts asks.
     pub(super) fn script(&mut self, cause: Caused<'_>, act: ScriptAct, reply: &mut Vec<u8>) {
+        // In the middle of a script all is lent to it: what may be asked then needs none of it.
+        let lent = self.running.is_some();
         let mut scripting = self.scripting.take().unwrap_or_default();
         let outcome = match act {
             ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
             other => self.manage_scripts(&mut scripting, cause, other, reply),
         };
-        self.server.scripts = scripting.facts();
-        self.scripting = Some(scripting);
+        if !lent {
+            self.server.scripts = scripting.facts();
+            self.scripting = Some(scripting);
+        }
         if let Err(error) = outcome {
             self.answer_script_error(cause, &error, reply);
         }

@@ -14,7 +14,7 @@ use super::{hash, list, module, set, stream, zset};
 pub fn type_of(entry: &Entry, version: u16) -> Type {
     match entry.view() {
         View::Int(_) | View::Inline(_) => Type::String,
-        View::Boxed(value) => match value {
+        View::Value(value) => match value {
             Value::String(_) => Type::String,
             Value::Hash(hash) => hash::kind(hash, version),
             Value::List(_) => list::kind(version),
@@ -30,7 +30,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, entry: &Entry, kind: Type) {
     match entry.view() {
         View::Int(n) => encoder.int_string(n),
         View::Inline(bytes) => encoder.string(bytes),
-        View::Boxed(value) => match value {
+        View::Value(value) => match value {
             Value::String(bytes) => encoder.string(bytes),
             Value::Hash(hash) => hash::save(encoder, hash, kind),
             Value::List(list) => list::save(encoder, list, kind),
@@ -58,20 +58,20 @@ pub fn load<'a, R: Read>(
             Ok(crate::value::string::encode(text).into())
         }
         Type::List | Type::ListZiplist | Type::ListQuicklist | Type::ListQuicklist2 => {
-            Ok(boxed(list::load(decoder, kind, limits)?))
+            Ok(whole(list::load(decoder, kind, limits)?))
         }
         Type::Hash
         | Type::HashZipmap
         | Type::HashZiplist
         | Type::HashListpack
         | Type::HashMetadata
-        | Type::HashListpackEx => Ok(boxed(hash::load(decoder, kind, limits)?)),
-        Type::Set | Type::SetIntset | Type::SetListpack => Ok(boxed(set::load(decoder, kind, limits)?)),
+        | Type::HashListpackEx => Ok(whole(hash::load(decoder, kind, limits)?)),
+        Type::Set | Type::SetIntset | Type::SetListpack => Ok(whole(set::load(decoder, kind, limits)?)),
         Type::StreamListpacks | Type::StreamListpacks2 | Type::StreamListpacks3 => {
-            Ok(boxed(stream::load(decoder, kind)?))
+            Ok(whole(stream::load(decoder, kind)?))
         }
         Type::Zset | Type::Zset2 | Type::ZsetZiplist | Type::ZsetListpack => {
-            Ok(boxed(zset::load(decoder, kind, limits)?))
+            Ok(whole(zset::load(decoder, kind, limits)?))
         }
         Type::Module2 | Type::ModulePreGa => {
             let module = module::name(decoder.length()?);
@@ -85,6 +85,6 @@ pub fn load<'a, R: Read>(
     }
 }
 
-fn boxed(value: impl Typed) -> NewValue<'static> {
-    NewValue::Boxed(Box::new(value.into_value()))
+fn whole(value: impl Typed) -> NewValue<'static> {
+    NewValue::Value(value.into_value())
 }

@@ -30,7 +30,7 @@ struct Triple {
 impl Expiring {
     /// Fields and values of the plain encoding, without expiries.
     pub(super) fn from_pairs(pairs: &Listpack) -> Expiring {
-        let mut pack = Listpack::with_capacity(pairs.size() + pairs.len());
+        let mut pack = Listpack::new();
         for (name, value) in pairs.pairs() {
             pack.push_back_item(name);
             pack.push_back_item(value);

@@ -199,7 +199,7 @@ pub fn write_line(text: &mut String, session: &Session, table: &Table, moment: &
     field("events", &if session.outlet.is_some() { "r" } else { "" });
     field("cmd", &command);
     field("user", &session.user);
-    field("redir", &-1);
+    field("redir", &session.redirect_shown());
     field("resp", &session.resp);
     field("lib-name", &session.lib_name);
     field("lib-ver", &session.lib_ver);
@@ -226,24 +226,26 @@ impl Memory {
         let input = session.input_bytes(moment.now_ms);
         let queued = session.outlet.as_ref().map_or(0, |outlet| outlet.queued_bytes());
         let queued_commands = session.queued_bytes();
-        let buffers = input.used + input.free + queued + queued_commands + session.argv_bytes;
         Memory {
             input,
             reply_peak: session.reply_peak.get(moment.now_ms, moment.reply_peak_ms),
             queued_commands,
             queued,
-            total: size_of::<Session>() + buffers,
+            total: session.held_bytes(),
         }
     }
 }
 
 /// The letters of `flags=`, `N` for none.
 fn flag_letters(session: &Session, outdated: bool) -> String {
-    const LETTERS: [(SessionFlags, char); 9] = [
+    const LETTERS: [(SessionFlags, char); 12] = [
         (SessionFlags::MONITOR, 'O'),
         (SessionFlags::REPLICA, 'S'),
         (SessionFlags::PUBSUB, 'P'),
         (SessionFlags::PAUSED.union(SessionFlags::BLOCKED), 'b'),
+        (SessionFlags::TRACKING, 't'),
+        (SessionFlags::TRACKING_BROKEN, 'R'),
+        (SessionFlags::TRACKING_BCAST, 'B'),
         (SessionFlags::CLOSE_AFTER_REPLY, 'c'),
         (SessionFlags::CLOSING, 'A'),
         (SessionFlags::UNIX_SOCKET, 'U'),
@@ -253,7 +255,7 @@ fn flag_letters(session: &Session, outdated: bool) -> String {
     let set = LETTERS.iter().filter(|(flag, _)| session.flags.intersects(*flag));
     let mut letters: String = set.map(|(_, letter)| *letter).collect();
     // Behind the letter for subscribers; behind that for those who are blocked.
-    for (set, letter, before) in [(session.multi >= 0, 'x', "OSP"), (outdated, 'd', "OSPxb")] {
+    for (set, letter, before) in [(session.multi >= 0, 'x', "OSP"), (outdated, 'd', "OSPxbtRB")] {
         if set {
             let behind = letters.find(|c: char| !before.contains(c));
             letters.insert(behind.unwrap_or(letters.len()), letter);

@@ -6,11 +6,13 @@
 //! | `list` | INFO LIST |
 //! | `kill` | KILL UNBLOCK |
 //! | `pause` | PAUSE UNPAUSE |
+//! | `tracking` | TRACKING CACHING GETREDIR TRACKINGINFO |
 
 pub mod attribute;
 pub mod kill;
 pub mod list;
 pub mod pause;
+pub mod tracking;
 
 use crate::command::args::Args;
 use crate::command::cx::{Cx, Outcome};
@@ -30,7 +32,9 @@ const CLIENT: Row = Row {
     group: Group::Connection,
     arity: Arity::AtLeast(2),
     children: &[
+        tracking::CACHING,
         attribute::GETNAME,
+        tracking::GETREDIR,
         HELP,
         attribute::ID,
         list::INFO,
@@ -42,6 +46,8 @@ const CLIENT: Row = Row {
         attribute::REPLY,
         attribute::SETINFO,
         attribute::SETNAME,
+        tracking::TRACKING,
+        tracking::TRACKINGINFO,
         kill::UNBLOCK,
         pause::UNPAUSE,
     ],
@@ -49,7 +55,10 @@ const CLIENT: Row = Row {
 };
 
 /// Flags of the subcommands about the connection itself.
-const OWN: Flags = Flags::NOSCRIPT.with(Flags::LOADING).with(Flags::STALE);
+const OWN: Flags = Flags::NOSCRIPT
+    .with(Flags::LOADING)
+    .with(Flags::STALE)
+    .with(Flags::KEEPS_CACHING);
 
 /// Flags of the subcommands about other connections.
 const OTHERS: Flags = OWN.with(Flags::ADMIN);

@@ -87,8 +87,8 @@ impl Elements {
         let mut elements = Elements::default();
         match keys.read(key).map(|entry| entry.view()) {
             None => {}
-            Some(View::Boxed(Value::List(list))) => elements.take_list(list, options),
-            Some(View::Boxed(Value::Set(set))) => {
+            Some(View::Value(Value::List(list))) => elements.take_list(list, options),
+            Some(View::Value(Value::Set(set))) => {
                 if must_agree {
                     options.sort_sets();
                 }
@@ -96,7 +96,7 @@ impl Elements {
                 set.iter().for_each(|member| elements.push(member));
                 elements.window = window(options.limit, set.len());
             }
-            Some(View::Boxed(Value::Zset(zset))) => elements.take_zset(zset, options),
+            Some(View::Value(Value::Zset(zset))) => elements.take_zset(zset, options),
             Some(_) => return Err(Error::WrongType),
         }
         Ok(elements)

@@ -74,6 +74,17 @@ pub(super) fn reload(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     Ok(Next::Control(Control::Reload(options)))
 }
 
+pub(super) fn load_aof(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::LoadLog))
+}
+
+pub(super) fn aof_flush_sleep(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    let us = number::parse_i64(args.get(2)).unwrap_or(0).max(0) as u64;
+    cx.reply.ok();
+    Ok(Next::Control(Control::DelayLog(us)))
+}
+
 pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.cron_paused = number::parse_i64(args.get(2)).unwrap_or(0) != 0;
@@ -82,18 +93,27 @@ pub(super) fn pause_cron(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 }
 
 pub(super) fn reply_buffer(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    if !args.is(2, "peak-reset-time") {
-        return Err(crate::command::server::wrong_subcommand("DEBUG", args.get(1)));
-    }
-    cx.server.reply_peak = if args.is(3, "never") {
-        ReplyPeak::Never
-    } else if args.is(3, "reset") {
-        ReplyPeak::Usual
+    cx.server.reply_peak = if args.is(2, "peak-reset-time") {
+        peak_reset_time(args)?
+    } else if args.is(2, "resizing") {
+        // A buffer that is never made smaller is one whose peak is never forgotten.
+        match args.int(3)? {
+            0 => ReplyPeak::Never,
+            _ => ReplyPeak::Usual,
+        }
     } else {
-        ReplyPeak::Millis(args.int(3)?)
+        return Err(crate::command::server::wrong_subcommand("DEBUG", args.get(1)));
     };
     cx.reply.ok();
     Ok(DONE)
+}
+
+fn peak_reset_time(args: Args<'_>) -> Result<ReplyPeak, Error> {
+    match () {
+        () if args.is(3, "never") => Ok(ReplyPeak::Never),
+        () if args.is(3, "reset") => Ok(ReplyPeak::Usual),
+        () => Ok(ReplyPeak::Millis(args.int(3)?)),
+    }
 }
 
 pub(super) fn log(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

@@ -61,7 +61,7 @@ impl Signature {
         match entry.view() {
             View::Int(n) => self.mix_string(StringRef::Int(n).text(&mut IntText::default())),
             View::Inline(bytes) => self.mix_string(bytes),
-            View::Boxed(value) => self.mix_boxed(value),
+            View::Value(value) => self.mix_held(value),
         }
         if entry.expire_at().is_some() {
             self.xor(b"!!expire!!");
@@ -69,7 +69,7 @@ impl Signature {
     }
 
     /// One line and one function for each type.
-    fn mix_boxed(&mut self, value: &Value) {
+    fn mix_held(&mut self, value: &Value) {
         match value {
             Value::String(bytes) => self.mix_string(bytes),
             Value::Set(set) => self.mix_set(set),
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn encodings_and_times_play_no_part_but_expiry_does() {
-        let boxed = || NewValue::Boxed(Box::new(Value::String(b"12".to_vec())));
-        assert_eq!(value(NewValue::Int(12), None), value(boxed(), None));
-        assert_eq!(value(NewValue::Int(12), Some(5)), value(boxed(), Some(9)));
-        assert_ne!(value(NewValue::Int(12), Some(5)), value(boxed(), None));
+        let text = || NewValue::Value(Value::String(b"12".to_vec()));
+        assert_eq!(value(NewValue::Int(12), None), value(text(), None));
+        assert_eq!(value(NewValue::Int(12), Some(5)), value(text(), Some(9)));
+        assert_ne!(value(NewValue::Int(12), Some(5)), value(text(), None));
     }
 }

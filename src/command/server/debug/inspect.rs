@@ -25,7 +25,7 @@ pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let entry = entry(cx, args)?;
     // An address would tell an attacker where things are, and nobody else anything.
     let extra = match entry.view() {
-        View::Boxed(Value::List(list)) => super::list::object_fields(list),
+        View::Value(Value::List(list)) => super::list::object_fields(list),
         _ => String::new(),
     };
     let line = format!(
@@ -44,12 +44,12 @@ fn serialized_bytes(entry: &Entry) -> usize {
     match entry.view() {
         View::Int(n) => serialized_integer_bytes(n),
         View::Inline(bytes) => serialized_string_bytes(bytes.len()),
-        View::Boxed(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
-        View::Boxed(Value::Hash(hash)) => serialized_hash_bytes(hash),
-        View::Boxed(Value::List(list)) => serialized_list_bytes(list),
-        View::Boxed(Value::Set(set)) => serialized_set_bytes(set),
-        View::Boxed(Value::Zset(zset)) => serialized_zset_bytes(zset),
-        View::Boxed(Value::Stream(stream)) => stream.heap_bytes(),
+        View::Value(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
+        View::Value(Value::Hash(hash)) => serialized_hash_bytes(hash),
+        View::Value(Value::List(list)) => serialized_list_bytes(list),
+        View::Value(Value::Set(set)) => serialized_set_bytes(set),
+        View::Value(Value::Zset(zset)) => serialized_zset_bytes(zset),
+        View::Value(Value::Stream(stream)) => stream.heap_bytes(),
     }
 }
 
@@ -133,7 +133,7 @@ pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let entry = entry(cx, args)?;
     let (len, free) = match entry.view() {
         View::Inline(bytes) => (bytes.len(), 0),
-        View::Boxed(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
+        View::Value(Value::String(bytes)) => (bytes.len(), bytes.capacity() - bytes.len()),
         _ => return Err(Error::fixed("ERR Not an sds encoded string.")),
     };
     let key_len = entry.key().len();
@@ -173,9 +173,9 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 /// The shape of the table an entry holds, if it does.
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
-        View::Boxed(Value::Set(Set::Table(table))) => Some(table.stats()),
-        View::Boxed(Value::Hash(hash)) => hash.table_stats(),
-        View::Boxed(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
+        View::Value(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Value(Value::Hash(hash)) => hash.table_stats(),
+        View::Value(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,
     }
 }

@@ -50,9 +50,9 @@ pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 /// The listpack a collection is, while it is small.
 fn listpack_of(entry: &Entry) -> Option<&Listpack> {
     match entry.view() {
-        View::Boxed(Value::List(List::Packed(pack)) | Value::Set(Set::Packed(pack))) => Some(pack),
-        View::Boxed(Value::Zset(zset)) => zset.as_listpack(),
-        View::Boxed(Value::Hash(hash)) => hash.listpack().map(|(pack, _)| pack),
+        View::Value(Value::List(List::Packed(pack)) | Value::Set(Set::Packed(pack))) => Some(pack),
+        View::Value(Value::Zset(zset)) => zset.as_listpack(),
+        View::Value(Value::Hash(hash)) => hash.listpack().map(|(pack, _)| pack),
         _ => None,
     }
 }
@@ -60,7 +60,7 @@ fn listpack_of(entry: &Entry) -> Option<&Listpack> {
 pub(super) fn quicklist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let full = args.len() == 4 && args.int(3).is_ok_and(|full| full != 0);
     match super::inspect::entry(cx, args)?.view() {
-        View::Boxed(Value::List(List::Quick(quick))) => show(&quicklist_text(quick, full)),
+        View::Value(Value::List(List::Quick(quick))) => show(&quicklist_text(quick, full)),
         _ => return Err(Error::fixed("ERR Not a quicklist encoded object.")),
     }
     cx.reply.simple("Quicklist structure printed on stdout");

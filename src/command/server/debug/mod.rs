@@ -8,11 +8,13 @@
 //! | `inspect` | OBJECT SDSLEN HTSTATS HTSTATS-KEY |
 //! | `list` | LISTPACK QUICKLIST QUICKLIST-PACKED-THRESHOLD |
 //! | `digest` | DIGEST DIGEST-VALUE |
+//! | `eviction` | CLIENT-EVICTION |
 //! | `protocol` | PROTOCOL |
 //! | `act` | the others |
 
 mod act;
 mod digest;
+mod eviction;
 mod inspect;
 mod list;
 mod protocol;
@@ -104,11 +106,25 @@ const ANY: usize = usize::MAX;
 
 const TOOLS: &[Tool] = &[
     tool(
+        "AOF-FLUSH-SLEEP",
+        "<microseconds>",
+        "Sleep before each write to the append-only file.",
+        3..=3,
+        act::aof_flush_sleep,
+    ),
+    tool(
         "ASSERT",
         "",
         "Fail an assertion, which ends the server.",
         2..=2,
         act::assert,
+    ),
+    tool(
+        "CLIENT-EVICTION",
+        "",
+        "Tell how many clients hold how much, in classes; with maxmemory-clients.",
+        2..=2,
+        eviction::client_eviction,
     ),
     tool(
         "DICT-RESIZING",
@@ -158,6 +174,13 @@ const TOOLS: &[Tool] = &[
         "Show the listpack a key holds.",
         3..=3,
         list::listpack,
+    ),
+    tool(
+        "LOADAOF",
+        "",
+        "Empty the databases and load the append-only file.",
+        2..=2,
+        act::load_aof,
     ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
     tool(
@@ -212,7 +235,7 @@ const TOOLS: &[Tool] = &[
     ),
     tool(
         "REPLYBUFFER",
-        "PEAK-RESET-TIME <milliseconds>|NEVER|RESET",
+        "PEAK-RESET-TIME <milliseconds>|NEVER|RESET or RESIZING <0|1>",
         "Tell how long CLIENT LIST remembers a peak of replies.",
         4..=4,
         act::reply_buffer,
@@ -267,12 +290,7 @@ const REPLICATION: &str = "needs replication, which this build does not have yet
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
-    ("AOF-FLUSH-SLEEP", PERSISTENCE),
     ("CHANGE-REPL-ID", REPLICATION),
-    (
-        "CLIENT-EVICTION",
-        "needs eviction of clients, which this build does not have yet",
-    ),
     ("CLUSTERLINK", CLUSTER),
     (
         "CONFIG-REWRITE-FORCE-ALL",
@@ -285,7 +303,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
     ("LEAK", "is not there"),
-    ("LOADAOF", PERSISTENCE),
     ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
     ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),

@@ -1,0 +1,179 @@
+//! The thread that syncs the log, so that the executor need not wait for the disk.
+//!
+//! Jobs are done in order. What is asked for in between is the executor's choice: it asks again when the last sync has
+//! ended, so that one sync serves all that was written meanwhile.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Wakes the executor.
+pub type Waker = Box<dyn Fn() + Send>;
+
+/// A file to be synced.
+struct Job {
+    file: Arc<File>,
+    /// What is durable afterwards, as its asker counts.
+    ticket: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    busy: bool,
+    /// The last job done well.
+    done: u64,
+    /// Jobs done in all, well or not.
+    ended: u64,
+    /// How the last job failed, if it did.
+    errno: Option<i32>,
+    over: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far the thread is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The ticket of the last sync that succeeded.
+    pub done: u64,
+    /// How many syncs have ended.
+    pub ended: u64,
+    /// How many have not.
+    pub pending: usize,
+    /// How the last one failed, if it did.
+    pub errno: Option<i32>,
+}
+
+/// The thread.
+pub struct Syncer {
+    shared: Arc<Shared>,
+}
+
+impl Syncer {
+    /// Starts it; `wake` is called after each sync.
+    ///
+    /// # Errors
+    /// There can be no further thread.
+    pub fn start(wake: Waker) -> io::Result<Syncer> {
+        let shared = Arc::<Shared>::default();
+        let theirs = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("aof_fsync".to_owned())
+            .spawn(move || work(&theirs, &wake))?;
+        Ok(Syncer { shared })
+    }
+
+    /// Asks for a sync of `file`.
+    pub fn request(&self, file: Arc<File>, ticket: u64) {
+        self.shared.queue().jobs.push_back(Job { file, ticket });
+        self.shared.changed.notify_all();
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let queue = self.shared.queue();
+        Progress {
+            done: queue.done,
+            ended: queue.ended,
+            pending: queue.jobs.len() + usize::from(queue.busy),
+            errno: queue.errno,
+        }
+    }
+
+    /// Waits until it has done everything it was asked for.
+    pub fn finish(&self) {
+        let mut queue = self.shared.queue();
+        while queue.busy || !queue.jobs.is_empty() {
+            queue = self.shared.wait(queue);
+        }
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.shared.queue().over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+fn work(shared: &Shared, wake: &Waker) {
+    let mut queue = shared.queue();
+    loop {
+        let Some(job) = queue.jobs.pop_front() else {
+            if queue.over {
+                return;
+            }
+            queue = shared.wait(queue);
+            continue;
+        };
+        queue.busy = true;
+        drop(queue);
+        let synced = job.file.sync_data();
+        queue = shared.queue();
+        queue.busy = false;
+        queue.ended += 1;
+        match synced {
+            Ok(()) => (queue.done, queue.errno) = (queue.done.max(job.ticket), None),
+            Err(error) => queue.errno = Some(error.raw_os_error().unwrap_or(libc::EIO)),
+        }
+        shared.changed.notify_all();
+        drop(queue);
+        wake();
+        queue = shared.queue();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn files_are_synced_in_order_and_somebody_is_woken() {
+        let woken = Arc::new(AtomicU32::new(0));
+        let theirs = Arc::clone(&woken);
+        let wake = Box::new(move || {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
+        let syncer = Syncer::start(wake).expect("a thread more");
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        for ticket in 1..=3 {
+            syncer.request(Arc::clone(&file), ticket);
+        }
+        syncer.finish();
+        let progress = syncer.progress();
+        assert_eq!((progress.done, progress.ended, progress.pending), (3, 3, 0));
+        while woken.load(Ordering::SeqCst) < 3 {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_synced_is_told() {
+        let syncer = Syncer::start(Box::new(|| {})).expect("a thread more");
+        // A socket has nothing to sync.
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("two sockets");
+        let file = File::from(std::os::fd::OwnedFd::from(socket));
+        syncer.request(Arc::new(file), 1);
+        syncer.finish();
+        let progress = syncer.progress();
+        assert_eq!((progress.done, progress.ended), (0, 1));
+        assert!(progress.errno.is_some());
+    }
+}

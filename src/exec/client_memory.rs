@@ -1,0 +1,186 @@
+//! `maxmemory-clients`: what all clients hold together, and closing the largest when that is too much.
+//!
+//! ```text
+//!   a batch ends, input arrives, a push is queued ──> count that client anew ──> total ──end of turn──> over? close
+//!   every second ──────────────────────────────────> count all                            largest class first
+//! ```
+//!
+//! The sum is kept up to date client by client, so that a turn costs nothing for those it did not concern. Clients that
+//! are exempt (CLIENT NO-EVICT) count, but are not closed. While there is no limit, nothing is counted.
+
+use crate::base::units::Size;
+use crate::command::connection::client::list::{Moment, write_line};
+use crate::config::Config;
+use crate::session::{ClientClass, Session, SessionFlags, SessionId};
+
+use super::Executor;
+
+/// No limit is smaller, so that there is always a client that can raise it again.
+const LIMIT_BYTES_MIN: u64 = 128 * 1024;
+
+/// What all clients hold.
+#[derive(Debug, Default)]
+pub struct ClientMemory {
+    /// Most they may hold, if there is a limit.
+    limit_bytes: Option<u64>,
+    /// What they were found to hold.
+    total_bytes: u64,
+    /// When nobody was found who might be closed, Unix milliseconds.
+    futile_ms: i64,
+}
+
+/// Most that clients may hold together.
+fn limit_bytes(config: &Config) -> Option<u64> {
+    let bytes = match config.size("maxmemory-clients") {
+        Size::Bytes(bytes) => bytes,
+        Size::Percent(percent) => {
+            let hundredfold = u128::from(config.memory("maxmemory")) * u128::from(percent);
+            u64::try_from(hundredfold / 100).unwrap_or(u64::MAX)
+        }
+    };
+    (bytes > 0).then(|| bytes.max(LIMIT_BYTES_MIN))
+}
+
+/// Whether a client counts.
+fn counts(session: &Session) -> bool {
+    session.outlet.is_some() && matches!(session.class(), ClientClass::Normal | ClientClass::Pubsub)
+}
+
+impl Executor {
+    /// Takes the limit from the configuration.
+    pub(super) fn limit_client_memory(&mut self) {
+        self.client_memory.limit_bytes = limit_bytes(&self.config);
+        self.pubsub
+            .note_receivers(self.client_memory.limit_bytes.is_some());
+        self.client_memory.futile_ms = 0;
+        self.count_all_clients();
+    }
+
+    /// Counts what a client holds, beside `replies` that are about to be handed to it.
+    #[inline]
+    pub(super) fn count_client(&mut self, client: SessionId, replies: usize) {
+        if self.client_memory.limit_bytes.is_some() {
+            self.count(client, replies);
+        }
+    }
+
+    /// A command that is still arriving takes so many bytes by now. Too many are not even waited for.
+    pub(super) fn note_arriving(&mut self, client: SessionId, bytes: usize) {
+        let outlet = self
+            .sessions
+            .get(client)
+            .and_then(|session| session.outlet.as_ref());
+        let known = outlet.map_or(0, |outlet| {
+            let (used, free) = outlet.input_bytes();
+            used + free
+        });
+        self.count_client(client, bytes.saturating_sub(known));
+        self.evict_clients();
+    }
+
+    #[cold]
+    fn count(&mut self, client: SessionId, replies: usize) {
+        let Some(session) = self.sessions.get_mut(client) else {
+            return;
+        };
+        let bytes = if counts(session) {
+            session.held_bytes() + replies
+        } else {
+            0
+        };
+        let before = std::mem::replace(&mut session.counted_bytes, bytes);
+        self.client_memory.total_bytes = self.client_memory.total_bytes + bytes as u64 - before as u64;
+    }
+
+    /// Forgets what a client held that is gone.
+    pub(super) fn uncount_client(&mut self, session: &Session) {
+        self.client_memory.total_bytes -= session.counted_bytes as u64;
+    }
+
+    /// Counts all clients anew. O(clients).
+    pub(super) fn count_all_clients(&mut self) {
+        let limited = self.client_memory.limit_bytes.is_some();
+        let mut total_bytes = 0;
+        for (_, session) in self.sessions.iter_mut() {
+            session.counted_bytes = if limited && counts(session) {
+                session.held_bytes()
+            } else {
+                0
+            };
+            total_bytes += session.counted_bytes as u64;
+        }
+        self.client_memory.total_bytes = total_bytes;
+    }
+
+    /// At the end of a turn: closes clients while they hold too much together.
+    #[inline]
+    pub(super) fn evict_clients(&mut self) {
+        let Some(limit_bytes) = self.client_memory.limit_bytes else {
+            return;
+        };
+        for client in self.pubsub.take_receivers() {
+            self.count(client, 0);
+        }
+        if self.client_memory.total_bytes >= limit_bytes {
+            self.evict_largest(limit_bytes);
+        }
+    }
+
+    #[cold]
+    fn evict_largest(&mut self, limit_bytes: u64) {
+        let now_ms = self.time_us() / 1000;
+        if self.client_memory.futile_ms == now_ms {
+            return;
+        }
+        let mut victims: Vec<(usize, SessionId)> = self
+            .sessions
+            .iter()
+            .filter(|(_, s)| s.counted_bytes > 0 && !s.flags.contains(SessionFlags::NO_EVICT))
+            .map(|(client, session)| (session.counted_bytes, client))
+            .collect();
+        victims.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, victim) in victims {
+            if self.client_memory.total_bytes < limit_bytes {
+                return;
+            }
+            self.evict_client(victim);
+        }
+        if self.client_memory.total_bytes >= limit_bytes {
+            tracing::warn!("Over client maxmemory after evicting all evictable clients");
+            self.client_memory.futile_ms = now_ms;
+        }
+    }
+
+    fn evict_client(&mut self, client: SessionId) {
+        let mut line = String::new();
+        let moment = Moment {
+            keys: &self.keys,
+            now_ms: self.time_us() / 1000,
+            reply_peak_ms: self.server.reply_peak.window_ms(),
+        };
+        write_line(&mut line, &self.sessions[client], &self.table, &moment);
+        tracing::info!("Evicting client: {}", line.trim_end());
+        self.stats.counters.evicted_clients += 1;
+        self.kill(client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_may_be_a_share_and_is_never_tiny() {
+        let mut config = Config::default();
+        let mut limit = |maxmemory: &str, clients: &str| {
+            assert!(config.assign("maxmemory", maxmemory.as_bytes()).is_ok());
+            assert!(config.assign("maxmemory-clients", clients.as_bytes()).is_ok());
+            limit_bytes(&config)
+        };
+        assert_eq!(limit("0", "0"), None);
+        assert_eq!(limit("0", "50%"), None);
+        assert_eq!(limit("100mb", "7%"), Some(7 << 20));
+        assert_eq!(limit("100mb", "1"), Some(LIMIT_BYTES_MIN));
+        assert_eq!(limit("0", "3mb"), Some(3 << 20));
+    }
+}

@@ -1,0 +1,338 @@
+//! Reading a file of commands again, one after the other.
+//!
+//! Nothing is trusted: a length is compared with what is left of the file before anything is allocated. What is broken
+//! is told from what merely ends too early, because a crash leaves the latter behind ([`Broken::CutOff`]).
+//! A tail of zeros counts as cut off, too: some file systems leave one after a loss of power.
+
+use std::io::{self, Read};
+
+use crate::base::number;
+use crate::resp::{ArgBuf, Args};
+
+/// Longest line of a header or note, its end included.
+const LINE_BYTES_MAX: usize = 1024;
+
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Words of one command; more than any command may have, and few enough that their places fit in memory.
+const WORDS_MAX: u64 = i32::MAX as u64;
+
+/// Why reading cannot go on.
+#[derive(Debug)]
+pub enum Broken {
+    /// The file cannot be read.
+    Io(io::Error),
+    /// It ends in the middle of a command.
+    CutOff,
+    /// It holds something that is no command.
+    Damaged,
+}
+
+/// A file of commands.
+pub struct Replay<R: Read> {
+    input: R,
+    buffer: Box<[u8]>,
+    /// What of the buffer is still to be read.
+    start: usize,
+    end: usize,
+    /// Bytes of the file before `start`.
+    offset: u64,
+    /// Size of the whole file.
+    size: u64,
+    words: ArgBuf,
+}
+
+impl<R: Read> Replay<R> {
+    /// Reads `input`, which stands at `offset` of a file of `size` bytes.
+    pub fn new(input: R, offset: u64, size: u64) -> Replay<R> {
+        Replay {
+            input,
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            offset,
+            size,
+            words: ArgBuf::new(),
+        }
+    }
+
+    /// Where the next command begins, in bytes of the file.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next command; `None` at the end. Notes are read over.
+    ///
+    /// # Errors
+    /// Why there is none; [`Replay::offset`] is of no use then.
+    pub fn next_command(&mut self) -> Result<Option<Args<'_>>, Broken> {
+        self.words.clear();
+        let count = loop {
+            if self.is_at_end()? {
+                return Ok(None);
+            }
+            match self.header()? {
+                (b'*', count) => break count,
+                (b'#', _) => {}
+                _ => return Err(Broken::Damaged),
+            }
+        };
+        if count == 0 || count > WORDS_MAX {
+            return Err(Broken::Damaged);
+        }
+        for _ in 0..count {
+            match self.header()? {
+                (b'$', len) => self.word(len)?,
+                _ => return Err(Broken::Damaged),
+            }
+        }
+        Ok(Some(self.words.args()))
+    }
+
+    /// A line that begins with a mark: the mark, and the number behind it unless it is a note.
+    fn header(&mut self) -> Result<(u8, u64), Broken> {
+        let line_end = loop {
+            let waiting = &self.buffer[self.start..self.end];
+            if let Some(end) = memchr::memchr(b'\n', waiting) {
+                break end;
+            }
+            if waiting.len() >= LINE_BYTES_MAX && waiting[0] != 0 {
+                return Err(Broken::Damaged);
+            }
+            if waiting.len() == BUFFER_BYTES {
+                self.pass_zeros()?;
+            }
+            if self.fill()? == 0 {
+                return Err(self.unfinished_line());
+            }
+        };
+        let line = &self.buffer[self.start..self.start + line_end];
+        let (mark, parsed) = match line {
+            [b'#', ..] => (b'#', Some(0)),
+            [mark, digits @ .., b'\r'] => (*mark, number::parse_u64(digits)),
+            _ => (0, None),
+        };
+        self.advance(line_end + 1);
+        Ok((mark, parsed.ok_or(Broken::Damaged)?))
+    }
+
+    /// Makes room in a buffer that is full of zeros.
+    fn pass_zeros(&mut self) -> Result<(), Broken> {
+        if self.buffer[self.start..self.end].iter().any(|&byte| byte != 0) {
+            return Err(Broken::Damaged);
+        }
+        self.advance(BUFFER_BYTES - 1);
+        Ok(())
+    }
+
+    /// What to make of a file that ends within a line.
+    fn unfinished_line(&self) -> Broken {
+        let rest = &self.buffer[self.start..self.end];
+        match rest.first() {
+            None | Some(b'*' | b'$' | b'#') => Broken::CutOff,
+            Some(_) if rest.iter().all(|&byte| byte == 0) => Broken::CutOff,
+            Some(_) => Broken::Damaged,
+        }
+    }
+
+    fn word(&mut self, len: u64) -> Result<(), Broken> {
+        let left = self.size.saturating_sub(self.offset);
+        if len.saturating_add(2) > left {
+            return Err(Broken::CutOff);
+        }
+        let len = len as usize;
+        while self.end - self.start < (len + 2).min(BUFFER_BYTES) {
+            if self.fill()? == 0 {
+                return Err(Broken::CutOff);
+            }
+        }
+        if self.end - self.start >= len + 2 {
+            let text = &self.buffer[self.start..self.start + len];
+            self.words.push(text);
+            self.advance(len);
+        } else {
+            let text = self.long_word(len)?;
+            self.words.push_owned(text);
+        }
+        self.line_end()
+    }
+
+    /// A word longer than the buffer.
+    fn long_word(&mut self, len: usize) -> Result<Vec<u8>, Broken> {
+        let mut text = Vec::with_capacity(len);
+        text.extend_from_slice(&self.buffer[self.start..self.end]);
+        self.advance(self.end - self.start);
+        let left = (len - text.len()) as u64;
+        let read = (&mut self.input).take(left).read_to_end(&mut text);
+        let read = read.map_err(Broken::Io)? as u64;
+        self.offset += read;
+        if read < left {
+            return Err(Broken::CutOff);
+        }
+        Ok(text)
+    }
+
+    fn line_end(&mut self) -> Result<(), Broken> {
+        while self.end - self.start < 2 {
+            if self.fill()? == 0 {
+                return Err(Broken::CutOff);
+            }
+        }
+        if self.buffer[self.start..self.start + 2] != *b"\r\n" {
+            return Err(Broken::Damaged);
+        }
+        self.advance(2);
+        Ok(())
+    }
+
+    fn is_at_end(&mut self) -> Result<bool, Broken> {
+        Ok(self.start == self.end && self.fill()? == 0)
+    }
+
+    #[inline]
+    fn advance(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.offset += bytes as u64;
+    }
+
+    /// Reads on; how many bytes came.
+    fn fill(&mut self) -> Result<usize, Broken> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        loop {
+            match self.input.read(&mut self.buffer[self.end..]) {
+                Ok(read) => {
+                    self.end += read;
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Broken::Io(error)),
+            }
+        }
+    }
+}
+
+/// Fuzz entry: whatever the bytes are, reading ends, and what was read as commands is in the input.
+///
+/// # Panics
+/// When that does not hold.
+pub fn fuzz_replay(data: &[u8]) {
+    let mut replay = Replay::new(data, 0, data.len() as u64);
+    let mut before = 0;
+    while let Ok(Some(words)) = replay.next_command() {
+        let bytes: usize = words.iter().map(<[u8]>::len).sum();
+        let offset = replay.offset();
+        assert!(offset > before && bytes as u64 <= offset - before && offset <= data.len() as u64);
+        before = offset;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame;
+    use super::*;
+
+    /// Hands out a few bytes at a time.
+    struct Dripping<'a>(&'a [u8], usize);
+
+    impl Read for Dripping<'_> {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let count = self.1.min(out.len()).min(self.0.len());
+            out[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn read(bytes: &[u8], drip: usize) -> (Vec<Vec<Vec<u8>>>, Option<Broken>) {
+        let mut replay = Replay::new(Dripping(bytes, drip), 0, bytes.len() as u64);
+        let mut commands = Vec::new();
+        loop {
+            match replay.next_command() {
+                Ok(Some(words)) => commands.push(words.iter().map(<[u8]>::to_vec).collect()),
+                Ok(None) => return (commands, None),
+                Err(broken) => return (commands, Some(broken)),
+            }
+        }
+    }
+
+    fn sample() -> (Vec<Vec<Vec<u8>>>, Vec<u8>) {
+        let long = vec![b'x'; 200_000];
+        let commands = vec![
+            vec![b"SET".to_vec(), b"k".to_vec(), Vec::new()],
+            vec![b"SET".to_vec(), b"\r\n*1\r\n".to_vec(), long],
+            vec![b"PING".to_vec(); 70],
+        ];
+        let mut bytes = Vec::new();
+        for command in &commands {
+            frame::stamp(7, &mut bytes);
+            frame::command(command.iter().map(Vec::as_slice), &mut bytes);
+        }
+        (commands, bytes)
+    }
+
+    #[test]
+    fn what_was_written_is_read_in_any_pieces() {
+        let (commands, bytes) = sample();
+        for drip in [1, 7, 4096, usize::MAX] {
+            let (read, broken) = read(&bytes, drip);
+            assert!(read == commands && broken.is_none());
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_read_up_to_there() {
+        let (commands, bytes) = sample();
+        let ends: Vec<usize> = (1..=3)
+            .map(|count| {
+                let mut replay = Replay::new(&bytes[..], 0, bytes.len() as u64);
+                for _ in 0..count {
+                    replay.next_command().expect("whole");
+                }
+                replay.offset() as usize
+            })
+            .collect();
+        for cut in (0..300).chain(ends[1] - 20..bytes.len()) {
+            let whole = ends.iter().filter(|&&end| end <= cut).count();
+            let (found, broken) = read(&bytes[..cut], usize::MAX);
+            assert_eq!(found.len(), whole, "cut at {cut}");
+            assert!(found == commands[..whole]);
+            assert!(
+                matches!(broken, None | Some(Broken::CutOff)),
+                "cut at {cut}: {broken:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_command_is_damage() {
+        for bytes in [
+            &b"!!!"[..],
+            b"*x\r\n",
+            b"*0\r\n",
+            b"*-1\r\n",
+            b"*1\n$1\r\nx\r\n",
+            b"*1\r\n*1\r\n",
+            b"*1\r\n$1\r\nxyz",
+            b"*1\r\n$1x\r\nx\r\n",
+            b"*99999999999999999999\r\n",
+            b"PING\r\n",
+        ] {
+            let (_, broken) = read(bytes, usize::MAX);
+            assert!(
+                matches!(broken, Some(Broken::Damaged)),
+                "{:?}",
+                bytes.escape_ascii().to_string()
+            );
+        }
+        for bytes in [
+            &b"*1\r\n$999999999999\r\nx\r\n"[..],
+            b"*2147483647\r\n$1\r\nx\r\n",
+            &[0; 100],
+            &[0; 300_000],
+        ] {
+            assert!(matches!(read(bytes, usize::MAX).1, Some(Broken::CutOff)));
+        }
+    }
+}

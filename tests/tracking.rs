@@ -1,0 +1,504 @@
+//! Client-side caching between connections: who is told what to forget, and where among its replies.
+//!
+//! Most of it drives an executor and its outboxes, where a turn holds just what a test puts into it; the end runs the
+//! program over sockets.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use russet::base::clock::Now;
+use russet::exec::Executor;
+use russet::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use russet::resp::{Batch, Limits, Parser, Value, parse_value};
+use russet::session::SessionId;
+
+/// A value on one line: `>2 $invalidate *1 $k`.
+fn flat(value: &Value) -> String {
+    let text = value.to_string();
+    text.lines().map(str::trim_start).collect::<Vec<_>>().join(" ")
+}
+
+fn values(mut bytes: &[u8]) -> String {
+    let mut all = Vec::new();
+    while let Some((value, len)) = parse_value(bytes).expect("RESP") {
+        all.push(flat(&value));
+        bytes = &bytes[len..];
+    }
+    all.join(" | ")
+}
+
+/// Clients `a`, `b`, `c`, ... of one executor.
+struct Scene {
+    executor: Executor,
+    peers: Vec<(SessionId, Arc<Outbox>)>,
+    now_ms: i64,
+}
+
+impl Scene {
+    /// The first `resp3` clients speak RESP3, the others RESP2.
+    fn new(clients: usize, resp3: usize) -> Scene {
+        let mut executor = Executor::for_tests();
+        let peers = (0..clients).map(|_| join(&mut executor)).collect();
+        let mut scene = Scene {
+            executor,
+            peers,
+            now_ms: 1_000,
+        };
+        for name in ["a", "b", "c", "d"].into_iter().take(resp3) {
+            scene.turn(&format!("{name}: HELLO 3"));
+        }
+        scene
+    }
+
+    fn id(&self, name: char) -> u64 {
+        self.peers[usize::from(name as u8 - b'a')].0.client
+    }
+
+    /// One turn with a batch for each line, `a: GET k; PING`; what everybody receives of it, as `a: $nil | +PONG`.
+    fn turn(&mut self, script: &str) -> Vec<String> {
+        let lines = script.lines().map(str::trim).filter(|line| !line.is_empty());
+        let letters = lines.map(|line| {
+            let (name, commands) = line.split_once(':').expect("client: commands");
+            let (client, _) = self.peers[usize::from(name.as_bytes()[0] - b'a')];
+            Mail::Batch(client, batch(commands.trim()))
+        });
+        let mut letters: Vec<Mail> = letters.collect();
+        let now = Now {
+            unix_us: self.now_ms * 1000,
+            monotonic_ns: 0,
+        };
+        self.executor.open(&mut letters, now);
+        self.executor
+            .take_finished()
+            .for_each(|finished| finished.deliver());
+        let received = self.peers.iter().enumerate().map(|(at, (_, outbox))| {
+            let name = (b'a' + at as u8) as char;
+            (name, received(outbox))
+        });
+        let shown = received.filter(|(_, bytes)| !bytes.is_empty());
+        shown
+            .map(|(name, bytes)| format!("{name}: {}", values(&bytes)))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(&mut self, script: &str, expected: &[&str]) {
+        assert_eq!(self.turn(script), expected, "{script}");
+    }
+}
+
+fn join(executor: &mut Executor) -> (SessionId, Arc<Outbox>) {
+    let outbox = Outbox::new(0);
+    executor.admit_client(NewClient {
+        addr: "127.0.0.1:1".into(),
+        laddr: "127.0.0.1:2".into(),
+        fd: 3,
+        unix: false,
+        local: true,
+        outbox: Arc::clone(&outbox),
+        batch: Box::new(Batch::new()),
+    });
+    executor.take_finished().for_each(|greeting| greeting.deliver());
+    received(&outbox);
+    (outbox.session().expect("admitted"), outbox)
+}
+
+fn batch(commands: &str) -> Box<Batch> {
+    let (mut parser, mut batch) = (Parser::new(), Box::new(Batch::new()));
+    let lines = commands.replace(';', "\r\n") + "\r\n";
+    parser
+        .read_target(&mut batch)
+        .buf
+        .extend_from_slice(lines.as_bytes());
+    parser.parse(&mut batch, &Limits::default());
+    batch
+}
+
+/// All bytes the connection would write now, in order.
+fn received(outbox: &Outbox) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match outbox.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Delivery::Batch(batch)) => all.extend_from_slice(&batch.reply),
+            Poll::Ready(Delivery::Pushes(bytes)) => {
+                outbox.pushes_written();
+                all.extend_from_slice(&bytes);
+            }
+            Poll::Ready(Delivery::Close) => {
+                all.extend_from_slice(b"+closed\r\n");
+                return all;
+            }
+            Poll::Ready(_) => {}
+            Poll::Pending => return all,
+        }
+    }
+}
+
+#[test]
+fn who_has_read_a_key_is_told_once_that_it_has_changed() {
+    let mut scene = Scene::new(3, 2);
+    scene.check("a: CLIENT TRACKING ON;MGET k none", &["a: +OK | *2 _ _"]);
+    scene.check("b: SET k 1;SET k 2", &["a: >2 $invalidate *1 $k", "b: +OK | +OK"]);
+    scene.check("c: SET none 1", &["a: >2 $invalidate *1 $none", "c: +OK"]);
+    // Of what was only written nobody is told.
+    scene.check("a: SET own 1", &["a: +OK"]);
+    scene.check("b: DEL own", &["b: :1"]);
+}
+
+#[test]
+fn names_count_whatever_database_they_are_in() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON;GET k");
+    scene.check(
+        "b: SELECT 3;SET k 1",
+        &["a: >2 $invalidate *1 $k", "b: +OK | +OK"],
+    );
+}
+
+#[test]
+fn an_own_change_is_told_behind_the_reply_of_the_whole_command() {
+    let mut scene = Scene::new(1, 1);
+    scene.turn("a: CLIENT TRACKING ON;MGET k j");
+    scene.check(
+        "a: MULTI;SET k 1;SET j 2;GET j;EXEC;PING",
+        &["a: +OK | +QUEUED | +QUEUED | +QUEUED | *3 +OK +OK $2 | >2 $invalidate *1 $k | >2 $invalidate *1 $j | +PONG"],
+    );
+    // The GET came behind the SET, so it counts anew.
+    scene.check("a: SET j 3", &["a: +OK | >2 $invalidate *1 $j"]);
+    scene.turn("a: GET k");
+    scene.check(
+        "a: EVAL \"redis.call('set','k',1) redis.call('get','k') return 5\" 1 k",
+        &["a: :5 | >2 $invalidate *1 $k"],
+    );
+    scene.check("a: FLUSHALL", &["a: +OK | >2 $invalidate _"]);
+}
+
+#[test]
+fn noloop_leaves_own_changes_out_but_not_a_flush() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON NOLOOP;MGET k j");
+    scene.check("a: SET k 1", &["a: +OK"]);
+    scene.check("b: SET k 1;SET j 1", &["a: >2 $invalidate *1 $j", "b: +OK | +OK"]);
+    scene.check("a: FLUSHDB", &["a: +OK | >2 $invalidate _"]);
+}
+
+#[test]
+fn a_key_that_expires_or_whose_field_does_is_another() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("b: SET k 1 PX 10;HSET h f 1 g 1;HPEXPIRE h 10 FIELDS 1 f");
+    scene.turn("a: CLIENT TRACKING ON;GET k;HGET h g");
+    scene.now_ms += 11;
+    scene.check(
+        "b: GET k;HGET h f",
+        &["a: >2 $invalidate *1 $k | >2 $invalidate *1 $h", "b: $nil | $nil"],
+    );
+}
+
+#[test]
+fn prefixes_are_told_once_in_a_turn_behind_all_replies() {
+    let mut scene = Scene::new(3, 2);
+    scene.check("a: CLIENT TRACKING ON BCAST PREFIX u: PREFIX v:", &["a: +OK"]);
+    scene.check(
+        "b: SET u:2 1;SET u:1 1;SET w 1;SET u:2 2\nc: INCR v:1\na: SET u:3 1;PING",
+        &[
+            "a: +OK | +PONG | >2 $invalidate *3 $u:1 $u:2 $u:3 | >2 $invalidate *1 $v:1",
+            "b: +OK | +OK | +OK | +OK",
+            "c: :1",
+        ],
+    );
+    scene.turn("b: CLIENT TRACKING ON BCAST NOLOOP");
+    scene.check(
+        "b: SET w 1;SET u:1 1\nc: SET x 1",
+        &[
+            "a: >2 $invalidate *1 $u:1",
+            "b: +OK | +OK | >2 $invalidate *1 $x",
+            "c: +OK",
+        ],
+    );
+    scene.check("b: SET w 1 PX 5", &["b: +OK"]);
+    scene.now_ms += 6;
+    scene.check("b: GET w", &["b: _ | >2 $invalidate *1 $w"]);
+}
+
+#[test]
+fn a_resp2_client_has_another_one_told() {
+    let mut scene = Scene::new(3, 0);
+    let target = scene.id('c');
+    scene.turn(&format!("a: CLIENT TRACKING ON REDIRECT {target};GET k"));
+    // Before it is subscribed there is no message that it could be sent.
+    scene.check("b: SET k 1", &["b: +OK"]);
+    scene.turn("c: SUBSCRIBE __redis__:invalidate\na: GET k");
+    scene.check(
+        "b: SET k 2",
+        &["b: +OK", "c: *3 $message $__redis__:invalidate *1 $k"],
+    );
+    scene.turn("a: GET k");
+    scene.check(
+        "b: FLUSHALL",
+        &["b: +OK", "c: *3 $message $__redis__:invalidate $nil"],
+    );
+    scene.check(
+        "a: CLIENT GETREDIR;CLIENT TRACKING OFF;CLIENT GETREDIR",
+        &[&format!("a: :{target} | +OK | :-1")],
+    );
+}
+
+#[test]
+fn a_redirect_that_is_broken_is_told_to_who_can_be_told() {
+    let mut scene = Scene::new(3, 1);
+    let target = scene.id('c');
+    scene.turn(&format!("a: CLIENT TRACKING ON REDIRECT {target};GET k"));
+    scene.turn(&format!("b: CLIENT KILL ID {target}"));
+    scene.check(
+        "b: SET k 1",
+        &[
+            &format!("a: >2 $tracking-redir-broken :{target}"),
+            "b: +OK",
+            "c: +closed",
+        ],
+    );
+    let info = scene.turn("a: CLIENT INFO;CLIENT TRACKINGINFO");
+    assert!(
+        info[0].contains(" flags=tR ") && info[0].contains(&format!(" redir={target} ")),
+        "{info:?}"
+    );
+    assert!(
+        info[0].ends_with(&format!(
+            "$flags ~2 $on $broken_redirect $redirect :{target} $prefixes *0"
+        )),
+        "{info:?}"
+    );
+}
+
+#[test]
+fn optin_and_optout_ask_before_each_read() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON OPTIN;GET k;CLIENT CACHING YES;CLIENT ID;GET j;GET i");
+    scene.check("b: MSET k 1 j 1 i 1", &["a: >2 $invalidate *1 $j", "b: +OK"]);
+    scene.turn("a: CLIENT CACHING YES;MULTI;GET k;GET j;EXEC;GET i");
+    scene.check(
+        "b: MSET k 1 j 1 i 1",
+        &["a: >2 $invalidate *1 $k | >2 $invalidate *1 $j", "b: +OK"],
+    );
+    scene.turn("a: CLIENT CACHING YES;NOSUCH;GET k");
+    scene.check("b: SET k 1", &["b: +OK"]);
+    scene.turn("a: CLIENT TRACKING OFF;CLIENT TRACKING ON OPTOUT;CLIENT CACHING NO;GET k;GET j");
+    scene.check("b: MSET k 1 j 1", &["a: >2 $invalidate *1 $j", "b: +OK"]);
+}
+
+#[test]
+fn only_reads_count_and_all_their_keys() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("b: XADD s 1 f v;ZADD z 1 m");
+    scene
+        .turn("a: CLIENT TRACKING ON;XREAD COUNT 1 STREAMS s t 0 0;ZUNION 2 z y;GETDEL x;DBSIZE;SUBSCRIBE w");
+    scene.turn("a: EVAL_RO \"return redis.call('ping')\" 1 v");
+    for key in ["s", "t", "z", "y"] {
+        let told = format!("a: >2 $invalidate *1 ${key}");
+        assert_eq!(scene.turn(&format!("b: DEL {key};SET {key} 1"))[0], told, "{key}");
+    }
+    for key in ["x", "w", "v"] {
+        assert_eq!(scene.turn(&format!("b: SET {key} 1")), ["b: +OK"], "{key}");
+    }
+}
+
+#[test]
+fn a_served_client_is_told_behind_its_reply() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("b: RPUSH to x");
+    scene.turn("a: CLIENT TRACKING ON;LRANGE to 0 -1;BLMOVE from to LEFT LEFT 0");
+    scene.check("b: RPUSH from y", &["a: $y | >2 $invalidate *1 $to", "b: :1"]);
+}
+
+#[test]
+fn a_table_over_its_limit_gives_keys_up_before_the_next_command() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON NOLOOP;MGET j k");
+    scene.turn("b: CONFIG SET tracking-table-max-keys 1");
+    let told = scene.turn("a: MULTI");
+    assert!(
+        told == ["a: >2 $invalidate *1 $j | +OK"] || told == ["a: >2 $invalidate *1 $k | +OK"],
+        "{told:?}"
+    );
+    let stats = scene.turn("b: INFO stats")[0].clone();
+    assert!(
+        stats.contains("tracking_total_keys:1") && stats.contains("tracking_total_items:1"),
+        "{stats}"
+    );
+}
+
+#[test]
+fn who_leaves_resets_or_stops_is_told_no_more_and_counted_no_more() {
+    let mut scene = Scene::new(4, 4);
+    let all = "CLIENT TRACKING ON;GET k";
+    scene.turn(&format!("a: {all}\nb: {all}\nc: {all}"));
+    scene.turn("d: CLIENT TRACKING ON BCAST");
+    assert_eq!(scene.executor.tracking.clients, 4);
+    scene.turn("a: RESET\nb: CLIENT TRACKING OFF");
+    let (c, d) = (scene.peers[2].0, scene.peers[3].0);
+    scene.executor.forget_client(c);
+    scene.executor.forget_client(d);
+    assert_eq!(scene.executor.tracking.clients, 0);
+    assert!(scene.executor.tracking.prefixes.is_empty());
+    scene.check("b: SET k 1", &["b: +OK"]);
+    assert!(scene.executor.tracking.is_idle() && !scene.executor.keys.changes.tracked);
+}
+
+#[test]
+fn after_a_change_of_mode_what_was_read_before_is_forgotten_in_silence() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON;GET k;CLIENT TRACKING OFF;CLIENT TRACKING ON BCAST");
+    scene.check("b: SET k 1", &["a: >2 $invalidate *1 $k", "b: +OK"]);
+}
+
+#[test]
+fn replies_turned_off_do_not_silence_what_is_to_be_forgotten() {
+    let mut scene = Scene::new(2, 1);
+    scene.turn("a: CLIENT TRACKING ON;GET k;CLIENT REPLY OFF");
+    scene.check("b: SET k 1", &["a: >2 $invalidate *1 $k", "b: +OK"]);
+}
+
+// ---- over sockets ----
+
+/// A running server, killed when dropped.
+struct Server {
+    child: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = listener.expect("a port").port();
+        let child = Command::new(env!("CARGO_BIN_EXE_russet-server"))
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .arg("--dir")
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let server = Server {
+            child,
+            port,
+            _folder: folder,
+        };
+        let up = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(up, "the server listens within ten seconds");
+        server
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts");
+        let timeout = Some(Duration::from_secs(30));
+        stream.set_read_timeout(timeout).expect("a timeout");
+        Client {
+            stream,
+            unread: Vec::new(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that speaks inline commands.
+struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    fn send(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).expect("the server reads");
+    }
+
+    /// The next reply or message; `None` at the end of the connection.
+    fn read(&mut self) -> Option<String> {
+        loop {
+            if let Some((value, len)) = parse_value(&self.unread).expect("RESP") {
+                self.unread.drain(..len);
+                return Some(flat(&value));
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return None,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                read => self
+                    .unread
+                    .extend_from_slice(&buffer[..read.expect("an answer in time")]),
+            }
+        }
+    }
+
+    fn run(&mut self, command: &str) -> String {
+        self.send(&format!("{command}\r\n"));
+        self.read().expect("an answer")
+    }
+}
+
+#[test]
+fn over_sockets_a_resp2_client_has_its_other_connection_told() {
+    let server = Server::start();
+    let [mut data, mut messages, mut other] = [(); 3].map(|()| server.connect());
+    let id = messages.run("CLIENT ID").replace(':', "");
+    messages.run("SUBSCRIBE __redis__:invalidate");
+    assert_eq!(data.run(&format!("CLIENT TRACKING ON REDIRECT {id}")), "+OK");
+    data.run("GET k");
+    other.run("SET k 1");
+    assert_eq!(
+        messages.read().as_deref(),
+        Some("*3 $message $__redis__:invalidate *1 $k")
+    );
+    data.run("GET k");
+    other.run("FLUSHALL");
+    assert_eq!(
+        messages.read().as_deref(),
+        Some("*3 $message $__redis__:invalidate $nil")
+    );
+    other.run("HELLO 3");
+    assert_eq!(other.run("CLIENT TRACKING ON BCAST PREFIX u:"), "+OK");
+    assert_eq!(data.run("MSET u:1 1 v:1 1"), "+OK");
+    assert_eq!(other.read().as_deref(), Some(">2 $invalidate *1 $u:1"));
+}
+
+#[test]
+fn clients_that_hold_too_much_are_closed_largest_first() {
+    let server = Server::start();
+    let mut control = server.connect();
+    control.run("CLIENT NO-EVICT ON");
+    assert_eq!(control.run("CONFIG SET maxmemory-clients 1000000"), "+OK");
+    let [mut small, mut large, mut exempt] = [(); 3].map(|()| server.connect());
+    exempt.run("CLIENT NO-EVICT ON");
+    small.send(&format!("*1\r\n$300000\r\n{}", "v".repeat(200_000)));
+    large.send(&format!("*1\r\n$900000\r\n{}", "v".repeat(850_000)));
+    assert_eq!(large.read(), None);
+    assert!(control.run("INFO stats").contains("evicted_clients:1"));
+    exempt.send(&format!("*1\r\n$1500000\r\n{}", "v".repeat(1_200_000)));
+    // The exempt one counts, but another has to go.
+    assert_eq!(small.read(), None);
+    exempt.send(&"v".repeat(300_000));
+    exempt.send("\r\n");
+    assert!(
+        exempt
+            .read()
+            .is_some_and(|reply| reply.starts_with("-ERR unknown command"))
+    );
+    assert!(
+        control
+            .run("DEBUG CLIENT-EVICTION")
+            .starts_with("-ERR DEBUG command not allowed")
+    );
+}
