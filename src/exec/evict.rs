@@ -196,7 +196,7 @@ impl Executor {
     /// Memory in use, as the limit counts it.
     fn counted_bytes(&self) -> u64 {
         let used = (self.evictor.read)(&self.stats, &self.keys);
-        used.saturating_sub(self.stats.persistence.aof.waiting_bytes as u64)
+        used.saturating_sub(self.aof.waiting_bytes())
     }
 
     #[inline]

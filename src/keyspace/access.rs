@@ -89,6 +89,11 @@ impl AccessPolicy {
         self.seconds.wrapping_sub(entry.access()) & 0x00ff_ffff
     }
 
+    /// The Unix second of the last use (LRU); it stays the same while nobody uses the entry.
+    pub fn used_at_seconds(&self, entry: &Entry) -> u32 {
+        self.seconds.wrapping_sub(self.idle_seconds(entry))
+    }
+
     /// The counter as it stands now, decay included (LFU).
     pub fn frequency(&self, entry: &Entry) -> u32 {
         self.decayed(entry.access())

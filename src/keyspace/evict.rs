@@ -70,7 +70,8 @@ impl Policy {
     /// How well a key is suited to go: more is better.
     fn score(self, entry: &Entry, access: &AccessPolicy) -> u64 {
         match self.order {
-            Order::Lru => u64::from(access.idle_seconds(entry)),
+            // Not the idle time, which would favour those found lately: it grows while others wait in the pool.
+            Order::Lru => u64::from(u32::MAX - access.used_at_seconds(entry)),
             Order::Lfu => u64::from(255 - access.frequency(entry).min(255)),
             Order::Ttl => u64::MAX - entry.expire_at().map_or(u64::MAX, |at| at.max(0) as u64),
             Order::Random => 0,

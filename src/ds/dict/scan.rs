@@ -48,14 +48,22 @@ impl<E: ThinElement> Segment<E> {
             .flatten()
     }
 
-    /// Shows all elements, from bucket `first` on and round. Marked if any is.
+    /// Shows all elements, from slot `first` on and round. Marked if any is.
+    ///
+    /// It begins in the middle of a bucket: the lowest slots are filled anew first, so their elements are the youngest.
     fn walk_round(&self, first: usize, visit: &mut dyn FnMut(&E) -> Glance) -> Glance {
         let mut all = Glance::Unmarked;
         let count = self.span().bucket_count();
+        let (first, slot) = (first / BUCKET_SLOTS, first % BUCKET_SLOTS);
         self.prefetch_elements(first);
-        for index in (first..count).chain(0..first) {
+        for (step, index) in (first..count).chain(0..=first).enumerate() {
             self.prefetch_elements((index + 1) % count);
-            for element in self.elements_of(index) {
+            let slots = match step {
+                0 => slot..BUCKET_SLOTS,
+                _ if step == count => 0..slot,
+                _ => 0..BUCKET_SLOTS,
+            };
+            for element in slots.filter_map(|slot| self.element_at(index, slot)) {
                 match visit(element) {
                     Glance::Unmarked => {}
                     Glance::Marked => all = Glance::Marked,
@@ -211,7 +219,7 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
                 .or_else(|| self.table.first_marked(0, mark_at_most));
             let Some(segment) = segment else { return };
             let (start, end) = (segment.start(), segment.end());
-            match segment.walk_round(below(r(), segment.span().bucket_count()), visit) {
+            match segment.walk_round(below(r(), segment.capacity()), visit) {
                 Glance::Enough => return,
                 Glance::Marked => {}
                 Glance::Unmarked if segment.mark() == NO_MARK => {}

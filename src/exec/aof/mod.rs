@@ -147,6 +147,12 @@ impl Log {
         self.policy = policy;
     }
 
+    /// Memory of what is not written yet, which `maxmemory` does not count.
+    #[inline]
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.buffer.capacity() as u64
+    }
+
     /// Appends a command that runs in database `db`, or in any.
     #[inline]
     pub(super) fn append<'a>(
