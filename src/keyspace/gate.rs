@@ -316,6 +316,12 @@ impl Keyspace {
     /// Removes a key; whether it was there. Event `del`. `lazy`: big values are freed elsewhere.
     pub fn delete(&mut self, key: Key<'_>, lazy: bool) -> bool {
         self.forget_if_expired(key);
+        self.delete_stored(key, lazy)
+    }
+
+    /// The same for a key whose time may be over already, which it then does not tell: what an empty result replaces
+    /// (SINTERSTORE, BITOP) is deleted as it is.
+    pub fn delete_stored(&mut self, key: Key<'_>, lazy: bool) -> bool {
         let Some(entry) = self.take(self.current, key) else {
             return false;
         };

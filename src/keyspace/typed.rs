@@ -185,7 +185,7 @@ impl Keyspace {
     /// the key. Whether something was stored. Events: `event`, or `del` when that removed something.
     pub fn store_as<T: Typed>(&mut self, key: Key<'_>, value: T, event: &'static str) -> bool {
         if value.is_empty() {
-            self.delete(key, self.lazy.server_del);
+            self.delete_stored(key, self.lazy.server_del);
             return false;
         }
         let value = NewValue::Value(value.into_value());

@@ -241,7 +241,7 @@ fn bitop(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let result = combine(cx.keys, op, (3..args.len()).map(|source| args.key(source)));
     let (target, len) = (args.key(2), result.len());
     if result.is_empty() {
-        cx.keys.delete(target, false);
+        cx.keys.delete_stored(target, false);
     } else {
         cx.keys
             .set(target, NewValue::Value(Value::String(result)), SetExpiry::Clear);
