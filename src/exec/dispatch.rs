@@ -643,7 +643,8 @@ impl Executor {
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
         if before.contains(SessionFlags::TRACKING_CACHING) {
-            self.spend_caching(client, Flags::empty());
+            let flags = id.map_or(Flags::empty(), |id| self.table.command(CommandId(id)).row.flags);
+            self.spend_caching(client, flags);
         }
         if before.intersects(SILENT) {
             self.silence(client, before, replied, reply);
