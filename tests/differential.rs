@@ -16,6 +16,8 @@
 mod block;
 #[path = "differential/compare.rs"]
 mod compare;
+#[path = "differential/events.rs"]
+mod events;
 #[path = "differential/grammar.rs"]
 mod grammar;
 #[path = "differential/server.rs"]
@@ -24,6 +26,7 @@ mod server;
 mod words;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use russet::base::quote::repr;
@@ -60,7 +63,7 @@ struct Difference {
 
 #[test]
 fn random_commands_get_the_replies_of_the_reference() {
-    let Some(theirs) = Theirs::start() else {
+    let Some(theirs) = Theirs::start(Path::new("redis-server")) else {
         eprintln!("no redis-server in PATH: nothing to compare with");
         return;
     };

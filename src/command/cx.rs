@@ -57,14 +57,14 @@ pub enum Control {
         /// Whether it may wait for another child to end.
         schedules: bool,
     },
-    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
-    Flushed,
     /// Begin a new base of the append-only file in the background. The executor replies.
     RewriteLog,
     /// Empty all databases and load the append-only file (DEBUG LOADAOF). The executor replies.
     LoadLog,
     /// Sleep for so many microseconds before each write to it (DEBUG AOF-FLUSH-SLEEP); the reply is written.
     DelayLog(u64),
+    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
+    Flushed,
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.

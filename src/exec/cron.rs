@@ -107,8 +107,9 @@ impl Executor {
     #[inline]
     pub fn go_on(&mut self) {
         if self.loading.is_some() {
-            self.load_slice();
-        } else if self.evictor.continues() {
+            return;
+        }
+        if self.evictor.continues() {
             self.eviction_slice();
         } else if self.is_sweeping() {
             self.sweep_slice();

@@ -492,11 +492,11 @@ impl Executor {
             };
             effects::drain(self, cause);
         }
-        if before.contains(SessionFlags::TRACKING) {
-            self.note_read(client, id, words);
-        }
         if self.aof.is_guarding() {
             self.await_log(client, words, id);
+        }
+        if before.contains(SessionFlags::TRACKING) {
+            self.note_read(client, id, words);
         }
         self.tick = self.ticks.raw();
         let mut spent_ns = self.ticks.nanos_between(started, self.tick);
@@ -643,8 +643,7 @@ impl Executor {
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
         if before.contains(SessionFlags::TRACKING_CACHING) {
-            let flags = id.map_or(Flags::empty(), |id| self.table.command(CommandId(id)).row.flags);
-            self.spend_caching(client, flags);
+            self.spend_caching(client, Flags::empty());
         }
         if before.intersects(SILENT) {
             self.silence(client, before, replied, reply);

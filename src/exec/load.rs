@@ -36,13 +36,6 @@ impl Loading {
             told: false,
         }
     }
-
-    fn total_bytes(&self) -> u64 {
-        match &self.source {
-            Source::Snapshot(loader) => loader.total_bytes,
-            Source::Log(load) => load.total_bytes(),
-        }
-    }
 }
 
 impl Executor {
@@ -71,9 +64,8 @@ impl Executor {
         }
         match self.open_loader(&path) {
             Ok(loader) => {
-                let loading = Loading::new(Source::Snapshot(Box::new(loader)));
-                self.note_load_begin(&loading);
-                self.loading = Some(loading);
+                self.note_load_begin(loader.total_bytes);
+                self.loading = Some(Loading::new(Source::Snapshot(Box::new(loader))));
             }
             Err(refused) => self.give_up(&refused),
         }
@@ -95,10 +87,10 @@ impl Executor {
         Loader::open(path, self.config.bool("rdbchecksum"), &self.keys)
     }
 
-    pub(super) fn note_load_begin(&mut self, loading: &Loading) {
+    pub(super) fn note_load_begin(&mut self, total_bytes: u64) {
         self.stats.persistence.loading = Some(Progress {
             started_s: self.now_unix_us / 1_000_000,
-            total_bytes: loading.total_bytes(),
+            total_bytes,
             ..Progress::default()
         });
     }

@@ -48,6 +48,10 @@ impl Executor {
         }
         self.end_waits();
         self.run_released();
+        if self.loading.is_some() {
+            // Here, as a script in the log may have to pause.
+            self.load_slice();
+        }
         self.broadcast_invalidations();
         self.evict_clients();
         // RESETSTAT may have been among the commands.

@@ -47,7 +47,7 @@ impl Executor {
     #[inline]
     pub(super) fn server_state(&self) -> ServerState {
         ServerState {
-            loading: self.loading.is_some(),
+            loading: self.stats.persistence.loading.is_some(),
             unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
             unlogged: self.aof.fault(),
         }
@@ -247,6 +247,10 @@ impl Executor {
     /// After FLUSHALL: a snapshot under way is given up and, where save points are configured, the emptiness saved, lest
     /// the keys come back.
     pub(super) fn save_emptiness(&mut self) {
+        if self.stats.persistence.loading.is_some() {
+            // The log is read again: what comes behind is not known yet.
+            return;
+        }
         self.kill_save();
         if !self.config.save_points().is_empty() {
             // A failure is in the log and in INFO.

@@ -6,7 +6,9 @@
 //!      └───────────────────────────── nothing left over ───────────────────────────────────────┘
 //! ```
 //!
-//! At most one batch is under way, so a client that does not read its replies is not read from either.
+//! At most one batch is under way, so of a client that does not read its replies nothing more is run. What it goes on
+//! sending is taken in unparsed meanwhile, up to `client-query-buffer-limit` (`ReadAhead`): a client may send a whole
+//! pipeline before it reads the first reply, and would otherwise wait for the server as the server for it.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,6 +31,9 @@ const READ_BYTES: usize = 16 * 1024;
 
 /// What is worth telling of a command that is arriving: by how much it has grown, at least.
 const NEWS_BYTES: usize = 32 * 1024;
+
+/// What is read at once while replies wait to be written.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// What a connection is told at birth.
 pub struct Birth {
@@ -93,6 +98,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     let mut conn = Conn {
         stream: birth.stream,
         parser: Parser::new(),
+        ahead: ReadAhead::default(),
         outbox,
         mail,
         limits,
@@ -111,9 +117,54 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     }
 }
 
+/// Bytes taken in while replies waited to be written, in the order they came.
+#[derive(Default)]
+struct ReadAhead {
+    bytes: Vec<u8>,
+    /// How many of them the parser has had.
+    taken: usize,
+    /// The peer sends no more.
+    ended: bool,
+}
+
+impl ReadAhead {
+    fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    /// Reads what the socket has, at most `room` bytes.
+    fn fill(&mut self, stream: &Stream, room: usize) -> io::Result<()> {
+        let room = room.min(READ_AHEAD_BYTES);
+        self.bytes.reserve(room);
+        match stream.try_read(&mut self.bytes, room) {
+            Ok(0) => self.ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Moves up to `room` bytes to `target`; how many.
+    fn take(&mut self, target: &mut Vec<u8>, room: usize) -> usize {
+        let waiting = &self.bytes[self.taken..];
+        let count = room.min(waiting.len());
+        target.extend_from_slice(&waiting[..count]);
+        self.taken += count;
+        if self.is_empty() {
+            *self = ReadAhead {
+                ended: self.ended,
+                ..ReadAhead::default()
+            };
+        }
+        count
+    }
+}
+
 struct Conn {
     stream: Stream,
     parser: Parser,
+    ahead: ReadAhead,
     outbox: Arc<Outbox>,
     mail: Sender<Mail>,
     limits: Arc<SharedLimits>,
@@ -227,6 +278,14 @@ impl Conn {
                 target.buf.reserve(target.limit.min(READ_BYTES));
             }
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
+            if !self.ahead.is_empty() {
+                let taken = self.ahead.take(target.buf, room);
+                if self.ahead.is_empty() {
+                    self.outbox.note_input((0, 0));
+                }
+                // The socket may have more in any case.
+                return note_read(batch, taken, taken);
+            }
             match self.stream.try_read(target.buf, room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let (used, free) = self.parser.arriving_bytes(batch);
@@ -337,12 +396,33 @@ impl Conn {
         }
     }
 
-    /// Waits for room in the socket, unless the executor closes the client meanwhile.
+    /// Waits for room in the socket, unless the executor closes the client meanwhile. What the peer sends is taken in, up
+    /// to the limit of its input.
+    #[cold]
     async fn wait_writable(&mut self) -> Result<(), End> {
-        let Conn { stream, outbox, .. } = self;
-        tokio::select! {
-            writable = stream.writable() => Ok(writable?),
-            () = poll_fn(|cx| outbox.poll_close(cx)) => Err(End::Closed),
+        loop {
+            let max = self.limits.parser(self.authenticated).query_buffer_max;
+            let Conn {
+                stream,
+                outbox,
+                ahead,
+                ..
+            } = self;
+            let room = if ahead.ended {
+                0
+            } else {
+                max.saturating_sub(ahead.bytes.len())
+            };
+            tokio::select! {
+                biased;
+                () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
+                writable = stream.writable() => return Ok(writable?),
+                readable = poll_fn(|cx| stream.poll_readable(cx)), if room > 0 => readable?,
+            }
+            ahead.fill(stream, room)?;
+            outbox.note_input((ahead.bytes.len(), ahead.bytes.capacity() - ahead.bytes.len()));
+            let held = self.ahead.bytes.capacity();
+            self.report(held, NEWS_BYTES);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -54,12 +55,12 @@ pub struct Theirs {
 
 impl Theirs {
     /// `None` when there is no such program.
-    pub fn start() -> Option<Theirs> {
+    pub fn start(program: &Path) -> Option<Theirs> {
         let dir = tempfile::tempdir().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let child = Command::new("redis-server")
+        let child = Command::new(program)
             .args([
                 "--bind",
                 "127.0.0.1",
@@ -107,10 +108,14 @@ impl Theirs {
         tries.next().expect("redis-server listens within five seconds")
     }
 
+    /// One more connection.
+    pub fn open(&self) -> Connection {
+        Connection::open(self.port).expect("it is there")
+    }
+
     /// Empties it and connects anew, with the same defaults as `ours`.
     pub fn restart(&mut self, connections: usize, ours: &mut Ours) {
-        let open = || Connection::open(self.port).expect("redis-server is there");
-        self.connections = (0..connections).map(|_| open()).collect();
+        self.connections = (0..connections).map(|_| self.open()).collect();
         for forget in [
             &[&b"flushall"[..]][..],
             &[b"function", b"flush"],
@@ -145,7 +150,8 @@ impl Drop for Theirs {
     }
 }
 
-struct Connection {
+/// A connection to a program.
+pub struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,
 }
@@ -159,14 +165,25 @@ impl Connection {
         Some(Connection { stream, unread })
     }
 
-    fn ask(&mut self, words: &[&[u8]]) -> Value {
+    /// Sends a command and forgets about its reply.
+    pub fn send(&mut self, words: &Words) {
+        self.write(words.iter().map(Vec::as_slice));
+    }
+
+    fn write<'a>(&mut self, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         let mut bytes = Vec::new();
-        encode(words.iter().copied(), &mut bytes);
-        self.stream.write_all(&bytes).expect("redis-server reads");
+        encode(words, &mut bytes);
+        self.stream.write_all(&bytes).expect("the server reads");
+    }
+
+    /// The reply to a command.
+    pub fn ask(&mut self, words: &[&[u8]]) -> Value {
+        self.write(words.iter().copied());
         self.receive().expect("an answer").0
     }
 
-    fn receive(&mut self) -> Option<(Value, Vec<u8>)> {
+    /// The next reply or message; `None` when none comes or the connection is gone.
+    pub fn receive(&mut self) -> Option<(Value, Vec<u8>)> {
         let mut chunk = [0; 64 * 1024];
         loop {
             if let Some((value, len)) = parse_value(&self.unread).expect("a reply is RESP") {

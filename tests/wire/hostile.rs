@@ -183,8 +183,8 @@ fn a_server_ends_whatever_its_clients_are_up_to() {
 }
 
 #[test]
-fn a_client_that_only_writes_is_no_longer_read_from() {
-    let server = Server::start(&[]);
+fn a_client_that_only_writes_is_read_from_up_to_the_limit_of_its_input() {
+    let server = Server::start(&["--client-query-buffer-limit", "8mb"]);
     let witness = Witness::watch(&server);
     let before = server.resident_bytes();
     let requests = command(&[b"ECHO", &[b'e'; 1000]]).repeat(1000);
@@ -470,5 +470,20 @@ fn clients_that_kill_pause_and_leave_at_random_crash_nothing() {
                 .starts_with(b"+PONG\r\n")
         });
         check_growth(&server, before, 64 * MB);
+    }
+}
+
+#[test]
+fn a_pipeline_may_be_sent_whole_before_its_replies_are_read() {
+    const COMMANDS: usize = 100_000;
+    let server = Server::start(&[]);
+    let mut wire = server.connect();
+    let value = [b'v'; 1024];
+    wire.ask(&command(&[b"SET", b"k", &value]), b"+OK\r\n");
+    // Far more replies than sockets hold, for requests that sockets do not hold either.
+    let requests = command(&[b"GET", b"k"]).repeat(COMMANDS * 3);
+    wire.send(&requests);
+    for _ in 0..COMMANDS * 3 {
+        assert_eq!(wire.bulk(value.len()), value);
     }
 }

@@ -83,11 +83,6 @@ impl LogLoad {
         });
         self.done_bytes + here
     }
-
-    /// Bytes there are.
-    pub fn total_bytes(&self) -> u64 {
-        self.total_bytes
-    }
 }
 
 /// Getting ready.
@@ -174,9 +169,8 @@ impl Executor {
     pub(in crate::exec) fn begin_log_load(&mut self) -> Result<(), Fatal> {
         match self.open_log_load()? {
             Some(load) => {
-                let loading = Loading::new(Source::Log(Box::new(load)));
-                self.note_load_begin(&loading);
-                self.loading = Some(loading);
+                self.note_load_begin(load.total_bytes);
+                self.loading = Some(Loading::new(Source::Log(Box::new(load))));
                 self.keys.expire_lazily = false;
                 Ok(())
             }
@@ -342,6 +336,8 @@ impl Executor {
             open.stage = Stage::Commands(commands.map_err(|error| unreadable(&open.part, &error))?);
         }
         loop {
+            // From here on a script's time counts.
+            self.tick = self.ticks.raw();
             for _ in 0..COMMANDS {
                 if !self.step_command(open, is_last, reply)? {
                     return Ok(false);
@@ -521,6 +517,7 @@ impl Executor {
             return Ok(());
         };
         self.keys.expire_lazily = false;
+        self.note_load_begin(load.total_bytes);
         self.step_log_load(&mut load, &mut || true)?;
         self.conclude_log_load(&load);
         Ok(())

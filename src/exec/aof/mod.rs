@@ -26,6 +26,8 @@ pub mod hold;
 pub mod load;
 pub mod rewrite;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 

@@ -48,7 +48,7 @@ impl Executor {
                 Mail::Disconnect(client) if !self.runs_script(client) => self.forget_client(client),
                 Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
                 // Time stands still; a signal, and the farewell of whom the script runs for, wait for its end.
-                Mail::Tick => {}
+                Mail::Tick | Mail::Synced => {}
                 other => self.deferred.push(other),
             }
         }

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""What do scripts, functions, transactions and messages cost?
+
+Each operation runs some thousand times, and the server's own CPU time is divided by their number. The servers take
+turns, so that a busy machine is busy for both; of several rounds the least counts. The figure to look at is the ratio,
+reference / server: above 1 the server is ahead.
+
+    scripts/measure/programs.py --server target/release/russet-server --ref redis-server --rounds 3
+"""
+
+import resource
+import selectors
+
+import side
+
+CALLS = """
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('INCRBY', KEYS[2], 1)
+return redis.call('GET', KEYS[1])
+"""
+LIBRARY = "#!lua name=calls\nredis.register_function('three', function(KEYS, ARGV)" + CALLS + "end)"
+
+
+def pipelined(client, command, count, pipeline, replies_each=1):
+    """Sends `command` (bytes, of so many replies) `count` times."""
+    full = command * pipeline
+    for _ in range(count // pipeline):
+        client.socket.sendall(full)
+        for _ in range(pipeline * replies_each):
+            client.reply()
+
+
+class Readers:
+    """Connections that only receive."""
+
+    def __init__(self, server, count):
+        self.clients = [server.connect() for _ in range(count)]
+        self.selector = selectors.DefaultSelector()
+        for client in self.clients:
+            self.selector.register(client.socket, selectors.EVENT_READ)
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+        self.selector.close()
+
+    def receive(self, expected):
+        """Waits for so many bytes over all connections."""
+        while expected > 0:
+            for key, _ in self.selector.select(timeout=10):
+                expected -= len(key.fileobj.recv(1 << 16))
+
+
+def published(server, subscribers, count):
+    """CPU for `count` messages to so many."""
+    readers = Readers(server, subscribers)
+    for client in readers.clients:
+        client.run("SUBSCRIBE", "news")
+    sender, message = server.connect(), "m" * 64
+    size = len(side.encode("message", "news", message))
+    for _ in range(2):
+        before = server.cpu_seconds()
+        for _ in range(count):
+            sender.run("PUBLISH", "news", message)
+            readers.receive(subscribers * size)
+        spent = server.cpu_seconds() - before
+    readers.close()
+    sender.close()
+    return spent
+
+
+def subscribed(server, count):
+    """CPU for subscribing so many channels, a hundred by command."""
+    client, before = server.connect(), server.cpu_seconds()
+    for first in range(0, count, 100):
+        client.socket.sendall(side.encode("SUBSCRIBE", *(f"channel:{n}" for n in range(first, first + 100))))
+        for _ in range(100):
+            client.reply()
+    spent = server.cpu_seconds() - before
+    client.close()
+    return spent
+
+
+def transaction():
+    sets = b"".join(side.encode("SET", f"key:{n}", f"value:{n}") for n in range(10))
+    return side.encode("MULTI") + sets + side.encode("EXEC")
+
+
+def commands(client):
+    """Name, request, replies to it, how often it is sent, and in what pipelines."""
+    sha = client.run("SCRIPT", "LOAD", CALLS).decode()
+    client.run("FUNCTION", "LOAD", LIBRARY)
+    client.run("SET", "key", "value")
+    parts = (2, "one", "two", "value")
+    evalsha, call = side.encode("EVALSHA", sha, *parts), side.encode("FCALL", "three", *parts)
+    return [
+        ("GET, P=1", side.encode("GET", "key"), 1, 20_000, 1),
+        ("GET, P=16", side.encode("GET", "key"), 1, 100_000, 16),
+        ("SET, P=1", side.encode("SET", "key", "value"), 1, 20_000, 1),
+        ("SET, P=16", side.encode("SET", "key", "value"), 1, 100_000, 16),
+        ("EVAL of 3 calls, P=1", side.encode("EVAL", CALLS, *parts), 1, 15_000, 1),
+        ("EVAL of 3 calls, P=16", side.encode("EVAL", CALLS, *parts), 1, 40_000, 16),
+        ("EVALSHA of 3 calls, P=1", evalsha, 1, 15_000, 1),
+        ("EVALSHA of 3 calls, P=16", evalsha, 1, 40_000, 16),
+        ("FCALL of 3 calls, P=1", call, 1, 15_000, 1),
+        ("FCALL of 3 calls, P=16", call, 1, 40_000, 16),
+        ("MULTI, 10 SETs, EXEC, P=1", transaction(), 12, 8_000, 1),
+        ("MULTI, 10 SETs, EXEC, P=16", transaction(), 12, 16_000, 16),
+    ]
+
+
+def one_by_one(client, request, replies, count):
+    """A transaction at P=1: each of its commands waits for the reply to the one before."""
+    parts = [b"*" + part for part in request.split(b"\r\n*")]
+    parts = [part[1:] if index == 0 else part for index, part in enumerate(parts)]
+    parts = [part if part.endswith(b"\r\n") else part + b"\r\n" for part in parts]
+    assert len(parts) == replies
+    for _ in range(count):
+        for part in parts:
+            client.socket.sendall(part)
+            client.reply()
+
+
+def measure(program):
+    """Name of each operation and its microseconds of CPU."""
+    figures = {}
+    with side.Server(program, "--maxclients", "12000") as server:
+        client = server.connect()
+        for name, request, replies, count, pipeline in commands(client):
+            if replies > 1 and pipeline == 1:
+                run = lambda count: one_by_one(client, request, replies, count)
+            else:
+                run = lambda count: pipelined(client, request, count, pipeline, replies)
+            run(count // 10)
+            before = server.cpu_seconds()
+            run(count)
+            figures[name] = (server.cpu_seconds() - before) * 1e6 / count
+        for subscribers, count in [(1, 10_000), (100, 300), (10_000, 6)]:
+            figures[f"PUBLISH to {subscribers:,}"] = published(server, subscribers, count) * 1e6 / count
+        figures["SUBSCRIBE, each of 100,000"] = subscribed(server, 100_000) * 10
+    return figures
+
+
+def main():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    options = side.arguments(__doc__, rounds=3)
+    programs = [program for program in (options.ref, options.server) if program]
+    least = [{} for _ in programs]
+    for _ in range(options.rounds):
+        for best, program in zip(least, programs):
+            for name, spent in measure(program).items():
+                best[name] = min(spent, best.get(name, spent))
+    print(f"{'CPU, us':<30}{'reference':>12}{'server':>12}{'ratio':>8}")
+    for name, ours in least[-1].items():
+        theirs = least[0][name]
+        print(f"{name:<30}{theirs:>12.2f}{ours:>12.2f}{theirs / max(ours, 1e-9):>8.2f}")
+
+
+if __name__ == "__main__":
+    main()

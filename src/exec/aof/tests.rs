@@ -1,0 +1,219 @@
+//! The log at run time, without a process around it: what is in the file, who waits for which sync.
+
+use std::path::PathBuf;
+
+use crate::exec::testing::Scene;
+use crate::persist::aof::folder::Folder;
+use crate::persist::aof::incr::Incr;
+use crate::resp::Batch;
+use crate::session::SessionId;
+
+/// A scene with the log on; the folder goes when it is dropped.
+struct Logged {
+    scene: Scene,
+    folder: tempfile::TempDir,
+}
+
+impl Logged {
+    fn new(clients: usize, policy: &str) -> Logged {
+        let mut scene = Scene::new(clients);
+        let folder = tempfile::tempdir().expect("a folder");
+        let executor = &mut scene.executor;
+        let changed = executor.config.assign("appendfsync", policy.as_bytes());
+        assert!(changed.is_ok(), "{policy}");
+        executor.take_slices();
+        executor.aof.folder = Folder::new(&folder.path().join("log"), b"a.aof");
+        executor.open_log().expect("a new log");
+        // Nothing that came before is in doubt.
+        executor.aof.guard.settle();
+        Logged { scene, folder }
+    }
+
+    fn incr(&self) -> PathBuf {
+        self.folder.path().join("log/a.aof.1.incr.aof")
+    }
+
+    fn text(&self) -> String {
+        let bytes = std::fs::read(self.incr()).expect("the log");
+        String::from_utf8_lossy(&bytes)
+            .replace("\r\n", " ")
+            .trim_end()
+            .to_owned()
+    }
+
+    /// One turn without syncs: who is answered.
+    fn turn(&mut self, script: &str) -> Vec<String> {
+        let done = self.scene.turn(script);
+        let clients = self.scene.clients.clone();
+        let executor = &mut self.scene.executor;
+        for line in &done {
+            let client = clients[usize::from(line.as_bytes()[0] - b'a')];
+            executor.finished.push((client, batch_of(line)));
+        }
+        executor.write_log(false);
+        self.released()
+    }
+
+    fn released(&mut self) -> Vec<String> {
+        self.scene.executor.hold_replies();
+        let finished: Vec<(SessionId, Box<Batch>)> = self.scene.executor.finished.drain(..).collect();
+        let text = |batch: Box<Batch>| String::from_utf8(batch.reply).expect("text");
+        finished.into_iter().map(|(_, batch)| text(batch)).collect()
+    }
+
+    fn begin_sync(&mut self) -> u64 {
+        self.scene.executor.aof.guard.begin_sync()
+    }
+
+    fn end_sync(&mut self, ticket: u64) -> Vec<String> {
+        self.scene.executor.aof.guard.note_synced(ticket);
+        self.released()
+    }
+}
+
+fn batch_of(line: &str) -> Box<Batch> {
+    let mut batch = Box::<Batch>::default();
+    batch.reply = line.as_bytes().to_vec();
+    batch
+}
+
+#[test]
+fn the_log_holds_what_was_propagated() {
+    let mut logged = Logged::new(2, "everysec");
+    logged.turn("a: SET k 1;GET k;SELECT 3;SET k 2 EX 10;DEL none\nb: MULTI;INCR n;INCR n;EXEC");
+    assert_eq!(
+        logged.text(),
+        "*2 $6 SELECT $1 0 *3 $3 SET $1 k $1 1 *2 $6 SELECT $1 3 *5 $3 SET $1 k $1 2 $4 PXAT $5 11000 *1 $5 MULTI \
+         *2 $6 SELECT $1 0 *2 $4 INCR $1 n *2 $4 INCR $1 n *1 $4 EXEC"
+    );
+    assert_eq!(
+        logged.scene.executor.stats.persistence.aof.size,
+        std::fs::metadata(logged.incr()).expect("the log").len()
+    );
+}
+
+#[test]
+fn keys_that_expire_by_themselves_are_logged_one_by_one() {
+    let mut logged = Logged::new(1, "no");
+    logged.turn("a: SET k 1 PX 10;SET l 1 PX 10");
+    let before = logged.text().len();
+    logged.scene.now_ms += 20;
+    logged.scene.executor.set_time_us(logged.scene.now_ms * 1000);
+    logged.scene.executor.keys.sweep_expired(&mut || true);
+    effects_of_sweep(&mut logged);
+    let mut found = logged.text()[before..].to_owned();
+    assert!(!found.contains("MULTI"), "{found}");
+    for key in ["k", "l"] {
+        found = found.replace(&format!(" *2 $3 DEL $1 {key}"), "");
+    }
+    assert_eq!(found, "");
+}
+
+fn effects_of_sweep(logged: &mut Logged) {
+    crate::exec::effects::drain_background(&mut logged.scene.executor);
+    logged.scene.executor.write_log(false);
+}
+
+#[test]
+fn who_writes_waits_for_the_sync_and_others_do_not() {
+    let mut logged = Logged::new(4, "always");
+    assert_eq!(
+        logged.turn("a: SET k 1\nb: GET other\nc: DBSIZE\nd: PING"),
+        ["b: $-1", "d: +PONG"],
+        "who counts the keys has seen the new one"
+    );
+    let first = logged.begin_sync();
+    assert_eq!(logged.turn("b: SET other 2"), [""; 0]);
+    assert_eq!(logged.turn("d: GET k"), [""; 0], "the write of k may be lost yet");
+    assert_eq!(logged.end_sync(first), ["a: +OK", "c: :1", "d: $1 1"]);
+    assert_eq!(logged.turn("a: GET k\nc: SELECT 5;GET other"), ["a: $1 1"]);
+    let second = logged.begin_sync();
+    assert_eq!(logged.end_sync(second), ["b: +OK", "c: +OK $-1"]);
+    assert!(logged.scene.executor.aof.guard.is_quiet());
+    assert_eq!(logged.turn("a: GET k\nb: GET other"), ["a: $1 1", "b: $1 2"]);
+}
+
+#[test]
+fn a_transaction_or_script_that_reads_waits_as_well() {
+    let mut logged = Logged::new(4, "always");
+    assert_eq!(
+        logged.turn(
+            "a: APPEND k 1\nb: MULTI;PING;GET k;EXEC\nc: MULTI;PING;GET x;EXEC\nd: EVAL \"return 1\" 0"
+        ),
+        ["c: +OK +QUEUED +QUEUED *2 +PONG $-1"]
+    );
+    let sync = logged.begin_sync();
+    assert_eq!(logged.end_sync(sync).len(), 3);
+}
+
+#[test]
+fn what_empties_the_database_concerns_everybody() {
+    let mut logged = Logged::new(3, "always");
+    logged.turn("a: SET k 1");
+    let sync = logged.begin_sync();
+    logged.end_sync(sync);
+    assert_eq!(logged.turn("a: FLUSHALL\nb: GET x\nc: PING"), ["c: +PONG"]);
+}
+
+#[test]
+fn a_client_that_is_served_waits_for_what_it_took_away() {
+    let mut logged = Logged::new(3, "always");
+    assert_eq!(logged.turn("b: BLPOP l 0"), [""; 0]);
+    assert_eq!(logged.turn("a: RPUSH l x\nc: GET k"), ["c: $-1"]);
+    let sync = logged.begin_sync();
+    assert_eq!(logged.end_sync(sync), ["a: :1", "b: *2 $1 l $1 x"]);
+}
+
+#[test]
+fn whoever_is_gone_is_not_waited_for() {
+    let mut logged = Logged::new(2, "always");
+    logged.turn("a: SET k 1");
+    let a = logged.scene.clients[0];
+    logged.scene.executor.forget_client(a);
+    let sync = logged.begin_sync();
+    logged.end_sync(sync);
+    assert!(!logged.scene.executor.aof.guard.holds_any());
+}
+
+#[test]
+fn the_thread_lets_everybody_go_in_the_end() {
+    let mut logged = Logged::new(2, "always");
+    logged.scene.turn("a: SET k 1");
+    let a = logged.scene.clients[0];
+    logged.scene.executor.finished.push((a, batch_of("a")));
+    while logged.scene.executor.finished.is_empty() {
+        logged.scene.executor.end_turn();
+        std::thread::yield_now();
+        if !logged.scene.executor.aof.guard.holds_any() && logged.scene.executor.aof.guard.is_quiet() {
+            break;
+        }
+    }
+    assert_eq!(logged.scene.executor.finished.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_written_waits_and_refuses_further_writes() {
+    let mut logged = Logged::new(2, "always");
+    let Ok(full) = Incr::open(std::path::Path::new("/dev/full"), false) else {
+        return;
+    };
+    let whole = logged
+        .scene
+        .executor
+        .aof
+        .incr
+        .replace(full)
+        .expect("the log is open");
+    assert_eq!(logged.turn("a: SET k 1"), [""; 0]);
+    assert_eq!(
+        logged.turn("b: SET l 1"),
+        ["b: -MISCONF Errors writing to the AOF file: No space left on device"]
+    );
+    assert!(!logged.scene.executor.stats.persistence.aof.last_write_ok);
+    logged.scene.executor.aof.incr = Some(whole);
+    assert_eq!(logged.turn("b: PING"), ["b: +PONG"]);
+    assert!(logged.scene.executor.stats.persistence.aof.last_write_ok);
+    assert!(logged.text().ends_with("*3 $3 SET $1 k $1 1"));
+    let sync = logged.begin_sync();
+    assert_eq!(logged.end_sync(sync), ["a: +OK"]);
+}
