@@ -374,9 +374,18 @@ fn fuzz_commands(data: &[u8]) {
     }
 }
 
-/// These end the process, which is their purpose, or the connection without an answer, being lines of HTTP.
+/// These end the process, which is their purpose, or the connection without an answer, being lines of HTTP; or they write
+/// files.
 fn ends_the_talk(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 4] = [b"debug", b"shutdown", b"post", b"host:"];
+    const NAMES: [&[u8]; 7] = [
+        b"debug",
+        b"shutdown",
+        b"post",
+        b"host:",
+        b"save",
+        b"bgsave",
+        b"bgrewriteaof",
+    ];
     NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """What do scripts, functions, transactions and messages cost?
 
-Each operation runs some thousand times, and the server's own CPU time is divided by their number. The servers take
-turns, so that a busy machine is busy for both; of several rounds the least counts. The figure to look at is the ratio,
-reference / server: above 1 the server is ahead.
+Each operation runs some thousand times over fifty connections, and the server's own CPU time is divided by their
+number. The servers take turns, so that a busy machine is busy for both; of several rounds the least counts. The figure
+to look at is the ratio, reference / server: above 1 the server is ahead.
 
     scripts/measure/programs.py --server target/release/russet-server --ref redis-server --rounds 3
 """
@@ -19,15 +19,25 @@ redis.call('INCRBY', KEYS[2], 1)
 return redis.call('GET', KEYS[1])
 """
 LIBRARY = "#!lua name=calls\nredis.register_function('three', function(KEYS, ARGV)" + CALLS + "end)"
+CONNECTIONS = 50
 
 
-def pipelined(client, command, count, pipeline, replies_each=1):
-    """Sends `command` (bytes, of so many replies) `count` times."""
+def send_all(clients, command, count, pipeline, replies_each):
+    """Sends `command` (bytes, of so many replies) `count` times, in turn over the connections."""
     full = command * pipeline
-    for _ in range(count // pipeline):
-        client.socket.sendall(full)
-        for _ in range(pipeline * replies_each):
-            client.reply()
+    for _ in range(count // pipeline // len(clients)):
+        for client in clients:
+            client.socket.sendall(full)
+        for client in clients:
+            for _ in range(pipeline * replies_each):
+                client.reply()
+
+
+def send_one_by_one(clients, commands, count):
+    """Sends several commands, each after the reply to the one before."""
+    for _ in range(count // len(clients)):
+        for command in commands:
+            send_all(clients, command, len(clients), 1, 1)
 
 
 class Readers:
@@ -52,7 +62,7 @@ class Readers:
 
 
 def published(server, subscribers, count):
-    """CPU for `count` messages to so many."""
+    """CPU for the second `count` messages to so many."""
     readers = Readers(server, subscribers)
     for client in readers.clients:
         client.run("SUBSCRIBE", "news")
@@ -81,59 +91,47 @@ def subscribed(server, count):
     return spent
 
 
-def transaction():
-    sets = b"".join(side.encode("SET", f"key:{n}", f"value:{n}") for n in range(10))
-    return side.encode("MULTI") + sets + side.encode("EXEC")
+TRANSACTION = [
+    side.encode("MULTI"),
+    *(side.encode("SET", f"key:{n}", f"value:{n}") for n in range(10)),
+    side.encode("EXEC"),
+]
 
 
 def commands(client):
-    """Name, request, replies to it, how often it is sent, and in what pipelines."""
+    """Name, request, how often it is sent alone, and how often in pipelines."""
     sha = client.run("SCRIPT", "LOAD", CALLS).decode()
     client.run("FUNCTION", "LOAD", LIBRARY)
     client.run("SET", "key", "value")
     parts = (2, "one", "two", "value")
-    evalsha, call = side.encode("EVALSHA", sha, *parts), side.encode("FCALL", "three", *parts)
     return [
-        ("GET, P=1", side.encode("GET", "key"), 1, 20_000, 1),
-        ("GET, P=16", side.encode("GET", "key"), 1, 100_000, 16),
-        ("SET, P=1", side.encode("SET", "key", "value"), 1, 20_000, 1),
-        ("SET, P=16", side.encode("SET", "key", "value"), 1, 100_000, 16),
-        ("EVAL of 3 calls, P=1", side.encode("EVAL", CALLS, *parts), 1, 15_000, 1),
-        ("EVAL of 3 calls, P=16", side.encode("EVAL", CALLS, *parts), 1, 40_000, 16),
-        ("EVALSHA of 3 calls, P=1", evalsha, 1, 15_000, 1),
-        ("EVALSHA of 3 calls, P=16", evalsha, 1, 40_000, 16),
-        ("FCALL of 3 calls, P=1", call, 1, 15_000, 1),
-        ("FCALL of 3 calls, P=16", call, 1, 40_000, 16),
-        ("MULTI, 10 SETs, EXEC, P=1", transaction(), 12, 8_000, 1),
-        ("MULTI, 10 SETs, EXEC, P=16", transaction(), 12, 16_000, 16),
+        ("GET", side.encode("GET", "key"), 20_000, 80_000),
+        ("SET", side.encode("SET", "key", "value"), 20_000, 80_000),
+        ("EVAL of 3 calls", side.encode("EVAL", CALLS, *parts), 15_000, 40_000),
+        ("EVALSHA of 3 calls", side.encode("EVALSHA", sha, *parts), 15_000, 40_000),
+        ("FCALL of 3 calls", side.encode("FCALL", "three", *parts), 15_000, 40_000),
     ]
 
 
-def one_by_one(client, request, replies, count):
-    """A transaction at P=1: each of its commands waits for the reply to the one before."""
-    parts = [b"*" + part for part in request.split(b"\r\n*")]
-    parts = [part[1:] if index == 0 else part for index, part in enumerate(parts)]
-    parts = [part if part.endswith(b"\r\n") else part + b"\r\n" for part in parts]
-    assert len(parts) == replies
-    for _ in range(count):
-        for part in parts:
-            client.socket.sendall(part)
-            client.reply()
+def operations(client):
+    """Name, what does it so many times with connections, and how many times."""
+    for name, request, alone, piped in commands(client):
+        yield f"{name}, P=1", lambda clients, count: send_all(clients, request, count, 1, 1), alone
+        yield f"{name}, P=16", lambda clients, count: send_all(clients, request, count, 16, 1), piped
+    name, block = "MULTI, 10 SETs, EXEC", b"".join(TRANSACTION)
+    yield f"{name}, P=1", lambda clients, count: send_one_by_one(clients, TRANSACTION, count), 4_000
+    yield f"{name}, P=16", lambda clients, count: send_all(clients, block, count, 16, len(TRANSACTION)), 16_000
 
 
 def measure(program):
     """Name of each operation and its microseconds of CPU."""
     figures = {}
     with side.Server(program, "--maxclients", "12000") as server:
-        client = server.connect()
-        for name, request, replies, count, pipeline in commands(client):
-            if replies > 1 and pipeline == 1:
-                run = lambda count: one_by_one(client, request, replies, count)
-            else:
-                run = lambda count: pipelined(client, request, count, pipeline, replies)
-            run(count // 10)
+        clients = [server.connect() for _ in range(CONNECTIONS)]
+        for name, run, count in operations(clients[0]):
+            run(clients, count // 10)
             before = server.cpu_seconds()
-            run(count)
+            run(clients, count)
             figures[name] = (server.cpu_seconds() - before) * 1e6 / count
         for subscribers, count in [(1, 10_000), (100, 300), (10_000, 6)]:
             figures[f"PUBLISH to {subscribers:,}"] = published(server, subscribers, count) * 1e6 / count

@@ -45,9 +45,9 @@ pub fn drain(executor: &mut Executor, cause: Cause<'_>) {
 
 /// Drains what happened outside any command: active expiry.
 pub fn drain_background(executor: &mut Executor) {
-    hand_on(executor, None, false);
     executor.invalidate(None);
     publish(executor, None);
+    hand_on(executor, None, false);
     executor.settle(&mut Vec::new());
     executor.serve_ready();
     executor.run_released();
@@ -60,9 +60,10 @@ pub fn drain_eviction(executor: &mut Executor) {
     if executor.keys.changes.is_quiet() {
         return;
     }
-    hand_on(executor, None, false);
+    // Before the next command can store anew what caches hold of the key.
     executor.invalidate(None);
     publish(executor, None);
+    hand_on(executor, None, false);
 }
 
 /// Adds the command itself when it wrote and did not say otherwise; the outermost command hands all on as one unit.

@@ -330,7 +330,7 @@ mod tests {
         scene.turn("a: MULTI;SET k 1;SELECT 3;GET k;EXPIRE k 1;SET j 2 EX 5;EXEC");
         assert_eq!(
             journal(&mut scene),
-            ["0: MULTI", "0: SET k 1", "3: SET j 2 PXAT 6000", "3: EXEC"]
+            ["*: MULTI", "0: SET k 1", "3: SET j 2 PXAT 6000", "*: EXEC"]
         );
     }
 

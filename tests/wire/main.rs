@@ -7,14 +7,15 @@
 //! passes here is either a difference listed in `docs/compat.md` or a mistake in the test. Redis 7.0 fails
 //! three: it sets no bound to the replies that nobody reads (two tests in `hostile`), and it words the
 //! readiness of a unix socket in another way. `RUSSET_WIRE_BIG=1` adds arguments of 512 MB.
-//! `RUSSET_WITHOUT_TOOLS=1` skips what needs `redis-cli` and `redis-benchmark`; without it a missing tool is
-//! a failure.
+//! `RUSSET_WITHOUT_TOOLS=1` skips what needs `redis-cli` and `redis-benchmark`, and libraries that package
+//! managers install; without it a missing tool is a failure.
 
 mod aof;
 mod blocking;
 mod clients;
 mod crash;
 mod hostile;
+mod libraries;
 mod network;
 mod pause;
 mod process;

@@ -303,7 +303,6 @@ fn features_still_to_come_stop_the_start_and_ignored_wishes_are_logged() {
         return;
     }
     let lines = [
-        "appendonly yes",
         "replicaof 127.0.0.1 1",
         "cluster-enabled yes",
         "tls-port 7000",
