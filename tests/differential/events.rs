@@ -71,10 +71,12 @@ fn draw_episode(run: &Run, seed: u64) -> Vec<Unit> {
 
 fn draw(run: &Run, rng: &mut Rng) -> Unit {
     let fit = |rng: &mut Rng| {
-        let words = run.draw_commands(rng);
-        words
+        let words = run
+            .draw_commands(rng)
             .into_iter()
-            .filter(|words| !is_unfit(words))
+            .filter(|words| !is_unfit(words));
+        words
+            .flat_map(|words| burial(&words).into_iter().chain([words]))
             .collect::<Vec<Words>>()
     };
     match rng.below(20) {
@@ -86,10 +88,7 @@ fn draw(run: &Run, rng: &mut Rng) -> Unit {
         2 => Unit::Run(block::draw(rng, fit)),
         _ => {
             let commands = fit(rng);
-            let mut commands: Vec<Words> = commands
-                .into_iter()
-                .flat_map(|words| burial(&words).into_iter().chain(without_waiting(words)))
-                .collect();
+            let mut commands: Vec<Words> = commands.into_iter().flat_map(without_waiting).collect();
             commands.extend(commands.last().and_then(forget_chance));
             Unit::Run(commands)
         }
@@ -161,8 +160,9 @@ fn without_waiting(words: Words) -> Vec<Words> {
 
 /// A destination past its time that gets nothing: Redis deletes it, Russet lets it expire.
 fn burial(words: &Words) -> Option<Words> {
-    let stores = words[0].to_ascii_lowercase().ends_with(b"store");
-    let place = words.get(1)?;
+    let combines = words[0].eq_ignore_ascii_case(b"bitop");
+    let stores = combines || words[0].to_ascii_lowercase().ends_with(b"store");
+    let place = words.get(if combines { 2 } else { 1 })?;
     stores.then(|| vec![b"exists".to_vec(), place.clone()])
 }
 
