@@ -9,7 +9,7 @@
 //!
 //! I1  `buffer` is nothing (a new set owns no memory), or a header and as many integers as it counts.
 //! I2  Integers ascend, none twice.
-//! I3  The buffer is of the allocator's size class for its length ([`Buffer`]).
+//! I3  The buffer is of the allocator's size class for its length (`Buffer`).
 //!
 //! Costs: lookup O(log n), one comparison for what lies outside the range; a change moves what lies behind it, which
 //! for ascending insertion is nothing; a wider integer rewrites all. Limit: 2^32 - 1 integers.

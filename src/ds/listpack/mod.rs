@@ -11,7 +11,7 @@
 //! I1  `buffer` is nothing (a new listpack owns no memory) or a whole listpack: header, entries, end.
 //! I2  The count is exact; 65535 says "at least so many", and counting takes a walk.
 //! I3  Each entry is in its shortest form, so equal elements have equal bytes.
-//! I4  The buffer is of the allocator's size class for its length ([`Buffer`]).
+//! I4  The buffer is of the allocator's size class for its length (`Buffer`).
 //!
 //! Costs: both ends O(1) plus moving what lies behind; everything else walks, which for the few kilobytes a listpack
 //! should have is faster than any index. `find` compares one byte per entry until that one agrees.

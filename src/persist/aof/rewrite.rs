@@ -6,7 +6,7 @@
 //! hash    HMSET, HPEXPIREAT per field that expires   any key that expires: PEXPIREAT
 //! ```
 //!
-//! Libraries of functions come first, as FUNCTION LOAD. Collections go in commands of at most [`ITEMS_MAX`] elements. Lost are, as in Redis, traces of use and the times at
+//! Libraries of functions come first, as FUNCTION LOAD. Collections go in commands of at most `ITEMS_MAX` elements. Lost are, as in Redis, traces of use and the times at
 //! which consumers were last seen.
 
 use std::io::{self, Write};

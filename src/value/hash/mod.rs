@@ -479,7 +479,7 @@ impl std::fmt::Debug for Hash {
     }
 }
 
-/// The fields of a [`Hash`]; made by [`Hash::fields`].
+/// The fields of a hash; made by [`Hash::fields`].
 pub struct Fields<'a>(Walk<'a>);
 
 enum Walk<'a> {
