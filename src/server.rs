@@ -200,13 +200,6 @@ fn announce(config: &Config) {
     notice!("PID: {}", std::process::id());
 }
 
-/// What an operator should know before relying on this server.
-fn warn(config: &Config) {
-    for wish in config.unmet_wishes() {
-        warning!("WARNING {wish}");
-    }
-}
-
 /// What a server leaves in the file system while it runs.
 struct Leavings {
     unix_path: PathBuf,
@@ -361,7 +354,6 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         tokio::spawn(tick(mail.clone(), hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
-    warn(&config);
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;

@@ -1,12 +1,11 @@
 //! Features that this version does not have yet, as far as directives speak of them.
 //!
 //! A directive that would lose data or leave a door open if it were ignored is refused, at start and by CONFIG SET,
-//! with its name. One that merely has no effect yet is accepted with a warning, because real configuration files
+//! with its name. One that merely has no effect yet is accepted, because real configuration files
 //! have it. A feature that arrives takes its line away here.
 
 use super::directive::{self, Directive};
 use super::load::LoadError;
-use crate::base::units::Size;
 
 use super::value::{Reason, Value, default_of};
 use super::{Config, Line};
@@ -46,18 +45,6 @@ impl Config {
             Some(line) => Err(LoadError::at(&line.origin, sentence("user"))),
             None => Ok(()),
         }
-    }
-
-    /// What was accepted and has no effect yet, as sentences for the log at start.
-    pub fn unmet_wishes(&self) -> Vec<String> {
-        let mut wishes = Vec::new();
-        if self.size("maxmemory-clients") != Size::Bytes(0) {
-            wishes.push(
-                "Clients are not evicted by this version of Russet yet: 'maxmemory-clients' is not enforced."
-                    .to_owned(),
-            );
-        }
-        wishes
     }
 }
 
@@ -127,12 +114,5 @@ mod tests {
             Ok(()),
         );
         check("user default on nopass sanitize-payload ~* &* +@all", Ok(()));
-    }
-
-    #[test]
-    fn wishes_are_told_once_each() {
-        let wishes = |text: &str| Config::from_text(text.as_bytes()).expect("fine").unmet_wishes();
-        assert_eq!(wishes("maxmemory 1gb"), [""; 0]);
-        assert!(wishes("maxmemory-clients 10%")[0].contains("'maxmemory-clients' is not enforced"));
     }
 }
