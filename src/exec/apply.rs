@@ -95,30 +95,6 @@ impl Executor {
         }
     }
 
-    fn shutdown(
-        &mut self,
-        client: SessionId,
-        options: crate::command::cx::ShutdownOptions,
-        reply: &mut Vec<u8>,
-    ) {
-        if options.abort {
-            return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
-        }
-        if let Some(running) = &self.running
-            && options.save != Some(false)
-        {
-            let error = super::script::busy(running.is_function);
-            return self.write_error(client, &error, reply);
-        }
-        tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save, options.force) && !options.force {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
-            return self.write_error(client, &error, reply);
-        }
-        self.exit = Some(0);
-    }
-
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
         let applied = self
             .apply_log_config(client, changed.names())

@@ -132,6 +132,8 @@ impl Executor {
         if self.client_memory.futile_ms == now_ms {
             return;
         }
+        // Some have been written to since they were counted.
+        self.count_all_clients();
         let mut victims: Vec<(usize, SessionId)> = self
             .sessions
             .iter()

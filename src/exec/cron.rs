@@ -45,6 +45,10 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 0,
+        run: Executor::stop_if_asked,
+    },
+    Job {
+        period_ms: 0,
         run: Executor::limit_tracking_table,
     },
     Job {

@@ -27,6 +27,7 @@ pub mod open;
 pub mod payload;
 pub mod save;
 pub mod script;
+pub mod shutdown;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
@@ -181,6 +182,8 @@ pub struct Executor {
     loading: Option<load::Loading>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
+    /// A signal asks for the end: the directive that says how.
+    asked_to_stop: Option<&'static str>,
 }
 
 impl Executor {
@@ -235,6 +238,7 @@ impl Executor {
             aof: aof::Log::new(&config),
             loading: None,
             exit: None,
+            asked_to_stop: None,
             config,
         };
         executor.take_slices();

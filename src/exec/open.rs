@@ -95,7 +95,7 @@ impl Executor {
             Mail::Tick => self.timed_tick(),
             // The turn's end is what it came for.
             Mail::Synced => {}
-            Mail::Stop { interrupt } => self.stop(interrupt),
+            Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
         }
     }
 
@@ -104,18 +104,6 @@ impl Executor {
         self.tick();
         let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
         self.stats.counters.event_loop.cron_us += spent_ns.div_ceil(1000);
-    }
-
-    /// A signal asks the server to end.
-    fn stop(&mut self, _interrupt: bool) {
-        if self.exit.is_none() {
-            tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None, false) {
-                self.exit = Some(0);
-            } else {
-                tracing::warn!("Error trying to save the DB, can't exit.");
-            }
-        }
     }
 }
 

@@ -11,3 +11,4 @@ pub mod limits;
 pub mod listen;
 pub mod pool;
 pub mod stream;
+pub mod unwritten;
