@@ -2,11 +2,11 @@
 
 use crate::acl::Users;
 use crate::base::rng::Rng;
-use crate::config::{Changed, Config};
+use crate::config::{Changed, Config, OutputLimit};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{ClientClass, Session, SessionFlags, SessionId, Sessions};
 use crate::stats::Stats;
 use crate::tracking::Tracking;
 use crate::value::Value;
@@ -362,6 +362,16 @@ pub struct Pause {
     pub all: bool,
 }
 
+/// What `client-output-buffer-limit` says of a client.
+pub fn output_limit<'a>(config: &'a Config, session: &Session) -> &'a OutputLimit {
+    let limits = config.output_limits();
+    match session.class() {
+        ClientClass::Pubsub => &limits.pubsub,
+        ClientClass::Replica => &limits.replica,
+        ClientClass::Normal | ClientClass::Master => &limits.normal,
+    }
+}
+
 impl<'a> Cx<'a> {
     /// The client that sent the command.
     #[inline]
@@ -373,6 +383,17 @@ impl<'a> Cx<'a> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.now_unix_us / 1000
+    }
+
+    /// How long replies may get before their client is closed for them (`client-output-buffer-limit`): what goes on
+    /// writing behind that does so in vain.
+    pub fn reply_bytes_max(&mut self) -> usize {
+        let hard_bytes = output_limit(self.config, &self.sessions[self.client]).hard_bytes;
+        let in_script = self.session().flags.contains(SessionFlags::SCRIPT);
+        match usize::try_from(hard_bytes) {
+            Ok(bytes) if bytes > 0 && !in_script => bytes,
+            _ => usize::MAX,
+        }
     }
 
     /// Word `index` as a value to store: a large one is taken over, a small one copied once, an integer kept as one.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::command::cx::output_limit;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
 use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
+use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
@@ -160,12 +161,7 @@ impl Executor {
     /// `client-output-buffer-limit`.
     #[cold]
     fn replies_too_much(&self, client: SessionId, replies: usize) -> bool {
-        let limits = self.config.output_limits();
-        let limit = match self.sessions[client].class() {
-            ClientClass::Pubsub => limits.pubsub,
-            ClientClass::Replica => limits.replica,
-            ClientClass::Normal | ClientClass::Master => limits.normal,
-        };
+        let limit = output_limit(&self.config, &self.sessions[client]);
         let waiting = self.outbox(client).map_or(0, |outbox| outbox.queued_bytes());
         limit.hard_bytes > 0 && (waiting + replies) as u64 > limit.hard_bytes
     }

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::command::cx::output_limit;
 use crate::session::{SessionFlags, SessionId};
 
 use super::{Executor, effects};
@@ -199,15 +200,10 @@ fn trim_waiting(executor: &mut Executor) {
 /// Closes clients whose queued pushes exceed their class's limit, hard at once or soft for too long.
 fn check_output_limits(executor: &mut Executor) {
     let now_s = executor.now_unix_us / 1_000_000;
-    let limits = executor.config.output_limits();
     let mut over = Vec::new();
     for (id, session) in executor.sessions.iter_mut() {
         let Some(outlet) = &session.outlet else { continue };
-        let limit = if session.flags.contains(SessionFlags::PUBSUB) {
-            limits.pubsub
-        } else {
-            limits.normal
-        };
+        let limit = output_limit(&executor.config, session);
         let queued = outlet.queued_bytes() as u64;
         let soft = limit.soft_bytes > 0 && queued > limit.soft_bytes;
         session.soft_limit_since = match (soft, session.soft_limit_since) {

@@ -131,7 +131,9 @@ fn client_field(wire: &mut Wire, name: &str, field: &str) -> Option<usize> {
         panic!("CLIENT LIST answers a bulk string");
     };
     let list = String::from_utf8_lossy(&list).into_owned();
-    let line = list.lines().find(|line| line.contains(&format!(" name={name} ")))?;
+    let line = list
+        .lines()
+        .find(|line| line.contains(&format!(" name={name} ")))?;
     let start = format!("{field}=");
     let word = line.split(' ').find_map(|word| word.strip_prefix(&start));
     word.map(|number| number.parse().expect("a number"))
@@ -153,7 +155,10 @@ fn replies_that_nobody_reads_pile_up_until_they_are_read() {
         });
         // Sockets hold a few megabytes.
         let waiting = client_field(&mut wire, "lazy", "omem").expect("it is there");
-        assert!((COUNT - 20) * MB < waiting && waiting < (COUNT + 1) * MB, "{waiting} bytes wait");
+        assert!(
+            (COUNT - 20) * MB < waiting && waiting < (COUNT + 1) * MB,
+            "{waiting} bytes wait"
+        );
         assert!(client_field(&mut wire, "lazy", "tot-mem") > Some(waiting));
         for n in 1..=COUNT {
             assert!(matches!(lazy.reply(), Value::Bulk(value) if value.len() == MB));
@@ -174,7 +179,9 @@ fn who_sends_no_more_still_gets_what_it_asked_for() {
     stream
         .write_all(&command(&[b"GET", b"big"]).repeat(30))
         .expect("requests fit the socket");
-    stream.shutdown(std::net::Shutdown::Write).expect("a connected socket");
+    stream
+        .shutdown(std::net::Shutdown::Write)
+        .expect("a connected socket");
     std::thread::sleep(Duration::from_millis(100));
     let mut replies = Vec::new();
     stream.read_to_end(&mut replies).expect("all of it, then the end");
