@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::command::cx::output_limit;
+use crate::process::crash;
 use crate::session::{SessionFlags, SessionId};
 
 use super::{Executor, effects};
@@ -82,6 +83,7 @@ const SWEEP_SLICE: Duration = Duration::from_micros(500);
 impl Executor {
     /// Runs the jobs that are due.
     pub fn tick(&mut self) {
+        self.feed_watchdog();
         if self.server.cron_paused {
             return;
         }
@@ -93,6 +95,15 @@ impl Executor {
                 *last = now_ms;
                 (job.run)(self);
             }
+        }
+    }
+
+    /// Puts off the alarm of `watchdog-period` that shows where the thread is stuck. Compat: two ticks are the least.
+    fn feed_watchdog(&self) {
+        let period_ms = self.config.int("watchdog-period");
+        if period_ms > 0 {
+            let least_ms = 2 * 1000 / self.config.int("hz").max(1);
+            crash::feed_watchdog(period_ms.max(least_ms) as u32);
         }
     }
 

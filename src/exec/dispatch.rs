@@ -14,7 +14,7 @@ use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, CommandId, Table, is_positional};
 use crate::keyspace::Keyspace;
-use crate::process::crash::{self, Activity};
+use crate::process::crash;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{Session, SessionFlags, SessionId};
 use crate::stats::slowlog::cut_arg;
@@ -468,7 +468,8 @@ impl Executor {
             None => (None, None),
         };
         let row = self.table.command(CommandId(id)).row;
-        crash::activity(|a| a.begin(client.client, row.name));
+        // W3 of `witness`: until the activity ends.
+        let outer = crash::activity(|a| a.begin(client.client, row.name, std::ptr::from_ref(&words).cast()));
         let session = &mut self.sessions[client];
         if !run.nested {
             session.last_command = Some(id);
@@ -477,7 +478,7 @@ impl Executor {
         let (db, before) = (session.db, session.flags);
         let dirty = self.keys.changes.dirty;
         self.invoke(client, words, id, run, reply, bytes);
-        crash::activity(Activity::end);
+        crash::activity(|a| a.end(outer));
         if self.server.monitors > 0 && !run.rerun {
             monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
         }

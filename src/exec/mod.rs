@@ -35,6 +35,7 @@ mod testing;
 pub mod tracking;
 pub mod turn;
 pub mod txn;
+pub mod witness;
 
 use std::collections::VecDeque;
 
