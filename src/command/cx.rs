@@ -2,7 +2,7 @@
 
 use crate::acl::Users;
 use crate::base::rng::Rng;
-use crate::config::{Changed, Config, OutputLimit};
+use crate::config::{Changed, Config, OutputLimit, Scope};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
@@ -42,8 +42,8 @@ pub enum Control {
     Shutdown(ShutdownOptions),
     /// The configuration has changed: let every room take its slice. The executor replies OK, or rolls back.
     ApplyConfig(Changed),
-    /// Write the configuration file. The executor replies.
-    RewriteConfig,
+    /// Write the configuration file, so much of it. The executor replies.
+    RewriteConfig(Scope),
     /// Clients are to be held back until `until_ms`; the reply is written.
     Pause,
     /// Serve the held-back clients again; the reply is written.
@@ -63,8 +63,13 @@ pub enum Control {
     LoadLog,
     /// Sleep for so many microseconds before each write to it (DEBUG AOF-FLUSH-SLEEP); the reply is written.
     DelayLog(u64),
-    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
-    Flushed,
+    /// Databases have been emptied.
+    Flushed {
+        /// All of them, so the snapshot on disk, and one under way, are of no use.
+        all: bool,
+        /// The executor answers OK once the memory is free. Else the reply is written.
+        waits: bool,
+    },
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.

@@ -423,7 +423,7 @@ impl Executor {
             .and_then(|()| admit::auth(command, session))
             .and_then(|()| admit::transaction(command, session));
         let permitted = match permitted {
-            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id),
+            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, reply),
             other => other,
         };
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
@@ -489,7 +489,8 @@ impl Executor {
                 words,
                 row,
                 dirty,
-                nested: run.nested,
+                // In the middle of a script, what it has written so far is not theirs to hand on.
+                nested: run.nested || self.running.is_some(),
             };
             effects::drain(self, cause);
         }
@@ -544,7 +545,7 @@ impl Executor {
         self.keys.select(session.db);
         self.keys.expire_suspended = self.server.pause.is_some();
         self.keys.access.no_touch = session.flags.contains(SessionFlags::NO_TOUCH);
-        let resp3 = session.resp == 3;
+        let resp3 = session.answers_resp3();
         let args = Args::prepared(
             words,
             run.hashes,
@@ -660,7 +661,7 @@ impl Executor {
         let resp3 = self
             .sessions
             .get_mut(client)
-            .is_some_and(|session| session.resp == 3);
+            .is_some_and(|session| session.answers_resp3());
         Reply::new(reply, resp3).error(&text);
     }
 

@@ -20,6 +20,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod effects;
 mod evict;
+mod flush;
 pub mod load;
 pub mod mailbox;
 pub mod monitor;
@@ -140,6 +141,8 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Clients that wait for the memory of what they have flushed.
+    flush_waits: VecDeque<flush::FlushWait>,
     client_memory: client_memory::ClientMemory,
     /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
     own_invalidations: Vec<(SessionId, tracking::Forget)>,
@@ -217,6 +220,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            flush_waits: VecDeque::new(),
             client_memory: client_memory::ClientMemory::default(),
             own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),

@@ -46,6 +46,7 @@ impl Executor {
         if !self.deferred.is_empty() {
             letters.splice(0..0, self.deferred.drain(..));
         }
+        self.end_flush_waits();
         self.end_waits();
         self.run_released();
         if self.loading.is_some() {
