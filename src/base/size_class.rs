@@ -26,6 +26,16 @@ pub fn rounded(size: usize) -> usize {
         .map_or(size, |up| up & !(spacing - 1))
 }
 
+/// What a buffer of this capacity takes: nothing, or a size class.
+#[inline]
+pub fn allocated(capacity_bytes: usize) -> usize {
+    if capacity_bytes == 0 {
+        0
+    } else {
+        rounded(capacity_bytes)
+    }
+}
+
 /// Sees to it that `more` bytes fit behind those of `bytes`, growing it to a whole class and no further.
 ///
 /// A `Vec` left to itself doubles, which wastes a third of the memory of many small collections. A class is a

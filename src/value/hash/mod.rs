@@ -234,11 +234,7 @@ impl Hash {
     pub fn table_stats(&self) -> Option<dict::Stats> {
         match &self.0 {
             Repr::Table(table) => Some(table.dict().stats()),
-            Repr::Few(few) => Some(dict::Stats {
-                elements: few.len(),
-                buckets: 2,
-                ..dict::Stats::default()
-            }),
+            Repr::Few(few) => Some(few.table_stats()),
             Repr::Packed(_) | Repr::Expiring(_) => None,
         }
     }

@@ -1,15 +1,15 @@
 //! Sets: distinct byte strings in no order, in one of three encodings.
 //!
 //! ```text
-//!            a member that is no integer          too many, or too long
-//!   Ints ─────────────────────────────> Packed ─────────────────────────> Table
-//!   intset │                            listpack                          hashtable
-//!          └── too many ────────────────────────────────────────────────────^
+//!            a member that is no integer          too long, or too many
+//!   Ints ─────────────────────────────> Packed ─────────────────────────> Few ── more than 8 ──> Table
+//!   intset │                            listpack                          hashtable              hashtable
+//!          └── too many ───────────────────────────────────────────────────^
 //! ```
 //!
 //! A set only ever moves to the right; results of set operations start anew. A member that is the canonical text of a
-//! 64-bit integer is an integer in `Ints` and `Packed`, and text in `Table`: to readers the same member
-//! ([`Member`]).
+//! 64-bit integer is an integer in `Ints` and `Packed`, and text in the others: to readers the same member
+//! ([`Member`]). Compat: Redis knows no set of a few; it is a hashtable to everybody outside.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -19,7 +19,7 @@
 //! | `algebra` | intersection, union, difference |
 //!
 //! Costs: membership O(1) in a table, O(log n) among integers, O(n) in a listpack, which is kept short. Memory of a
-//! table: 12 to 19 bytes per member beside its own allocation, which is the member and one byte.
+//! table: 12 to 19 bytes per member beside its own allocation, which is the member and one byte; a few members take 8.
 
 pub mod algebra;
 mod chance;
@@ -30,6 +30,7 @@ mod tests;
 use crate::base::number;
 use crate::base::size_class::rounded;
 use crate::ds::dict::{self, Dict};
+use crate::ds::few::Few;
 use crate::ds::intset::{self, Intset};
 use crate::ds::listpack::{self, Listpack};
 use crate::ds::thin::Thin;
@@ -48,6 +49,8 @@ pub enum Set {
     Ints(Intset),
     /// Few and short (`listpack`).
     Packed(Listpack),
+    /// A few of any length (`hashtable`).
+    Few(Box<Few>),
     /// Anything (`hashtable`).
     Table(Box<Table>),
 }
@@ -62,6 +65,7 @@ impl Set {
         match self {
             Set::Ints(ints) => ints.len(),
             Set::Packed(list) => list.len(),
+            Set::Few(few) => few.len(),
             Set::Table(table) => table.len(),
         }
     }
@@ -72,6 +76,7 @@ impl Set {
         match self {
             Set::Ints(ints) => ints.is_empty(),
             Set::Packed(list) => list.is_empty(),
+            Set::Few(few) => few.is_empty(),
             Set::Table(table) => table.is_empty(),
         }
     }
@@ -82,6 +87,7 @@ impl Set {
         match self {
             Set::Ints(ints) => number::parse_i64(text).is_some_and(|value| ints.contains(value)),
             Set::Packed(list) => list.first().is_some_and(|at| list.find(at, text, 0).is_some()),
+            Set::Few(few) => few.find(text).is_some(),
             Set::Table(table) => table.find(table.hash(text), text).is_some(),
         }
     }
@@ -101,7 +107,17 @@ impl Set {
         match self {
             Set::Ints(ints) => Members::Ints(ints.iter()),
             Set::Packed(list) => Members::Packed(list.iter()),
+            Set::Few(few) => Members::Few(few.iter()),
             Set::Table(table) => Members::Table(table.iter()),
+        }
+    }
+
+    /// The shape of the table; a few members in a row look like two buckets. O(n).
+    pub fn table_stats(&self) -> Option<dict::Stats> {
+        match self {
+            Set::Table(table) => Some(table.stats()),
+            Set::Few(few) => Some(few.table_stats()),
+            Set::Ints(_) | Set::Packed(_) => None,
         }
     }
 
@@ -133,6 +149,8 @@ pub enum Members<'a> {
     Ints(intset::Iter<'a>),
     /// Of a listpack, oldest first.
     Packed(listpack::Iter<'a>),
+    /// Of a few, in no order.
+    Few(std::slice::Iter<'a, Thin>),
     /// Of a table, in the order of hashes.
     Table(dict::Iter<'a, Thin>),
 }
@@ -145,6 +163,7 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Members::Ints(ints) => ints.next().map(Member::Int),
             Members::Packed(items) => items.next(),
+            Members::Few(elements) => elements.next().map(|element| Member::Bytes(element.key())),
             Members::Table(elements) => elements.next().map(|element| Member::Bytes(element.key())),
         }
     }
@@ -155,6 +174,9 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Members::Ints(ints) => ints.fold(init, |sum, value| f(sum, Member::Int(value))),
             Members::Packed(items) => items.fold(init, f),
+            Members::Few(elements) => {
+                elements.fold(init, |sum, element| f(sum, Member::Bytes(element.key())))
+            }
             Members::Table(elements) => {
                 elements.fold(init, |sum, element| f(sum, Member::Bytes(element.key())))
             }
@@ -180,12 +202,13 @@ impl Typed for Set {
         match self {
             Set::Ints(_) => "intset",
             Set::Packed(_) => "listpack",
-            Set::Table(_) => "hashtable",
+            Set::Few(_) | Set::Table(_) => "hashtable",
         }
     }
 
     fn free_effort(&self) -> usize {
         match self {
+            Set::Few(few) => few.len(),
             Set::Table(table) => table.len(),
             _ => 1,
         }
@@ -199,6 +222,7 @@ impl Typed for Set {
         let table = match self {
             Set::Ints(ints) => return ints.heap_bytes(),
             Set::Packed(list) => return list.heap_bytes(),
+            Set::Few(few) => return rounded(size_of::<Few>()) + few.heap_bytes(),
             Set::Table(table) => table,
         };
         let sampled = if samples == 0 {
@@ -218,6 +242,7 @@ impl Clone for Set {
         let table = match self {
             Set::Ints(ints) => return Set::Ints(ints.clone()),
             Set::Packed(list) => return Set::Packed(list.clone()),
+            Set::Few(few) => return Set::Few(few.clone()),
             Set::Table(table) => table,
         };
         let mut copy = Dict::new(table.hasher());
