@@ -28,7 +28,7 @@ mod edit;
 mod tests;
 
 use crate::base::number;
-use crate::base::size_class::rounded;
+use crate::base::size_class::{rounded, sampled};
 use crate::ds::dict::{self, Dict};
 use crate::ds::few::Few;
 use crate::ds::intset::{self, Intset};
@@ -54,9 +54,6 @@ pub enum Set {
     /// Anything (`hashtable`).
     Table(Box<Table>),
 }
-
-/// Members that an estimate of memory looks at.
-const MEMORY_SAMPLES: usize = 5;
 
 impl Set {
     /// How many members. O(1), but O(n) in a listpack of 65535 or more.
@@ -214,25 +211,16 @@ impl Typed for Set {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
-        self.sampled_bytes(MEMORY_SAMPLES)
-    }
-
     fn sampled_bytes(&self, samples: usize) -> usize {
-        let table = match self {
-            Set::Ints(ints) => return ints.heap_bytes(),
-            Set::Packed(list) => return list.heap_bytes(),
-            Set::Few(few) => return rounded(size_of::<Few>()) + few.heap_bytes(),
-            Set::Table(table) => table,
-        };
-        let sampled = if samples == 0 {
-            table.len()
-        } else {
-            samples.min(table.len())
-        };
-        let measured: usize = table.iter().take(sampled).map(Thin::heap_bytes).sum();
-        let typical = measured as f64 / sampled.max(1) as f64;
-        rounded(size_of::<Table>()) + table.heap_bytes() + (typical * table.len() as f64) as usize
+        match self {
+            Set::Ints(ints) => ints.heap_bytes(),
+            Set::Packed(list) => list.heap_bytes(),
+            Set::Few(few) => rounded(size_of::<Few>()) + few.heap_bytes(),
+            Set::Table(table) => {
+                let members = sampled(table.len(), samples, table.iter().map(Thin::heap_bytes));
+                rounded(size_of::<Table>()) + table.heap_bytes() + members
+            }
+        }
     }
 }
 

@@ -180,7 +180,9 @@ fn every_member_is_chosen_as_often_as_the_others() {
         ..defaults
     };
     let mut of_few = Set::empty();
-    ["m0", "m1", "m2", "m3", "m4", "m5", "m6"].map(|text| of_few.insert(text.as_bytes(), &few));
+    for text in ["m0", "m1", "m2", "m3", "m4", "m5", "m6"] {
+        of_few.insert(text.as_bytes(), &few);
+    }
     assert!(matches!(of_few, Set::Few(_)));
     for set in [of_ints, of_few, numbers(0..100), numbers(0..400)] {
         let len = set.len();
@@ -227,7 +229,7 @@ fn memory_is_measured_by_samples() {
     let exact = set.sampled_bytes(0);
     assert!(exact > 1000 * (8 + 8) && exact < 1000 * (16 + 24), "{exact}");
     assert_eq!(set.sampled_bytes(1000), exact);
-    assert!(set.heap_bytes().abs_diff(exact) < exact / 2);
+    assert!(set.sampled_bytes(5).abs_diff(exact) < exact / 2);
 }
 
 #[test]

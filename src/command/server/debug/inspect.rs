@@ -49,7 +49,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Value(Value::List(list)) => serialized_list_bytes(list),
         View::Value(Value::Set(set)) => serialized_set_bytes(set),
         View::Value(Value::Zset(zset)) => serialized_zset_bytes(zset),
-        View::Value(Value::Stream(stream)) => stream.heap_bytes(),
+        View::Value(Value::Stream(stream)) => stream.sampled_bytes(5),
     }
 }
 
