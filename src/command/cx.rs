@@ -303,6 +303,8 @@ pub struct ServerState {
     pub monitors: usize,
     /// `DEBUG SET-DISABLE-DENY-SCRIPTS 1`: scripts may call what they otherwise must not.
     pub noscript_allowed: bool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`: files and payloads whose checksum is wrong are taken.
+    pub checksums_ignored: bool,
     /// Scripts and libraries, for INFO.
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.
