@@ -91,7 +91,9 @@ impl Executor {
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
-            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
+            Control::Script(_) | Control::Migrate(_) | Control::Migrated => {
+                unreachable!("dispatch does it: it knows the command")
+            }
         }
     }
 
@@ -110,6 +112,7 @@ impl Executor {
             let error = super::script::busy(running.is_function);
             return self.write_error(client, &error, reply);
         }
+        self.end_migration();
         tracing::warn!("User requested shutdown...");
         if !self.save_before_end(options.save, options.force) && !options.force {
             tracing::warn!("Error trying to save the DB, can't exit.");

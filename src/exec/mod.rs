@@ -22,11 +22,13 @@ pub mod effects;
 mod evict;
 pub mod load;
 pub mod mailbox;
+mod migrate;
 pub mod monitor;
 pub mod open;
 pub mod payload;
 pub mod save;
 pub mod script;
+pub mod shipment;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
@@ -64,6 +66,16 @@ pub trait Host: Send {
     /// Gives the executor a turn although no mail has come; called from another thread.
     fn waker(&self) -> aof::sync::Waker {
         Box::new(|| {})
+    }
+
+    /// Sends keys to another server; `report` is called once, maybe from another thread.
+    fn ship(&mut self, _shipment: shipment::Shipment, report: shipment::Report) {
+        report(shipment::Delivery::failed(shipment::Failure::Connect));
+    }
+
+    /// How many connections for that are open.
+    fn links(&self) -> usize {
+        0
     }
 
     /// Takes over directives that sockets, the log or the process follow.
@@ -179,6 +191,8 @@ pub struct Executor {
     running: Option<Box<script::Running>>,
     /// A load under way.
     loading: Option<load::Loading>,
+    /// Keys on their way to another server.
+    migration: Option<migrate::Migration>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
 }
@@ -234,6 +248,7 @@ impl Executor {
             child: None,
             aof: aof::Log::new(&config),
             loading: None,
+            migration: None,
             exit: None,
             config,
         };

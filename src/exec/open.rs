@@ -30,6 +30,7 @@ impl Executor {
         self.set_time_us(now.unix_us);
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
+        self.hear_migration();
         // Whoever waited for the end of a pause comes before those who arrive after it.
         self.end_pause();
         for letter in letters.drain(..turn_len(letters)) {
@@ -109,6 +110,7 @@ impl Executor {
     /// A signal asks the server to end.
     fn stop(&mut self, _interrupt: bool) {
         if self.exit.is_none() {
+            self.end_migration();
             tracing::warn!("User requested shutdown...");
             if self.save_before_end(None, false) {
                 self.exit = Some(0);
