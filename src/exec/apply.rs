@@ -98,7 +98,9 @@ impl Executor {
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
-            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
+            Control::Script(_) | Control::Migrate(_) | Control::Migrated => {
+                unreachable!("dispatch does it: it knows the command")
+            }
         }
     }
 

@@ -327,7 +327,7 @@ impl Executor {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
-            if self.server.pause.is_some() && self.holds(client, batch.command(index), planned.command) {
+            if self.server.is_holding() && self.holds(client, batch.command(index), planned.command) {
                 break;
             }
             // Only now: a command that is held back must keep its words.
@@ -543,7 +543,7 @@ impl Executor {
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         self.keys.select(session.db);
-        self.keys.expire_suspended = self.server.pause.is_some();
+        self.keys.expire_suspended = self.server.is_holding();
         self.keys.access.no_touch = session.flags.contains(SessionFlags::NO_TOUCH);
         let resp3 = session.answers_resp3();
         let args = Args::prepared(
@@ -577,6 +577,8 @@ impl Executor {
             Ok(Next::Control(Control::Script(act))) => {
                 self.script(script::Caused { client, id, words }, act, reply);
             }
+            Ok(Next::Control(Control::Migrate(request))) => self.migrate(client, id, *request, reply),
+            Ok(Next::Control(Control::Migrated)) => self.answer_migration(client, id, reply),
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
             Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
