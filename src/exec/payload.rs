@@ -19,7 +19,7 @@ impl Executor {
     /// Answers DUMP for a key that exists.
     pub(super) fn dump(&mut self, client: SessionId, key: &[u8], reply: &mut Vec<u8>) {
         let compresses = self.config.bool("rdbcompression");
-        let resp3 = self.sessions[client].resp == 3;
+        let resp3 = self.sessions[client].answers_resp3();
         let mut reply = Reply::new(reply, resp3);
         match self.keys.stored(self.keys.key(key)) {
             Some(entry) => reply.bulk(&payload::dump(entry, self.rdb_version(), compresses)),

@@ -20,7 +20,7 @@ pub fn kind(set: &Set, version: u16) -> Type {
     match set {
         Set::Ints(_) => Type::SetIntset,
         Set::Packed(_) if version >= Type::SetListpack.since() => Type::SetListpack,
-        Set::Packed(_) | Set::Table(_) => Type::Set,
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => Type::Set,
     }
 }
 
@@ -29,7 +29,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, set: &Set, kind: Type) {
     match set {
         Set::Ints(ints) => encoder.string(ints.as_bytes()),
         Set::Packed(pack) if kind == Type::SetListpack => encoder.string(pack.as_bytes()),
-        Set::Packed(_) | Set::Table(_) => {
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => {
             encoder.length(set.len() as u64);
             set.iter().for_each(|member| encoder.item(member));
         }

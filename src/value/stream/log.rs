@@ -8,6 +8,7 @@
 //!
 //! Costs: append O(fields); search by id O(log nodes) and a walk of one node; trimming O(1) a node.
 
+use crate::base::size_class::sampled;
 use crate::ds::radix::{Radix, shape};
 use crate::value::Limits;
 
@@ -215,26 +216,14 @@ impl Log {
         shape::nodes(self.nodes.iter().map(|(id, _)| id.to_bytes()))
     }
 
-    /// Bytes on the heap, estimated from the first and the last of so many nodes.
-    pub fn heap_bytes(&self, samples: usize) -> usize {
-        let nodes = self.nodes.len();
-        if nodes == 0 {
-            return 0;
-        }
-        let sampled = samples.clamp(1, nodes);
-        let bytes: usize = self
-            .nodes
-            .iter()
-            .take(sampled)
-            .map(|(_, node)| node.heap_bytes())
-            .sum();
-        let last = self.nodes.last().map_or(0, |(_, node)| node.heap_bytes());
-        let listpacks = if sampled == nodes {
-            bytes
-        } else {
-            bytes / sampled * (nodes - 1) + last
+    /// Bytes on the heap: the last node, which is still being filled, and the others by so many samples (0: all).
+    pub fn sampled_bytes(&self, samples: usize) -> usize {
+        let Some((_, last)) = self.nodes.last() else {
+            return self.nodes.heap_bytes();
         };
-        listpacks + self.nodes.heap_bytes()
+        let full = self.nodes.len() - 1;
+        let each = self.nodes.iter().take(full).map(|(_, node)| node.heap_bytes());
+        self.nodes.heap_bytes() + sampled(full, samples, each) + last.heap_bytes()
     }
 
     /// The nodes as Redis saves them: master ids and listpacks.

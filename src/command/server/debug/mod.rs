@@ -127,6 +127,13 @@ const TOOLS: &[Tool] = &[
         eviction::client_eviction,
     ),
     tool(
+        "CONFIG-REWRITE-FORCE-ALL",
+        "",
+        "Write all directives into the configuration file, defaults included.",
+        2..=2,
+        act::rewrite_config,
+    ),
+    tool(
         "DICT-RESIZING",
         "<0|1>",
         "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
@@ -298,10 +305,6 @@ const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 const ABSENT: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", REPLICATION),
     ("CLUSTERLINK", CLUSTER),
-    (
-        "CONFIG-REWRITE-FORCE-ALL",
-        "is not there: CONFIG REWRITE writes what differs from the defaults",
-    ),
     (
         "CRASH-AND-RECOVER",
         "is not there: end the server with SHUTDOWN and start it anew",
