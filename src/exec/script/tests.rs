@@ -157,6 +157,9 @@ fn errors_are_counted_once_where_they_arose() {
     };
     let (errors, eval) = count("return redis.call('incr')");
     assert_eq!(errors, "total_error_replies:1");
+    assert!(eval.ends_with("failed_calls=1"), "{eval}");
+    let (errors, eval) = count("redis.pcall('incr') return 1");
+    assert_eq!(errors, "total_error_replies:1");
     assert!(eval.ends_with("failed_calls=0"), "{eval}");
     let (errors, eval) = count("error('own')");
     assert_eq!(errors, "total_error_replies:1");
