@@ -129,7 +129,7 @@ fn received(outbox: &Outbox) -> Vec<u8> {
         match outbox.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Delivery::Batch(batch)) => all.extend_from_slice(&batch.reply),
             Poll::Ready(Delivery::Pushes(bytes)) => {
-                outbox.pushes_written();
+                outbox.note_output(0);
                 all.extend_from_slice(&bytes);
             }
             Poll::Ready(Delivery::Close) => {

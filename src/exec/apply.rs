@@ -98,32 +98,10 @@ impl Executor {
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
-            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
+            Control::Script(_) | Control::Migrate(_) | Control::Migrated => {
+                unreachable!("dispatch does it: it knows the command")
+            }
         }
-    }
-
-    fn shutdown(
-        &mut self,
-        client: SessionId,
-        options: crate::command::cx::ShutdownOptions,
-        reply: &mut Vec<u8>,
-    ) {
-        if options.abort {
-            return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
-        }
-        if let Some(running) = &self.running
-            && options.save != Some(false)
-        {
-            let error = super::script::busy(running.is_function);
-            return self.write_error(client, &error, reply);
-        }
-        tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save, options.force) && !options.force {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
-            return self.write_error(client, &error, reply);
-        }
-        self.exit = Some(0);
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {

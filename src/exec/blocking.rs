@@ -205,7 +205,7 @@ impl Executor {
     #[cold]
     fn serve_ready_keys(&mut self) {
         // Who gets a turn in the middle of a script serves nobody: the script comes first.
-        if self.blocking.serving || self.server.pause.is_some() || self.running.is_some() {
+        if self.blocking.serving || self.server.is_holding() || self.running.is_some() {
             return;
         }
         self.blocking.serving = true;
@@ -252,16 +252,19 @@ impl Executor {
     }
 
     /// Runs the command of a blocked client again.
-    fn serve(&mut self, client: SessionId) {
+    pub(super) fn serve(&mut self, client: SessionId) {
         let Some(waiter) = self.blocking.get(client) else {
             return;
         };
-        let (command, words) = (Resolved::Command(waiter.command), waiter.words.take());
+        let (command, words) = (waiter.command, waiter.words.take());
         let Some(mut batch) = waiter.batch.take() else {
             return;
         };
         let session = &mut self.sessions[client];
-        session.flags.remove(SessionFlags::BLOCKED);
+        let migrating = session.flags.contains(SessionFlags::MIGRATING);
+        session
+            .flags
+            .remove(SessionFlags::BLOCKED | SessionFlags::MIGRATING);
         session.answering = true;
         let mut reply = std::mem::take(&mut batch.reply);
         let args = words
@@ -272,7 +275,13 @@ impl Executor {
             rerun: true,
             ..Run::default()
         };
-        self.run_planned(client, args, command, run, &mut reply, None);
+        if migrating {
+            // It is over: no gate is to keep the client from hearing how it ended.
+            self.tick = self.ticks.raw();
+            self.run_admitted(client, args, command, run, &mut reply, None);
+        } else {
+            self.run_planned(client, args, Resolved::Command(command), run, &mut reply, None);
+        }
         self.settle(&mut reply);
         batch.reply = reply;
         self.after_serving(client, batch, words);

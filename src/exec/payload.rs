@@ -1,9 +1,11 @@
 //! DUMP and RESTORE: values in and out as payloads of the RDB format.
 
+use crate::base::quote;
 use crate::command::cx::RestoreRequest;
 use crate::command::error::Error;
 use crate::keyspace::changes::Classes;
 use crate::keyspace::restore::{Access, Restored};
+use crate::persist::rdb::decode::Scrutiny;
 use crate::persist::rdb::payload::{self, Rejected};
 use crate::resp::Reply;
 use crate::session::SessionId;
@@ -35,15 +37,18 @@ impl Executor {
 
     fn restored(&mut self, request: &RestoreRequest) -> Result<(), Error> {
         let mut text = Vec::new();
-        let value = payload::restore(&request.payload, &self.keys.limits, &mut text).map_err(|rejected| {
-            match rejected {
-                Rejected::Footer => BAD_FOOTER,
-                Rejected::Value(refused) => {
-                    tracing::warn!("RESTORE refused: {refused}");
-                    BAD_VALUE
-                }
+        let scrutiny = self.payload_scrutiny();
+        let (value, sanitized) = payload::restore(&request.payload, scrutiny, &self.keys.limits, &mut text)
+            .map_err(|rejected| match rejected {
+            Rejected::Footer => BAD_FOOTER,
+            Rejected::Value(refused) => {
+                let mut key = Vec::new();
+                quote::repr(&request.key, &mut key);
+                tracing::warn!("RESTORE of {} refused: {refused}", String::from_utf8_lossy(&key));
+                BAD_VALUE
             }
         })?;
+        self.stats.counters.dump_payload_sanitizations += sanitized;
         let access = match (request.idle_seconds, request.frequency) {
             (Some(seconds), _) => Access::IdleSeconds(seconds),
             (None, Some(counter)) => Access::Frequency(counter),
@@ -80,6 +85,18 @@ impl Executor {
                 b"DEL"
             };
             self.keys.changes.instead(db, &[verb, key]);
+        }
+    }
+
+    /// How closely payloads are looked at: those that clients send, and those that come from the log.
+    fn payload_scrutiny(&self) -> Scrutiny {
+        Scrutiny {
+            checksum: !self.server.checksums_ignored,
+            deep: match self.config.choice("sanitize-dump-payload") {
+                "yes" => true,
+                "clients" => self.stats.persistence.loading.is_none(),
+                _ => false,
+            },
         }
     }
 

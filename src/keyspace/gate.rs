@@ -320,7 +320,7 @@ impl Keyspace {
     }
 
     /// The same for a key whose time may be over already, which it then does not tell: what an empty result replaces
-    /// (SINTERSTORE, BITOP) is deleted as it is.
+    /// (SINTERSTORE, BITOP), or what another server has taken, is deleted as it is.
     pub fn delete_stored(&mut self, key: Key<'_>, lazy: bool) -> bool {
         let Some(entry) = self.take(self.current, key) else {
             return false;

@@ -61,6 +61,8 @@ bitflags! {
         const BLOCKED = 1 << 13;
         /// A command was refused that MULTI should have queued: EXEC will fail.
         const DIRTY_EXEC = 1 << 14;
+        /// Waits for the end of its MIGRATE, which nothing cuts short.
+        const MIGRATING = 1 << 15;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
         /// Is told what to forget of a cache of its own (CLIENT TRACKING).

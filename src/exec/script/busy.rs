@@ -49,7 +49,8 @@ impl Executor {
                 Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
                 Mail::Synced => {}
                 Mail::Tick => self.defer_tick(),
-                // A signal, and the farewell of whom the script runs for, wait for its end.
+                Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
+                // The farewell of whom the script runs for waits for its end.
                 other => self.deferred.push(other),
             }
         }

@@ -39,6 +39,13 @@ pub(super) fn set_disable_deny_scripts(cx: &mut Cx<'_>, args: Args<'_>) -> Outco
     Ok(DONE)
 }
 
+pub(super) fn set_skip_checksum_validation(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    cx.server.checksums_ignored = number::parse_i64(args.get(2)).unwrap_or(0) != 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
 pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.active_expire_off = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
