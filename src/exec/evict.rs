@@ -176,7 +176,7 @@ impl Executor {
         if !self.evictor.is_limited() || self.running.is_some() {
             return Ok(());
         }
-        let is_short = self.make_room() == Room::None;
+        let is_short = self.make_room(Some(client)) == Room::None;
         self.evictor.is_short = is_short;
         if !is_short {
             return Ok(());
@@ -199,8 +199,19 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// Clients that hold too much go before keys do.
+    #[cold]
+    fn free_clients_and_keys(&mut self, present: Option<SessionId>) -> Room {
+        self.evict_clients(present);
+        match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
+            0 => Room::Enough,
+            excess => self.free_excess(excess),
+        }
+    }
+
+    /// `present`: whose command is about to run.
     #[inline]
-    fn make_room(&mut self) -> Room {
+    fn make_room(&mut self, present: Option<SessionId>) -> Room {
         // Compat: nothing goes during a pause, nor before all is loaded.
         if self.loading.is_some() || self.server.pause.is_some() {
             return Room::Enough;
@@ -211,7 +222,7 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_excess(excess),
+            _ => self.free_clients_and_keys(present),
         };
         self.note_room(room);
         room
@@ -254,7 +265,7 @@ impl Executor {
     /// One slice between commands.
     pub(super) fn eviction_slice(&mut self) {
         let room = if self.evictor.is_limited() {
-            self.make_room()
+            self.make_room(None)
         } else {
             self.note_room(Room::Enough);
             Room::Enough
