@@ -21,6 +21,7 @@ mod pause;
 mod process;
 mod protocol;
 mod server;
+mod shutdown;
 mod snapshot;
 mod tools;
 mod wire;
