@@ -27,6 +27,7 @@ use crate::exec::script::Interlude;
 use crate::exec::turn::{Progress, Turns};
 use crate::exec::witness::Watched;
 use crate::exec::{self, Executor, Host};
+use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
@@ -338,6 +339,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         oom,
         supervised: Arc::clone(supervised),
         mail: mail.clone(),
+        courier: Courier::default(),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -602,6 +604,7 @@ struct ServerHost {
     oom: oom::OomScore,
     supervised: Arc<supervise::Supervised>,
     mail: Sender<Mail>,
+    courier: Courier,
 }
 
 impl Host for ServerHost {
@@ -619,6 +622,14 @@ impl Host for ServerHost {
         let mail = self.mail.clone();
         // A full mailbox wakes the executor as well.
         Box::new(move || drop(mail.try_send(Mail::Synced)))
+    }
+
+    fn ship(&mut self, shipment: exec::shipment::Shipment, report: exec::shipment::Report) {
+        self.courier.ship(shipment, report);
+    }
+
+    fn links(&self) -> usize {
+        self.courier.links()
     }
 
     fn apply_config(

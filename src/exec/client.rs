@@ -167,13 +167,10 @@ impl Executor {
         limit.hard_bytes > 0 && (waiting + replies) as u64 > limit.hard_bytes
     }
 
-    /// Whether a pause holds this command back; the client is marked as held then. One that would be refused anyway is
+    /// Whether a pause, or a MIGRATE under way, holds this command back; the client is marked as held then. One that would be refused anyway is
     /// refused at once.
     #[cold]
     pub(super) fn holds(&mut self, client: SessionId, words: resp::Args<'_>, command: Resolved) -> bool {
-        let Some(pause) = self.server.pause else {
-            return false;
-        };
         let Resolved::Command(id) = command else {
             return false;
         };
@@ -197,7 +194,7 @@ impl Executor {
             flags |= Flags::from_bits_retain(transaction.flags);
         }
         let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
+        let held = (self.server.holds_all() || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {
             session.flags.insert(SessionFlags::PAUSED);
         }
@@ -214,11 +211,11 @@ impl Executor {
 
     /// Runs the batches that a pause held back, once it is over.
     pub fn resume_held(&mut self) {
-        if let Some(pause) = self.server.pause {
-            if pause.until_ms > self.now_unix_us / 1000 {
-                return;
-            }
-            self.server.pause = None;
+        let now_ms = self.now_unix_us / 1000;
+        let ended = self.server.pause.take_if(|pause| pause.until_ms <= now_ms);
+        // Whom a MIGRATE holds is looked at when it ends; who is held for a pause alone, when that does.
+        if self.server.pause.is_some() || self.server.migrating && ended.is_none() {
+            return;
         }
         let mut batches: Vec<_> = self.held.drain(..).collect();
         for (client, _) in &batches {

@@ -42,6 +42,10 @@ const JOBS: &[Job] = &[
         run: trim_waiting,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::count_migrate_links,
+    },
+    Job {
         period_ms: 100,
         run: check_output_limits,
     },
@@ -110,7 +114,7 @@ impl Executor {
     /// Whether active expiry has work and time left in this tick: the executor's loop gives it slices then.
     pub fn is_sweeping(&self) -> bool {
         // Compat: during a pause nothing expires but in the eyes of readers.
-        !self.cron.sweep_left.is_zero() && self.server.pause.is_none()
+        !self.cron.sweep_left.is_zero() && !self.server.is_holding()
     }
 
     /// Whether there is work to go on with between two looks at the mailbox.

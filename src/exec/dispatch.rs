@@ -327,7 +327,7 @@ impl Executor {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
-            if self.server.pause.is_some() && self.holds(client, batch.command(index), planned.command) {
+            if self.server.is_holding() && self.holds(client, batch.command(index), planned.command) {
                 break;
             }
             // Only now: a command that is held back must keep its words.
@@ -423,7 +423,7 @@ impl Executor {
             .and_then(|()| admit::auth(command, session))
             .and_then(|()| admit::transaction(command, session));
         let permitted = match permitted {
-            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id),
+            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, reply),
             other => other,
         };
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
@@ -489,7 +489,8 @@ impl Executor {
                 words,
                 row,
                 dirty,
-                nested: run.nested,
+                // In the middle of a script, what it has written so far is not theirs to hand on.
+                nested: run.nested || self.running.is_some(),
             };
             effects::drain(self, cause);
         }
@@ -542,9 +543,9 @@ impl Executor {
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         self.keys.select(session.db);
-        self.keys.expire_suspended = self.server.pause.is_some();
+        self.keys.expire_suspended = self.server.is_holding();
         self.keys.access.no_touch = session.flags.contains(SessionFlags::NO_TOUCH);
-        let resp3 = session.resp == 3;
+        let resp3 = session.answers_resp3();
         let args = Args::prepared(
             words,
             run.hashes,
@@ -576,6 +577,8 @@ impl Executor {
             Ok(Next::Control(Control::Script(act))) => {
                 self.script(script::Caused { client, id, words }, act, reply);
             }
+            Ok(Next::Control(Control::Migrate(request))) => self.migrate(client, id, *request, reply),
+            Ok(Next::Control(Control::Migrated)) => self.answer_migration(client, id, reply),
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
             Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
@@ -660,7 +663,7 @@ impl Executor {
         let resp3 = self
             .sessions
             .get_mut(client)
-            .is_some_and(|session| session.resp == 3);
+            .is_some_and(|session| session.answers_resp3());
         Reply::new(reply, resp3).error(&text);
     }
 

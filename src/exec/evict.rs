@@ -171,6 +171,7 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: u16,
+        reply: &mut Vec<u8>,
     ) -> Result<(), crate::command::error::Error> {
         // Compat: while a script keeps the server busy, keys do not go: their DEL would be part of it.
         if !self.evictor.is_limited() || self.running.is_some() {
@@ -178,6 +179,8 @@ impl Executor {
         }
         let is_short = self.make_room(Some(client)) == Room::None;
         self.evictor.is_short = is_short;
+        // What that tells the client itself comes before its reply.
+        self.settle(reply);
         if !is_short {
             return Ok(());
         }
@@ -201,19 +204,19 @@ impl Executor {
 
     /// Clients that hold too much go before keys do.
     #[cold]
-    fn free_clients_and_keys(&mut self, present: Option<SessionId>) -> Room {
-        self.evict_clients(present);
+    fn free_clients_and_keys(&mut self, client: Option<SessionId>) -> Room {
+        self.evict_clients(client);
         match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
             0 => Room::Enough,
-            excess => self.free_excess(excess),
+            excess => self.free_excess(excess, client),
         }
     }
 
-    /// `present`: whose command is about to run.
+    /// `client` is whose command needs it.
     #[inline]
-    fn make_room(&mut self, present: Option<SessionId>) -> Room {
+    fn make_room(&mut self, client: Option<SessionId>) -> Room {
         // Compat: nothing goes during a pause, nor before all is loaded.
-        if self.loading.is_some() || self.server.pause.is_some() {
+        if self.loading.is_some() || self.server.is_holding() {
             return Room::Enough;
         }
         let excess = self.counted_bytes().saturating_sub(self.evictor.limit_bytes);
@@ -222,14 +225,14 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_clients_and_keys(present),
+            _ => self.free_clients_and_keys(client),
         };
         self.note_room(room);
         room
     }
 
     #[cold]
-    fn free_excess(&mut self, excess: u64) -> Room {
+    fn free_excess(&mut self, excess: u64, client: Option<SessionId>) -> Room {
         if self.evictor.policy.is_none() {
             return Room::None;
         }
@@ -238,6 +241,7 @@ impl Executor {
         let room = free(
             &mut Live {
                 executor: self,
+                client,
                 started,
             },
             excess,
@@ -288,7 +292,7 @@ impl Executor {
     }
 
     /// Evicts one key; the bytes that gave.
-    fn evict_one(&mut self) -> Option<i64> {
+    fn evict_one(&mut self, client: Option<SessionId>) -> Option<i64> {
         let Executor {
             evictor, keys, rng, ..
         } = self;
@@ -310,7 +314,7 @@ impl Executor {
             self.stats
                 .note_latency("eviction-del", self.now_unix_us, spent_ns / 1_000_000);
         }
-        effects::drain_eviction(self);
+        effects::drain_eviction(self, client);
         Some(freed)
     }
 }
@@ -318,12 +322,13 @@ impl Executor {
 /// The executor, in a slice that has begun.
 struct Live<'e> {
     executor: &'e mut Executor,
+    client: Option<SessionId>,
     started: crate::base::clock::Tick,
 }
 
 impl World for Live<'_> {
     fn evict(&mut self) -> Option<i64> {
-        self.executor.evict_one()
+        self.executor.evict_one(self.client)
     }
 
     fn elapsed(&self) -> Duration {
@@ -510,17 +515,15 @@ mod tests {
         scene.executor.keys.changes.followed = true;
         scene.turn("a: SET k1 v;SET k2 v;CONFIG SET maxmemory-policy allkeys-random");
         scene.turn("a: MULTI;INCR x;CONFIG SET maxmemory 1;INCR x;EXEC");
-        scene.executor.journal.clear();
+        scene.journal();
         assert!(scene.executor.is_busy());
         scene.executor.go_on();
         assert!(scene.executor.keys.db(0).is_empty() && !scene.executor.is_busy());
-        let verbs: Vec<_> = scene
-            .executor
-            .journal
-            .iter()
-            .map(|unit| &*unit.words[0])
-            .collect();
-        assert_eq!(verbs, [b"DEL"; 3]);
+        let told = scene.journal();
+        assert!(
+            told.len() == 3 && told.iter().all(|unit| unit.starts_with("0: DEL ")),
+            "{told:?}"
+        );
     }
 
     #[test]

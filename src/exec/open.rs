@@ -30,6 +30,7 @@ impl Executor {
         self.set_time_us(now.unix_us);
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
+        self.hear_migration();
         // Whoever waited for the end of a pause comes before those who arrive after it.
         self.end_pause();
         for letter in letters.drain(..turn_len(letters)) {
@@ -46,6 +47,7 @@ impl Executor {
         if !self.deferred.is_empty() {
             letters.splice(0..0, self.deferred.drain(..));
         }
+        self.end_flush_waits();
         self.end_waits();
         self.run_released();
         if self.loading.is_some() {

@@ -50,6 +50,9 @@ impl Executor {
             loading: self.stats.persistence.loading.is_some(),
             unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
             unlogged: self.aof.fault(),
+            // Without replication and cluster.
+            stale: false,
+            clustered: false,
         }
     }
 

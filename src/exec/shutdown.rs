@@ -88,6 +88,7 @@ impl Executor {
 
     /// Saves what is to be saved and has the server end; false when it must not.
     fn prepare_end(&mut self, options: ShutdownOptions) -> bool {
+        self.end_migration();
         tracing::info!("User requested shutdown...");
         if self.save_before_end(options) {
             self.exit = Some(0);

@@ -6,9 +6,12 @@ use std::path::Path;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
-use super::rdb::decode::Refused;
+use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
 use super::snapshot::dawdle;
+
+/// How many empty keys of a file the log names.
+const EMPTY_TOLD_MAX: u64 = 10;
 
 /// A load under way.
 pub struct Loader {
@@ -22,6 +25,8 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
+    /// Keys of collections without elements, which were left out.
+    pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
     /// Sources of libraries of functions.
@@ -31,20 +36,21 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
         let file = File::open(path).map_err(Refused::Io)?;
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
-            reader: Reader::new(file, total_bytes, checks, keys.limits)?,
+            reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             db: 0,
             total_bytes,
             aux: Vec::new(),
             keys: 0,
             expired: 0,
+            empty: 0,
             replaces: false,
             functions: Vec::new(),
             key_delay_us: 0,
@@ -54,6 +60,11 @@ impl Loader {
     /// Bytes read so far.
     pub fn loaded_bytes(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.reader.sanitized()
     }
 
     /// Reads on while `may_go_on` says so, which is asked every few records, or after each if they take their time; whether
@@ -107,6 +118,12 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
+            Some(Record::Empty(key, _)) => {
+                self.empty += 1;
+                if self.empty <= EMPTY_TOLD_MAX {
+                    tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
+                }
+            }
             Some(Record::Entry(loaded)) => {
                 match admit(keys, self.db, loaded, self.replaces) {
                     Restored::Stored => self.keys += 1,
