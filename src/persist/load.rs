@@ -10,6 +10,7 @@ use crate::keyspace::restore::{Access, Restored};
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
 use super::rdb::opcode::Type;
+use super::snapshot::dawdle;
 
 /// How many empty keys of a file the log names.
 const EMPTY_TOLD_MAX: u64 = 10;
@@ -32,6 +33,8 @@ pub struct Loader {
     pub replaces: bool,
     /// Sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// `key-load-delay`: microseconds to sleep after each key; below 0, one after so many keys.
+    pub key_delay_us: i64,
 }
 
 impl Loader {
@@ -52,6 +55,7 @@ impl Loader {
             empty: 0,
             replaces: false,
             functions: Vec::new(),
+            key_delay_us: 0,
         })
     }
 
@@ -65,7 +69,8 @@ impl Loader {
         self.reader.sanitized()
     }
 
-    /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
+    /// Reads on while `may_go_on` says so, which is asked every few records, or after each if they take their time; whether
+    /// more is left.
     ///
     /// # Errors
     /// What is wrong with the file, and where.
@@ -75,8 +80,9 @@ impl Loader {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Refused> {
         const RECORDS: usize = 256;
+        let records = if self.key_delay_us > 0 { 1 } else { RECORDS };
         loop {
-            for _ in 0..RECORDS {
+            for _ in 0..records {
                 if !self.record(keys)? {
                     return Ok(false);
                 }
@@ -124,11 +130,14 @@ impl Loader {
                     tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
                 }
             }
-            Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
-                Restored::Stored => self.keys += 1,
-                Restored::Expired => self.expired += 1,
-                Restored::Exists => return Err(refuse("a key that is there twice".into())),
-            },
+            Some(Record::Entry(loaded)) => {
+                match admit(keys, self.db, loaded, self.replaces) {
+                    Restored::Stored => self.keys += 1,
+                    Restored::Expired => self.expired += 1,
+                    Restored::Exists => return Err(refuse("a key that is there twice".into())),
+                }
+                dawdle(self.key_delay_us, self.keys + self.expired);
+            }
         }
         Ok(true)
     }
