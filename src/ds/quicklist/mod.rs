@@ -23,6 +23,7 @@ mod nodes;
 mod tests;
 mod walk;
 
+use crate::base::relocate::Mover;
 use crate::ds::listpack::{At, Item, Listpack};
 
 pub use node::{Content, Fill, Node};
@@ -117,6 +118,12 @@ impl Quicklist {
         let sampled: usize = self.nodes().take(SAMPLE).map(Node::heap_bytes).sum();
         let per_node = sampled as f64 / looked_at as f64;
         self.nodes.block_bytes() + (per_node * self.node_count() as f64) as usize
+    }
+
+    /// Offers nodes and blocks from `cursor` on until the end or until `mover` says stop; the next cursor, 0 at the end.
+    /// Start with 0; every number is a legal cursor.
+    pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        self.nodes.relocate(cursor, mover)
     }
 
     /// Appends the elements of a listpack as nodes of their own.

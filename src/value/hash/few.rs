@@ -5,6 +5,7 @@
 //!
 //! Compat: Redis knows no such encoding; it is a hashtable to everybody outside.
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::rounded;
 use crate::ds::thin::Thin;
 
@@ -25,6 +26,12 @@ impl Few {
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Thin> {
         self.0.iter()
+    }
+
+    /// Offers the row and its elements.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        relocate::vec(&mut self.0, mover);
+        self.0.iter_mut().for_each(|field| field.relocate(mover));
     }
 
     /// All elements.
