@@ -6,8 +6,11 @@ use std::path::Path;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
-use super::rdb::decode::Refused;
+use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+
+/// How many empty keys of a file the log names.
+const EMPTY_TOLD_MAX: u64 = 10;
 
 /// A load under way.
 pub struct Loader {
@@ -21,6 +24,8 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
+    /// Keys of collections without elements, which were left out.
+    pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
     /// Sources of libraries of functions.
@@ -28,20 +33,21 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
         let file = File::open(path).map_err(Refused::Io)?;
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
-            reader: Reader::new(file, total_bytes, checks, keys.limits)?,
+            reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             db: 0,
             total_bytes,
             aux: Vec::new(),
             keys: 0,
             expired: 0,
+            empty: 0,
             replaces: false,
             functions: Vec::new(),
         })
@@ -50,6 +56,11 @@ impl Loader {
     /// Bytes read so far.
     pub fn loaded_bytes(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.reader.sanitized()
     }
 
     /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
@@ -101,6 +112,12 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
+            Some(Record::Empty(key, _)) => {
+                self.empty += 1;
+                if self.empty <= EMPTY_TOLD_MAX {
+                    tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
+                }
+            }
             Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
                 Restored::Stored => self.keys += 1,
                 Restored::Expired => self.expired += 1,
