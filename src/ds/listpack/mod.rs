@@ -22,6 +22,7 @@
 //! Not here: pairs with meaning (fields, scores), order, encodings' thresholds. After Redis's listpack.
 
 mod codec;
+mod distinct;
 pub mod fuzz;
 mod iter;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use super::buffer::{Buffer, Total};
 use crate::base::number;
 use codec::{END, Encoded, entry_len};
 
+pub use distinct::all_distinct;
 pub use iter::{Iter, Pairs};
 
 const HEADER: usize = 6;

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 
 use crate::ds::intset::Intset;
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Listpack, all_distinct};
 use crate::value::set::Set;
 use crate::value::{Limits, Typed};
 
@@ -58,9 +58,14 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
         if index == 0 {
             set = Set::suited(&text, count, limits);
         }
-        if !set.insert(&text, limits) {
-            return decoder.damaged("a member that is there twice");
-        }
+        set.append(&text, limits);
+    }
+    let distinct = match &set {
+        Set::Packed(pack) => all_distinct(pack.iter()),
+        Set::Ints(_) | Set::Table(_) => set.len() == count,
+    };
+    if !distinct {
+        return decoder.damaged("a member that is there twice");
     }
     Ok(set)
 }
@@ -82,11 +87,11 @@ fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set
     let Ok(pack) = Listpack::from_bytes(bytes) else {
         return decoder.damaged("a damaged listpack");
     };
-    let fits = pack.len() <= limits.set_max_listpack_entries;
-    let set = Set::Packed(pack);
-    if !decoder.all_distinct(set.iter()) {
+    if !all_distinct(pack.iter()) {
         return decoder.damaged("a member that is there twice");
     }
+    let fits = pack.len() <= limits.set_max_listpack_entries;
+    let set = Set::Packed(pack);
     Ok(if fits { set } else { rebuilt(&set, limits) })
 }
 
