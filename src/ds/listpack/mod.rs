@@ -21,6 +21,7 @@
 //!
 //! Not here: pairs with meaning (fields, scores), order, encodings' thresholds. After Redis's listpack.
 
+mod builder;
 mod codec;
 mod distinct;
 pub mod fuzz;
@@ -32,6 +33,7 @@ use super::buffer::{Buffer, Total};
 use crate::base::number;
 use codec::{END, Encoded, entry_len};
 
+pub use builder::Builder;
 pub use distinct::all_distinct;
 pub use iter::{Iter, Pairs};
 

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 
 use crate::ds::intset::Intset;
-use crate::ds::listpack::{Listpack, all_distinct};
+use crate::ds::listpack::{Builder, Listpack, all_distinct};
 use crate::value::set::Set;
 use crate::value::{Limits, Typed};
 
@@ -51,15 +51,24 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
 
 fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let count = decoder.count()?;
-    let (mut set, mut text) = (Set::empty(), Vec::new());
+    let (mut set, mut builder, mut text) = (Set::empty(), Some(Builder::default()), Vec::new());
     for index in 0..count {
         text.clear();
         decoder.string_into(&mut text)?;
         if index == 0 {
             set = Set::suited(&text, count, limits);
+            builder = builder.filter(|_| matches!(set, Set::Packed(_)));
         }
-        set.append(&text, limits);
+        let short = text.len() <= limits.set_max_listpack_value;
+        match &mut builder {
+            Some(builder) if short && builder.fits(text.len()) => builder.push(&text),
+            builder => {
+                settle(&mut set, builder.take());
+                set.append(&text, limits);
+            }
+        }
     }
+    settle(&mut set, builder);
     let distinct = match &set {
         Set::Packed(pack) => all_distinct(pack.iter()),
         Set::Ints(_) | Set::Table(_) => set.len() == count,
@@ -68,6 +77,13 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
         return decoder.damaged("a member that is there twice");
     }
     Ok(set)
+}
+
+/// Makes `set` what `builder` has gathered.
+fn settle(set: &mut Set, builder: Option<Builder>) {
+    if let Some(builder) = builder.filter(|builder| !builder.is_empty()) {
+        *set = Set::Packed(builder.finish());
+    }
 }
 
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
