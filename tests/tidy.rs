@@ -95,6 +95,7 @@ const ROOMS: &[Room] = &[
     room("net", &["base", "resp", "config", "stats"]).and(&[
         "exec::mailbox",
         "exec::Finished",
+        "exec::shipment",
         "session::SessionId",
         "process::os_text",
     ]),

@@ -20,13 +20,17 @@ pub mod cron;
 pub mod dispatch;
 pub mod effects;
 mod evict;
+mod flush;
 pub mod load;
 pub mod mailbox;
+mod migrate;
 pub mod monitor;
 pub mod open;
 pub mod payload;
 pub mod save;
 pub mod script;
+pub mod shipment;
+pub mod shutdown;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
@@ -34,6 +38,7 @@ mod testing;
 pub mod tracking;
 pub mod turn;
 pub mod txn;
+pub mod witness;
 
 use std::collections::VecDeque;
 
@@ -64,6 +69,16 @@ pub trait Host: Send {
     /// Gives the executor a turn although no mail has come; called from another thread.
     fn waker(&self) -> aof::sync::Waker {
         Box::new(|| {})
+    }
+
+    /// Sends keys to another server; `report` is called once, maybe from another thread.
+    fn ship(&mut self, _shipment: shipment::Shipment, report: shipment::Report) {
+        report(shipment::Delivery::failed(shipment::Failure::Connect));
+    }
+
+    /// How many connections for that are open.
+    fn links(&self) -> usize {
+        0
     }
 
     /// Takes over directives that sockets, the log or the process follow.
@@ -138,6 +153,8 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Clients that wait for the memory of what they have flushed.
+    flush_waits: VecDeque<flush::FlushWait>,
     client_memory: client_memory::ClientMemory,
     /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
     own_invalidations: Vec<(SessionId, tracking::Forget)>,
@@ -179,8 +196,12 @@ pub struct Executor {
     running: Option<Box<script::Running>>,
     /// A load under way.
     loading: Option<load::Loading>,
+    /// Keys on their way to another server.
+    migration: Option<migrate::Migration>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
+    /// A signal asks for the end: the directive that says how.
+    asked_to_stop: Option<&'static str>,
 }
 
 impl Executor {
@@ -213,6 +234,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            flush_waits: VecDeque::new(),
             client_memory: client_memory::ClientMemory::default(),
             own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
@@ -234,7 +256,9 @@ impl Executor {
             child: None,
             aof: aof::Log::new(&config),
             loading: None,
+            migration: None,
             exit: None,
+            asked_to_stop: None,
             config,
         };
         executor.take_slices();

@@ -7,11 +7,14 @@ use std::path::Path;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Arriving, Restored};
 
-use super::rdb::decode::Refused;
+use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
 
 /// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
 const ARRIVING: usize = 32;
+
+/// How many empty keys of a file the log names.
+const EMPTY_TOLD_MAX: u64 = 10;
 
 /// A load under way.
 pub struct Loader {
@@ -27,6 +30,8 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
+    /// Keys of collections without elements, which were left out.
+    pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
     /// Sources of libraries of functions.
@@ -34,21 +39,22 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
         let file = File::open(path).map_err(Refused::Io)?;
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
-            reader: Reader::new(file, total_bytes, checks, keys.limits)?,
+            reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             arriving: Vec::with_capacity(ARRIVING),
             db: 0,
             total_bytes,
             aux: Vec::new(),
             keys: 0,
             expired: 0,
+            empty: 0,
             replaces: false,
             functions: Vec::new(),
         })
@@ -57,6 +63,11 @@ impl Loader {
     /// Bytes read so far.
     pub fn loaded_bytes(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.reader.sanitized()
     }
 
     /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
@@ -107,6 +118,12 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
+            Some(Record::Empty(key, _)) => {
+                self.empty += 1;
+                if self.empty <= EMPTY_TOLD_MAX {
+                    tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
+                }
+            }
             Some(Record::Entry(loaded)) => {
                 match prepare(keys, self.db, loaded) {
                     Some(arriving) => self.arriving.push((offset, arriving)),

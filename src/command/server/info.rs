@@ -430,6 +430,7 @@ fn gauges(cx: &Cx<'_>) -> Gauges {
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,
         pubsubshard_channels: registry.len(Kind::Shard) as u64,
+        migrate_cached_sockets: cx.server.migrate_links as u64,
         tracking_total_keys: tracking.table.len() as u64,
         tracking_total_items: tracking.table.items() as u64,
         tracking_total_prefixes: tracking.prefixes.len() as u64,

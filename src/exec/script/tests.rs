@@ -2,6 +2,7 @@
 
 use super::super::Executor;
 use crate::command::cx::Pause;
+use crate::exec::testing::journal;
 use crate::session::{SessionFlags, SessionId};
 
 fn executor() -> (Executor, SessionId) {
@@ -16,19 +17,6 @@ fn run(executor: &mut Executor, client: SessionId, words: &[&str]) -> String {
     String::from_utf8(executor.run(client, &words)).expect("text")
 }
 
-/// What was handed on since the last look.
-fn journal(executor: &mut Executor) -> Vec<String> {
-    let show = |words: Vec<Box<[u8]>>| {
-        let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
-        words.join(" ")
-    };
-    executor
-        .journal
-        .drain(..)
-        .map(|propagated| show(propagated.words))
-        .collect()
-}
-
 #[test]
 fn the_effects_of_a_script_are_handed_on_as_one_unit() {
     let (mut executor, client) = executor();
@@ -36,14 +24,14 @@ fn the_effects_of_a_script_are_handed_on_as_one_unit() {
     run(&mut executor, client, &["EVAL", script, "0"]);
     assert_eq!(
         journal(&mut executor),
-        ["MULTI", "set a 1", "PEXPIREAT a 101000", "EXEC"]
+        ["*: MULTI", "0: set a 1", "0: PEXPIREAT a 101000", "*: EXEC"]
     );
     run(
         &mut executor,
         client,
         &["EVAL", "return redis.call('incr', 'a')", "0"],
     );
-    assert_eq!(journal(&mut executor), ["incr a"]);
+    assert_eq!(journal(&mut executor), ["0: incr a"]);
     run(
         &mut executor,
         client,
@@ -58,14 +46,14 @@ fn a_script_may_keep_its_writes_to_itself() {
     let script = "redis.set_repl(redis.REPL_NONE) redis.call('set', 'a', 1) redis.set_repl(redis.REPL_ALL) \
                   redis.call('set', 'b', 1)";
     run(&mut executor, client, &["EVAL", script, "0"]);
-    assert_eq!(journal(&mut executor), ["set b 1"]);
+    assert_eq!(journal(&mut executor), ["0: set b 1"]);
     run(
         &mut executor,
         client,
         &["EVAL", "redis.set_repl(redis.REPL_NONE)", "0"],
     );
     run(&mut executor, client, &["SET", "c", "1"]);
-    assert_eq!(journal(&mut executor), ["SET c 1"], "only for itself");
+    assert_eq!(journal(&mut executor), ["0: SET c 1"], "only for itself");
 }
 
 #[test]
@@ -77,7 +65,7 @@ fn what_failed_in_the_middle_has_happened_up_to_there() {
         &["EVAL", "redis.call('set', 'a', 1) redis.call('nope')", "0"],
     );
     assert!(reply.starts_with("-ERR Unknown Redis command"), "{reply}");
-    assert_eq!(journal(&mut executor), ["set a 1"]);
+    assert_eq!(journal(&mut executor), ["0: set a 1"]);
 }
 
 #[test]
@@ -86,13 +74,13 @@ fn libraries_are_handed_on_and_count_as_changes() {
     let library =
         "#!lua name=l\nredis.register_function('f', function(keys) return redis.call('incr', keys[1]) end)";
     run(&mut executor, client, &["FUNCTION", "LOAD", library]);
-    assert_eq!(journal(&mut executor), [format!("FUNCTION LOAD {library}")]);
+    assert_eq!(journal(&mut executor), [format!("0: FUNCTION LOAD {library}")]);
     run(&mut executor, client, &["FCALL", "f", "1", "n"]);
-    assert_eq!(journal(&mut executor), ["incr n"]);
+    assert_eq!(journal(&mut executor), ["0: incr n"]);
     run(&mut executor, client, &["FUNCTION", "LIST"]);
     assert!(journal(&mut executor).is_empty());
     run(&mut executor, client, &["FUNCTION", "DELETE", "l"]);
-    assert_eq!(journal(&mut executor), ["FUNCTION DELETE l"]);
+    assert_eq!(journal(&mut executor), ["0: FUNCTION DELETE l"]);
 }
 
 #[test]

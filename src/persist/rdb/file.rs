@@ -6,7 +6,7 @@ use crate::base::quote;
 use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
 
-use super::decode::{Decoder, Refused};
+use super::decode::{Decoder, Refused, Scrutiny};
 use super::encode::Encoder;
 use super::opcode::{self, Type};
 use super::{module, value};
@@ -147,6 +147,8 @@ pub enum Record<'a> {
     Sizes(u64, u64),
     /// A key.
     Entry(Loaded<'a>),
+    /// A key that holds a collection without elements, as servers with a mistake in them have written.
+    Empty(&'a [u8], Type),
 }
 
 /// Reads a snapshot.
@@ -160,12 +162,12 @@ pub struct Reader<R: Read> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Opens an input of `size` bytes; `checks`: whether a wrong checksum matters.
+    /// Opens an input of `size` bytes.
     ///
     /// # Errors
     /// It is no snapshot, or one of a version from the future.
-    pub fn new(input: R, size: u64, checks: bool, limits: Limits) -> Result<Reader<R>, Refused> {
-        let mut decoder = Decoder::new(input, size, checks);
+    pub fn new(input: R, size: u64, scrutiny: Scrutiny, limits: Limits) -> Result<Reader<R>, Refused> {
+        let mut decoder = Decoder::with_scrutiny(input, size, scrutiny);
         let magic: [u8; 9] = decoder.array()?;
         if magic[..5] != *MAGIC {
             return decoder.damaged("Wrong signature trying to load DB from file");
@@ -180,7 +182,7 @@ impl<R: Read> Reader<R> {
         Ok(Reader {
             decoder,
             version,
-            checks,
+            checks: scrutiny.checksum,
             limits,
             key: Vec::new(),
             text: Vec::new(),
@@ -190,6 +192,11 @@ impl<R: Read> Reader<R> {
     /// Bytes read so far.
     pub fn offset(&self) -> u64 {
         self.decoder.offset()
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.decoder.sanitized()
     }
 
     /// The version of the format.
@@ -246,14 +253,16 @@ impl<R: Read> Reader<R> {
     fn entry(&mut self, kind: Type, expire_at: Option<i64>, usage: Usage) -> Result<Record<'_>, Refused> {
         self.key.clear();
         self.decoder.string_into(&mut self.key)?;
-        let value = value::load(&mut self.decoder, kind, &self.limits, &mut self.text)
-            .map_err(|refused| about(refused, kind, &self.key))?;
-        Ok(Record::Entry(Loaded {
-            key: &self.key,
-            value,
-            expire_at,
-            usage,
-        }))
+        match value::load(&mut self.decoder, kind, &self.limits, &mut self.text) {
+            Ok(value) => Ok(Record::Entry(Loaded {
+                key: &self.key,
+                value,
+                expire_at,
+                usage,
+            })),
+            Err(Refused::Empty { .. }) => Ok(Record::Empty(&self.key, kind)),
+            Err(refused) => Err(about(refused, kind, &self.key)),
+        }
     }
 
     /// Compares the checksum, which is 0 in files written without one.

@@ -20,7 +20,7 @@ pub fn kind(set: &Set, version: u16) -> Type {
     match set {
         Set::Ints(_) => Type::SetIntset,
         Set::Packed(_) if version >= Type::SetListpack.since() => Type::SetListpack,
-        Set::Packed(_) | Set::Table(_) => Type::Set,
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => Type::Set,
     }
 }
 
@@ -29,7 +29,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, set: &Set, kind: Type) {
     match set {
         Set::Ints(ints) => encoder.string(ints.as_bytes()),
         Set::Packed(pack) if kind == Type::SetListpack => encoder.string(pack.as_bytes()),
-        Set::Packed(_) | Set::Table(_) => {
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => {
             encoder.length(set.len() as u64);
             set.iter().for_each(|member| encoder.item(member));
         }
@@ -71,7 +71,7 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
     settle(&mut set, builder);
     let distinct = match &set {
         Set::Packed(pack) => all_distinct(pack.iter()),
-        Set::Ints(_) | Set::Table(_) => set.len() == count,
+        _ => set.len() == count,
     };
     if !distinct {
         return decoder.damaged("a member that is there twice");
@@ -88,8 +88,9 @@ fn settle(set: &mut Set, builder: Option<Builder>) {
 
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
+    decoder.looks_deep();
     let Ok(ints) = Intset::from_bytes(bytes) else {
-        return decoder.damaged("a damaged intset");
+        return decoder.damaged("Intset integrity check failed");
     };
     if ints.len() <= limits.set_max_intset_entries {
         return Ok(Set::Ints(ints));
@@ -101,10 +102,11 @@ fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, 
 fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
     let Ok(pack) = Listpack::from_bytes(bytes) else {
-        return decoder.damaged("a damaged listpack");
+        return decoder.damaged("Set listpack integrity check failed");
     };
-    if !all_distinct(pack.iter()) {
-        return decoder.damaged("a member that is there twice");
+    // A member that is there twice does no harm but to the set's own count.
+    if decoder.looks_deep() && !all_distinct(pack.iter()) {
+        return decoder.damaged("Set listpack with dup elements");
     }
     let fits = pack.len() <= limits.set_max_listpack_entries;
     let set = Set::Packed(pack);
