@@ -57,7 +57,10 @@ impl Executor {
     #[cold]
     fn answer_flushes(&mut self) {
         let rung = self.keys.bells_rung();
-        while let Some(wait) = self.flush_waits.pop_front_if(|wait| wait.bell <= rung) {
+        while self.flush_waits.front().is_some_and(|wait| wait.bell <= rung) {
+            let Some(wait) = self.flush_waits.pop_front() else {
+                return;
+            };
             if self.blocking.ticket_of(wait.client) == Some(wait.ticket) {
                 self.unblock(wait.client, false);
             }
