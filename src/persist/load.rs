@@ -3,13 +3,11 @@
 use std::fs::File;
 use std::path::Path;
 
-use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
-use super::rdb::opcode::Type;
 
 /// How many empty keys of a file the log names.
 const EMPTY_TOLD_MAX: u64 = 10;
@@ -96,7 +94,12 @@ impl Loader {
         };
         let record = match self.reader.next_record() {
             Ok(record) => record,
-            Err(refused) => return Err(about(refused, self.reader.under_way())),
+            Err(refused) => {
+                return Err(match self.reader.under_way() {
+                    Some((kind, key)) => refused.with_key(kind, key),
+                    None => refused,
+                });
+            }
         };
         match record {
             None => return Ok(false),
@@ -124,31 +127,19 @@ impl Loader {
                     tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
                 }
             }
-            Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
-                Restored::Stored => self.keys += 1,
-                Restored::Expired => self.expired += 1,
-                Restored::Exists => return Err(refuse("a key that is there twice".into())),
-            },
-        }
-        Ok(true)
-    }
-}
-
-/// Says in which value the damage is.
-#[cold]
-fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
-    const SHOWN_BYTES_MAX: usize = 128;
-    match (refused, under_way) {
-        (Refused::Damaged { offset, what }, Some((kind, key))) => {
-            let mut shown = Vec::new();
-            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let key = String::from_utf8_lossy(&shown);
-            Refused::Damaged {
-                offset,
-                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+            Some(Record::Entry(loaded)) => {
+                let (kind, key) = (loaded.kind, loaded.key);
+                match admit(keys, self.db, loaded, self.replaces) {
+                    Restored::Stored => self.keys += 1,
+                    Restored::Expired => self.expired += 1,
+                    Restored::Exists => {
+                        let twice = refuse("a key that is there twice".into());
+                        return Err(twice.with_key(kind, key));
+                    }
+                }
             }
         }
-        (other, _) => other,
+        Ok(true)
     }
 }
 
