@@ -24,6 +24,7 @@ mod process;
 mod protocol;
 mod reference;
 mod server;
+mod shutdown;
 mod snapshot;
 mod tools;
 mod wire;
