@@ -79,7 +79,7 @@ fn read<'a>(
     let Some(kind) = Type::from_byte(byte) else {
         return decoder.damaged(format!("unknown type {byte}"));
     };
-    let value = value::load(&mut decoder, kind, limits, text)?;
+    let value = value::load(&mut decoder, kind, limits, text).map_err(|refused| refused.of_type(kind))?;
     if decoder.left() > 0 {
         return decoder.damaged("more bytes than the value has");
     }
