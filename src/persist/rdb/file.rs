@@ -274,7 +274,7 @@ impl<R: Read> Reader<R> {
         let stated = u64::from_le_bytes(self.decoder.array()?);
         if self.checks && stated != 0 && stated != found {
             return self.decoder.damaged(format!(
-                "Wrong RDB checksum expected: ({stated:x}) but got ({found:x})"
+                "RDB CRC error: Wrong RDB checksum expected: ({stated:x}) but got ({found:x})"
             ));
         }
         Ok(())
