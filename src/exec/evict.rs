@@ -534,6 +534,16 @@ mod tests {
     }
 
     #[test]
+    fn who_had_it_in_a_cache_is_told_before_the_reply_that_needed_the_memory() {
+        let mut scene = scene(1);
+        scene.turn("a: SET k v;HELLO 3;CLIENT TRACKING ON;GET k");
+        assert_eq!(
+            scene.turn("a: CONFIG SET maxmemory-policy allkeys-lru maxmemory 1;ECHO x"),
+            ["a: +OK >2 $10 invalidate *1 $1 k $1 x"]
+        );
+    }
+
+    #[test]
     fn nothing_goes_during_a_pause() {
         let mut scene = scene(1);
         scene.turn("a: SET k v;CONFIG SET maxmemory-policy allkeys-lru maxmemory 1");

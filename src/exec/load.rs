@@ -85,6 +85,7 @@ impl Executor {
             "Fatal error loading the DB from {}: {refused}. Exiting.",
             path.display()
         );
+        crate::persist::check::report(&path);
         tracing::warn!("Terminating server after rdb file reading failure.");
         self.stats.persistence.loading = None;
         self.exit = Some(1);

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+use super::rdb::opcode::Type;
 use super::snapshot::dawdle;
 
 /// How many empty keys of a file the log names.
@@ -98,7 +100,11 @@ impl Loader {
             offset,
             what: what.into(),
         };
-        match self.reader.next_record()? {
+        let record = match self.reader.next_record() {
+            Ok(record) => record,
+            Err(refused) => return Err(about(refused, self.reader.under_way())),
+        };
+        match record {
             None => return Ok(false),
             Some(Record::Aux(name, text)) => {
                 let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -134,6 +140,24 @@ impl Loader {
             }
         }
         Ok(true)
+    }
+}
+
+/// Says in which value the damage is.
+#[cold]
+fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
+    const SHOWN_BYTES_MAX: usize = 128;
+    match (refused, under_way) {
+        (Refused::Damaged { offset, what }, Some((kind, key))) => {
+            let mut shown = Vec::new();
+            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+            let key = String::from_utf8_lossy(&shown);
+            Refused::Damaged {
+                offset,
+                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+            }
+        }
+        (other, _) => other,
     }
 }
 

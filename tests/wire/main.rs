@@ -12,6 +12,7 @@
 
 mod aof;
 mod blocking;
+mod check;
 mod clients;
 mod crash;
 mod hostile;

@@ -366,14 +366,21 @@ impl Executor {
                 return self.cut_short(open, is_last);
             }
             Ok(None) => return Ok(false),
-            Err(Broken::CutOff) => {
+            Err(Broken::CutOff(_)) => {
                 if self.sessions[open.client].multi >= 0 {
                     open.valid_up_to = open.before_multi;
                 }
                 return self.cut_short(open, is_last);
             }
             Err(Broken::Io(error)) => return Err(unreadable(&open.part, &error)),
-            Err(Broken::Damaged) => return Err(bad_format(&open.part)),
+            Err(Broken::Damaged(what)) => {
+                tracing::warn!(
+                    "{what} at offset {} of {}",
+                    replay.piece_offset(),
+                    open.part.shown()
+                );
+                return Err(bad_format(&open.part));
+            }
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
         self.replay(open.client, words, &open.part, reply)?;
