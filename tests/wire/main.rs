@@ -16,6 +16,7 @@ mod clients;
 mod crash;
 mod hostile;
 mod libraries;
+mod memory;
 mod network;
 mod pause;
 mod process;
