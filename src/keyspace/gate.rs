@@ -320,7 +320,7 @@ impl Keyspace {
     }
 
     /// The same for a key whose time may be over already, which it then does not tell: what an empty result replaces
-    /// (SINTERSTORE, BITOP) is deleted as it is.
+    /// (SINTERSTORE, BITOP), or what another server has taken, is deleted as it is.
     pub fn delete_stored(&mut self, key: Key<'_>, lazy: bool) -> bool {
         let Some(entry) = self.take(self.current, key) else {
             return false;
@@ -398,7 +398,7 @@ impl Keyspace {
         self.changes.expired(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
-        self.changes.propagate(db, &[verb, entry.key()]);
+        self.changes.propagate_removal(db, &[verb, entry.key()]);
         self.discard(entry, self.lazy.expire);
     }
 

@@ -3,11 +3,17 @@
 use std::fs::File;
 use std::path::Path;
 
+use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
-use super::rdb::decode::Refused;
+use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+use super::rdb::opcode::Type;
+use super::snapshot::dawdle;
+
+/// How many empty keys of a file the log names.
+const EMPTY_TOLD_MAX: u64 = 10;
 
 /// A load under way.
 pub struct Loader {
@@ -21,29 +27,35 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
+    /// Keys of collections without elements, which were left out.
+    pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
     /// Sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// `key-load-delay`: microseconds to sleep after each key; below 0, one after so many keys.
+    pub key_delay_us: i64,
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
         let file = File::open(path).map_err(Refused::Io)?;
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
-            reader: Reader::new(file, total_bytes, checks, keys.limits)?,
+            reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             db: 0,
             total_bytes,
             aux: Vec::new(),
             keys: 0,
             expired: 0,
+            empty: 0,
             replaces: false,
             functions: Vec::new(),
+            key_delay_us: 0,
         })
     }
 
@@ -52,7 +64,13 @@ impl Loader {
         self.reader.offset()
     }
 
-    /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.reader.sanitized()
+    }
+
+    /// Reads on while `may_go_on` says so, which is asked every few records, or after each if they take their time; whether
+    /// more is left.
     ///
     /// # Errors
     /// What is wrong with the file, and where.
@@ -62,8 +80,9 @@ impl Loader {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Refused> {
         const RECORDS: usize = 256;
+        let records = if self.key_delay_us > 0 { 1 } else { RECORDS };
         loop {
-            for _ in 0..RECORDS {
+            for _ in 0..records {
                 if !self.record(keys)? {
                     return Ok(false);
                 }
@@ -81,7 +100,11 @@ impl Loader {
             offset,
             what: what.into(),
         };
-        match self.reader.next_record()? {
+        let record = match self.reader.next_record() {
+            Ok(record) => record,
+            Err(refused) => return Err(about(refused, self.reader.under_way())),
+        };
+        match record {
             None => return Ok(false),
             Some(Record::Aux(name, text)) => {
                 let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -101,13 +124,40 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
-            Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
-                Restored::Stored => self.keys += 1,
-                Restored::Expired => self.expired += 1,
-                Restored::Exists => return Err(refuse("a key that is there twice".into())),
-            },
+            Some(Record::Empty(key, _)) => {
+                self.empty += 1;
+                if self.empty <= EMPTY_TOLD_MAX {
+                    tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
+                }
+            }
+            Some(Record::Entry(loaded)) => {
+                match admit(keys, self.db, loaded, self.replaces) {
+                    Restored::Stored => self.keys += 1,
+                    Restored::Expired => self.expired += 1,
+                    Restored::Exists => return Err(refuse("a key that is there twice".into())),
+                }
+                dawdle(self.key_delay_us, self.keys + self.expired);
+            }
         }
         Ok(true)
+    }
+}
+
+/// Says in which value the damage is.
+#[cold]
+fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
+    const SHOWN_BYTES_MAX: usize = 128;
+    match (refused, under_way) {
+        (Refused::Damaged { offset, what }, Some((kind, key))) => {
+            let mut shown = Vec::new();
+            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+            let key = String::from_utf8_lossy(&shown);
+            Refused::Damaged {
+                offset,
+                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+            }
+        }
+        (other, _) => other,
     }
 }
 

@@ -234,16 +234,20 @@ impl Log {
     /// Takes a node of a file over, behind those there are; totals are the caller's to set.
     ///
     /// # Errors
-    /// [`Damaged`] when its master id is not above those of the others or the listpack is no node.
+    /// [`Damaged`] when its master id is not above the ids of the other nodes' entries or the listpack is no node.
     pub fn adopt_node(
         &mut self,
         master: StreamId,
         listpack: crate::ds::listpack::Listpack,
     ) -> Result<(), Damaged> {
-        if self.nodes.last().is_some_and(|(last, _)| *last >= master) {
+        let greatest = self.nodes.last().map(|(&last, node)| {
+            let entry = node.last_entry(last, node.head());
+            entry.map_or(last, |entry| entry.id)
+        });
+        if greatest.is_some_and(|greatest| greatest >= master) {
             return Err(Damaged);
         }
-        let node = Node::adopt(listpack)?;
+        let node = Node::adopt(master, listpack)?;
         let (live, _) = node.counts();
         if live > 0 {
             self.len += live;
