@@ -488,6 +488,8 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
             progress = turns.go_on(&mut letters);
         }
         if let Some(code) = finish_turn(turns.executor(), None) {
+            // The process ends: the system takes memory back faster than key by key.
+            std::mem::forget(turns);
             return code;
         }
     }
@@ -518,6 +520,8 @@ fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
         }
         executor.open(&mut letters, clock.now());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
+            // As above.
+            std::mem::forget(executor);
             return code;
         }
     }
