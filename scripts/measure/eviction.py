@@ -3,8 +3,7 @@
 
 Each server is filled until its limit, which is what it uses with `--keys` keys, and then written to with new keys only,
 by `redis-benchmark -P 16`, so that every write evicts. Shown for each policy: server CPU time per write in microseconds,
-the least of the rounds, which alternate between the servers; how many keys went per write; and by how much the limit
-was exceeded at most, as INFO saw it ten times a second.
+the least of the rounds, which alternate between the servers, and how many keys went per write.
 
     scripts/measure/eviction.py --server target/release/russet-server --ref redis-server
 
@@ -14,7 +13,6 @@ Figures of two servers stand as reference / server; a ratio above 1 means that t
 import contextlib
 import os
 import subprocess
-import threading
 
 import side
 
@@ -50,19 +48,6 @@ def words(policy):
     return ["SET", "key:__rand_int__", value, *expiry]
 
 
-class Watch(threading.Thread):
-    """Remembers by how much the limit was exceeded."""
-
-    def __init__(self, client, limit):
-        super().__init__()
-        self.client, self.limit = client, limit
-        self.over, self.done = 0, threading.Event()
-
-    def run(self):
-        while not self.done.wait(0.1):
-            self.over = max(self.over, info(self.client, "used_memory") - self.limit)
-
-
 def prepare(server, options, policy):
     client = server.connect()
     client.run("FLUSHALL")
@@ -71,41 +56,35 @@ def prepare(server, options, policy):
     limit = info(client, "used_memory")
     client.run("CONFIG", "SET", "maxmemory", str(limit))
     load(server, words(policy), options.keys, SPACE)
-    return limit
 
 
-def one_round(server, options, policy, limit):
+def one_round(server, options, policy):
     client = server.connect()
-    watch = Watch(client, limit)
-    watch.start()
-    spent, gone = server.cpu_seconds(), info(server.connect(), "evicted_keys")
+    spent, gone = server.cpu_seconds(), info(client, "evicted_keys")
     load(server, words(policy), options.writes, SPACE)
-    spent, gone = server.cpu_seconds() - spent, info(server.connect(), "evicted_keys") - gone
-    watch.done.set()
-    watch.join()
-    return spent * 1e6 / options.writes, gone / options.writes, watch.over
+    spent, gone = server.cpu_seconds() - spent, info(client, "evicted_keys") - gone
+    return spent * 1e6 / options.writes, gone / options.writes
 
 
 def main():
     options = side.arguments(__doc__, keys=200_000, writes=400_000, rounds=3)
     programs = [options.server] + ([options.ref] if options.ref else [])
-    print(f"{'policy':<16}{'CPU us/write':>24}{'ratio':>8}{'evicted/write':>20}{'over by, KiB':>20}")
+    print(f"{'policy':<16}{'CPU us/write':>24}{'ratio':>8}{'evicted/write':>20}")
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(side.Server(program)) for program in programs]
         for server in servers:
             pin(server.process.pid, 0)
         for policy in POLICIES:
-            limits = [prepare(server, options, policy) for server in servers]
+            for server in servers:
+                prepare(server, options, policy)
             rounds = [
-                [one_round(server, options, policy, limit) for server, limit in zip(servers, limits)]
-                for _ in range(options.rounds)
+                [one_round(server, options, policy) for server in servers] for _ in range(options.rounds)
             ]
             cpu = [min(each[index][0] for each in rounds) for index in range(len(servers))]
             gone = [rounds[-1][index][1] for index in range(len(servers))]
-            over = [max(each[index][2] for each in rounds) // 1024 for index in range(len(servers))]
             row = lambda figures, form: " / ".join(format(figure, form) for figure in reversed(figures))
             print(
-                f"{policy:<16}{row(cpu, '.3f'):>24}{cpu[-1] / cpu[0]:>8.2f}{row(gone, '.2f'):>20}{row(over, ','):>20}",
+                f"{policy:<16}{row(cpu, '.3f'):>24}{cpu[-1] / cpu[0]:>8.2f}{row(gone, '.2f'):>20}",
                 flush=True,
             )
 
