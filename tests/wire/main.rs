@@ -17,6 +17,7 @@ mod clients;
 mod crash;
 mod hostile;
 mod libraries;
+mod memory;
 mod migrate;
 mod network;
 mod pause;
