@@ -46,6 +46,8 @@ const FUZZERS: &[Fuzzer] = &[
     MANIFEST,
     STREAM_NODE,
     STREAM_RDB,
+    PAYLOAD,
+    SNAPSHOT,
     JSON,
     MSGPACK,
     STRUCT,
@@ -219,6 +221,36 @@ const STREAM_RDB: Fuzzer = Fuzzer {
         b"\x02\x01\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\x1d\x1d\0\0\0\x0a\0\x01\x01\0\x01\x01\x01\x81f\x02\0\x01\x02\x01\0\x01\0\x01\x81v\x02\x04\x01\xff\x01\x01\x01\x01\x01\0\0\x01\x01\x01g\x01\x01\x01\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01\xf5Zq\xc7\x84\x01\0\0\x01\x01\x05Alice\xf5Zq\xc7\x84\x01\0\0\xf5Zq\xc7\x84\x01\0\0\x01\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01",
         b"\x01\0\0\x05\0\0\0\0\0\0\x01\x01g\0\0\0\0\0",
         b"\0\0\0\0\0\0",
+    ],
+};
+
+/// A value of any type: its number, then its bytes.
+const PAYLOAD: Fuzzer = Fuzzer {
+    name: "payload",
+    check: russet::persist::rdb::payload::fuzz_payload,
+    corpus: &[
+        b"\x00\xc3\x05\x0a\x00a\xe0\x00\x00",
+        b"\x01\x03\x01a\xc0\x05\x01b",
+        b"\x03\x03\x01a\x031.5\x01b\xfe\x01c\xff",
+        b"\x05\x01\x01a\0\0\0\0\0\0\xf0\x3f",
+        b"\x09\x0e\x02\x01a\x01\x001\x02bb\x02\x0122_\xff",
+        b"\x0a\x1b\x1b\0\0\0\x13\0\0\0\x04\0\0\x02ab\x04\xf4\x02\xfe\xfe\x03\xd0\x2c\x01\0\0\xff",
+        b"\x0b\x0c\x02\0\0\0\x02\0\0\0\x01\0\x02\0",
+        b"\x10\x0d\x0d\0\0\0\x02\0\x81f\x02\x81v\x02\xff",
+        b"\x12\x02\x01\x03big\x02\x0a\x0a\0\0\0\x01\0\x81a\x02\xff",
+        b"\x18\x88\x13\0\0\0\0\0\0\x02\x01\x01f\x01v\x00\x01g\x01w",
+        b"\x19\x88\x13\0\0\0\0\0\0\x11\x11\0\0\0\x03\0\x81f\x02\x81v\x02\xd3\x88\x02\xff",
+    ],
+};
+
+/// What follows the first nine bytes of a snapshot.
+const SNAPSHOT: Fuzzer = Fuzzer {
+    name: "snapshot",
+    check: russet::persist::rdb::file::fuzz_file,
+    corpus: &[
+        b"\xfa\x09redis-ver\x057.4.1\xf5\x03lib\xfe\x01\xfb\x02\x01\xfc\x10\x27\0\0\0\0\0\0\xf8\x05\x00\x01a\x01v\xff\0\0\0\0\0\0\0\0",
+        b"\xf9\x07\x00\x01b\x01w\x02\x04none\x00\xfd\x10\x27\0\0\x04\x01h\x01\x01f\x01v\xff",
+        b"\xfe\x00\xfb\x01\x00\x0b\x01i\x0c\x02\0\0\0\x02\0\0\0\x01\0\x02\0\xff",
     ],
 };
 
@@ -616,6 +648,18 @@ fn listpacks_from_any_bytes() {
 #[test]
 fn lzf_from_any_bytes() {
     run(&LZF);
+}
+
+#[test]
+fn values_and_files_from_any_bytes() {
+    [INTSET, STREAM_NODE, STREAM_RDB, PAYLOAD, SNAPSHOT, AOF, MANIFEST]
+        .iter()
+        .for_each(run);
+}
+
+#[test]
+fn scripts_and_what_their_libraries_read_from_any_bytes() {
+    [JSON, MSGPACK, STRUCT, SCRIPT, FUNCTIONS].iter().for_each(run);
 }
 
 #[test]

@@ -194,13 +194,19 @@ impl Executor {
 
     /// The libraries come last: their code runs.
     fn conclude_load(&mut self, loader: &Loader, started: Instant) -> Result<(), Refused> {
-        let Loader { keys, expired, .. } = *loader;
+        let Loader {
+            keys, expired, empty, ..
+        } = *loader;
         let libraries = self.load_libraries(&loader.functions, loader.replaces);
         libraries.map_err(|what| Refused::Damaged {
             offset: loader.loaded_bytes(),
             what: what.into(),
         })?;
-        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        let skipped = match empty {
+            0 => String::new(),
+            _ => format!(", empty keys skipped: {empty}"),
+        };
+        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{skipped}.");
         let facts = &mut self.stats.persistence;
         facts.loading = None;
         facts.last_load_keys = keys;

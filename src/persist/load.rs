@@ -21,6 +21,8 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
+    /// Keys without any element that were left out.
+    pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
     /// Sources of libraries of functions.
@@ -42,6 +44,7 @@ impl Loader {
             aux: Vec::new(),
             keys: 0,
             expired: 0,
+            empty: 0,
             replaces: false,
             functions: Vec::new(),
         })
@@ -101,6 +104,10 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
+            Some(Record::Empty(key)) => {
+                self.empty += 1;
+                tell_of_empty(self.empty, key);
+            }
             Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
                 Restored::Stored => self.keys += 1,
                 Restored::Expired => self.expired += 1,
@@ -108,6 +115,15 @@ impl Loader {
             },
         }
         Ok(true)
+    }
+}
+
+/// Says which keys are left out, as far as a log can bear it.
+fn tell_of_empty(count: u64, key: &[u8]) {
+    const TOLD: u64 = 10;
+    if count <= TOLD {
+        let key = String::from_utf8_lossy(key);
+        tracing::info!("rdbLoadObject skipping empty key: {key}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The append-only file: what is in it after any end of the server, for this server and for `redis-server`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::reference::{Reference, without_tools};
 use super::server::{Server, eventually, free_port, program, read_text, signal};

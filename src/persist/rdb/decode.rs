@@ -28,6 +28,8 @@ pub enum Refused {
         /// What is wrong.
         what: Cow<'static, str>,
     },
+    /// A collection without elements, read to its end: no key holds one.
+    Empty,
     /// It cannot be read.
     Io(io::Error),
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Damaged { offset, what } => write!(f, "{what} at offset {offset}"),
+            Refused::Empty => write!(f, "a collection without elements"),
             Refused::Io(error) => write!(f, "{error}"),
         }
     }
@@ -100,10 +103,10 @@ impl<R: Read> Decoder<R> {
         })
     }
 
-    /// `value`, unless it is empty: no key holds an empty collection.
+    /// `value`, which has been read to its end, unless it is empty.
     pub fn not_empty<T: Typed>(&self, value: T) -> Result<T, Refused> {
         if value.is_empty() {
-            return self.damaged("a collection without elements");
+            return Err(Refused::Empty);
         }
         Ok(value)
     }

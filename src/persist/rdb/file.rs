@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use crate::base::hash::KeyHasher;
 use crate::base::quote;
 use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
@@ -147,6 +148,8 @@ pub enum Record<'a> {
     Sizes(u64, u64),
     /// A key.
     Entry(Loaded<'a>),
+    /// A key with a collection without elements, which some versions of Redis have left in files.
+    Empty(&'a [u8]),
 }
 
 /// Reads a snapshot.
@@ -246,8 +249,11 @@ impl<R: Read> Reader<R> {
     fn entry(&mut self, kind: Type, expire_at: Option<i64>, usage: Usage) -> Result<Record<'_>, Refused> {
         self.key.clear();
         self.decoder.string_into(&mut self.key)?;
-        let value = value::load(&mut self.decoder, kind, &self.limits, &mut self.text)
-            .map_err(|refused| about(refused, kind, &self.key))?;
+        let value = match value::load(&mut self.decoder, kind, &self.limits, &mut self.text) {
+            Ok(value) => value,
+            Err(Refused::Empty) => return Ok(Record::Empty(&self.key)),
+            Err(refused) => return Err(about(refused, kind, &self.key)),
+        };
         Ok(Record::Entry(Loaded {
             key: &self.key,
             value,
@@ -287,5 +293,38 @@ fn about(refused: Refused, kind: Type, key: &[u8]) -> Refused {
             }
         }
         other => other,
+    }
+}
+
+/// Fuzz entry: what follows a file's first nine bytes.
+pub fn fuzz_file(bytes: &[u8]) {
+    let (file, limits) = (
+        [b"REDIS0012", bytes].concat(),
+        Limits::new(KeyHasher::with_seed(1)),
+    );
+    let Ok(mut reader) = Reader::new(&file[..], file.len() as u64, false, limits) else {
+        return;
+    };
+    while let Ok(Some(record)) = reader.next_record() {
+        if let Record::Entry(loaded) = record {
+            let usage = loaded.usage;
+            let entry = Entry::new(loaded.key, loaded.value, loaded.expire_at, 0);
+            let style = Style {
+                version: opcode::VERSION,
+                checksum: true,
+                compresses: true,
+            };
+            let mut writer = Writer::new(Vec::new(), style);
+            writer.entry(&entry, usage);
+            let (again, len) = writer.finish().expect("memory takes all");
+            let mut again = Reader::new(&again[..], len, true, limits).expect("what was written");
+            let Ok(Some(Record::Entry(again))) = again.next_record() else {
+                panic!("an entry that cannot be read again");
+            };
+            assert_eq!(
+                (again.key, again.expire_at, again.usage),
+                (entry.key(), entry.expire_at(), usage)
+            );
+        }
     }
 }

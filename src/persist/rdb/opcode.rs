@@ -87,7 +87,7 @@ pub enum Type {
 
 impl Type {
     /// Every type.
-    pub const ALL: [Type; 24] = [
+    pub const ALL: [Type; 25] = [
         Type::String,
         Type::List,
         Type::Set,
@@ -112,13 +112,11 @@ impl Type {
         Type::HashMetadataPreGa,
         Type::HashListpackExPreGa,
         Type::HashMetadata,
+        Type::HashListpackEx,
     ];
 
     /// The type with this number.
     pub fn from_byte(byte: u8) -> Option<Type> {
-        if byte == Type::HashListpackEx as u8 {
-            return Some(Type::HashListpackEx);
-        }
         Type::ALL.into_iter().find(|&kind| kind as u8 == byte)
     }
 

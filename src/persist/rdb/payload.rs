@@ -1,12 +1,15 @@
 //! One value as DUMP hands it out and RESTORE takes it: type, value, version, checksum.
 
+use std::io;
+
+use crate::base::hash::KeyHasher;
 use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
 
 use super::checksum::checksum;
 use super::decode::{Decoder, Refused};
 use super::encode::Encoder;
-use super::opcode::{Type, VERSION};
+use super::opcode::{Type, VERSION, VERSION_OLDEST_WRITTEN};
 use super::value;
 
 const FOOTER_BYTES: usize = 10;
@@ -26,11 +29,22 @@ pub fn dump(entry: &Entry, version: u16, compresses: bool) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new(), false, compresses);
     encoder.byte(kind as u8);
     value::save(&mut encoder, entry, kind);
-    let mut bytes = encoder.into_inner();
-    bytes.extend_from_slice(&version.to_le_bytes());
-    let sum = checksum(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    bytes
+    seal(encoder.into_inner(), version)
+}
+
+/// How many bytes the value of `entry` takes in a file of `version`.
+pub fn serialized_bytes(entry: &Entry, version: u16, compresses: bool) -> u64 {
+    let mut encoder = Encoder::new(io::sink(), false, compresses);
+    value::save(&mut encoder, entry, value::type_of(entry, version));
+    encoder.position()
+}
+
+/// `body` with the footer that [`verify`] looks for.
+pub fn seal(mut body: Vec<u8>, version: u16) -> Vec<u8> {
+    body.extend_from_slice(&version.to_le_bytes());
+    let sum = checksum(&body);
+    body.extend_from_slice(&sum.to_le_bytes());
+    body
 }
 
 /// Whether the footer of a payload is right: its version one that can be read, its checksum that of the rest.
@@ -69,4 +83,23 @@ fn read<'a>(body: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewVa
         return decoder.damaged("more bytes than the value has");
     }
     Ok(value)
+}
+
+/// Fuzz entry: a type and the bytes of a value; what is accepted takes as many bytes when it is written twice, and can be
+/// read from what any version has of it.
+pub fn fuzz_payload(bytes: &[u8]) {
+    let (limits, mut text) = (Limits::new(KeyHasher::with_seed(1)), Vec::new());
+    let Ok(value) = restore(&seal(bytes.to_vec(), VERSION), &limits, &mut text) else {
+        return;
+    };
+    let entry = Entry::new(b"key", value, None, 0);
+    for version in VERSION_OLDEST_WRITTEN..=VERSION {
+        let (once, mut text) = (dump(&entry, version, false), Vec::new());
+        let again = restore(&once, &limits, &mut text).expect("what was written");
+        if version == VERSION {
+            let again = Entry::new(b"key", again, None, 0);
+            assert_eq!(dump(&again, version, false).len(), once.len());
+            assert_eq!(serialized_bytes(&entry, version, false) + 11, once.len() as u64);
+        }
+    }
 }

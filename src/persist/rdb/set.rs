@@ -67,7 +67,8 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
 
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
-    let Ok(ints) = Intset::from_bytes(bytes) else {
+    let ints = Intset::from_bytes(bytes).ok().filter(|ints| ints.len() > 0);
+    let Some(ints) = ints else {
         return decoder.damaged("a damaged intset");
     };
     if ints.len() <= limits.set_max_intset_entries {
