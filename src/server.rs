@@ -25,6 +25,7 @@ use crate::config::{CommandLine, Config, LoadError, Wants};
 use crate::exec::mailbox::{self, Mail};
 use crate::exec::script::Interlude;
 use crate::exec::turn::{Progress, Turns};
+use crate::exec::witness::Watched;
 use crate::exec::{self, Executor, Host};
 use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
@@ -360,7 +361,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify();
+    exec::witness::testify();
     notice!("Server initialized");
     executor.set_time_us(now_unix_ms() * 1000);
     executor.begin_load();
@@ -387,17 +388,6 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let code = run_apart(executor, letters, &lanes);
     leavings.remove();
     Ok(code)
-}
-
-/// Tells a crash report whom the executor was serving.
-fn testify() {
-    crash::register_witness(|scene| {
-        scene.client =
-            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
-                line: format!("id={client} cmd={command}"),
-                argv: vec![command.as_bytes().to_vec()],
-            });
-    });
 }
 
 /// Runs `work` on a thread of its own until the process ends.
@@ -499,7 +489,8 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
 }
 
 /// The executor on a thread of its own.
-fn run_apart(mut executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+    let mut executor = Watched::new(executor);
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
@@ -659,6 +650,10 @@ impl Host for ServerHost {
         }
         if touches(&["oom-score-adj", "oom-score-adj-values"]) {
             self.apply_oom(config).map_err(|e| ("oom-score-adj", e))?;
+        }
+        if touches(&["watchdog-period"]) {
+            // Each tick puts it off; 0 calls it off.
+            crash::feed_watchdog(config.int("watchdog-period") as u32);
         }
         if touches(&["jemalloc-bg-thread"]) {
             purge_in_background(config);

@@ -2,11 +2,11 @@
 
 use crate::acl::Users;
 use crate::base::rng::Rng;
-use crate::config::{Changed, Config};
+use crate::config::{Changed, Config, OutputLimit, Scope};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{ClientClass, Session, SessionFlags, SessionId, Sessions};
 use crate::stats::Stats;
 use crate::tracking::Tracking;
 use crate::value::Value;
@@ -42,8 +42,8 @@ pub enum Control {
     Shutdown(ShutdownOptions),
     /// The configuration has changed: let every room take its slice. The executor replies OK, or rolls back.
     ApplyConfig(Changed),
-    /// Write the configuration file. The executor replies.
-    RewriteConfig,
+    /// Write the configuration file, so much of it. The executor replies.
+    RewriteConfig(Scope),
     /// Clients are to be held back until `until_ms`; the reply is written.
     Pause,
     /// Serve the held-back clients again; the reply is written.
@@ -63,8 +63,13 @@ pub enum Control {
     LoadLog,
     /// Sleep for so many microseconds before each write to it (DEBUG AOF-FLUSH-SLEEP); the reply is written.
     DelayLog(u64),
-    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
-    Flushed,
+    /// Databases have been emptied.
+    Flushed {
+        /// All of them, so the snapshot on disk, and one under way, are of no use.
+        all: bool,
+        /// The executor answers OK once the memory is free. Else the reply is written.
+        waits: bool,
+    },
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.
@@ -347,6 +352,8 @@ pub struct ServerState {
     pub monitors: usize,
     /// `DEBUG SET-DISABLE-DENY-SCRIPTS 1`: scripts may call what they otherwise must not.
     pub noscript_allowed: bool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`: files and payloads whose checksum is wrong are taken.
+    pub checksums_ignored: bool,
     /// Scripts and libraries, for INFO.
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.
@@ -424,6 +431,16 @@ pub struct Pause {
     pub all: bool,
 }
 
+/// What `client-output-buffer-limit` says of a client.
+pub fn output_limit<'a>(config: &'a Config, session: &Session) -> &'a OutputLimit {
+    let limits = config.output_limits();
+    match session.class() {
+        ClientClass::Pubsub => &limits.pubsub,
+        ClientClass::Replica => &limits.replica,
+        ClientClass::Normal | ClientClass::Master => &limits.normal,
+    }
+}
+
 impl<'a> Cx<'a> {
     /// The client that sent the command.
     #[inline]
@@ -435,6 +452,17 @@ impl<'a> Cx<'a> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.now_unix_us / 1000
+    }
+
+    /// How long replies may get before their client is closed for them (`client-output-buffer-limit`): what goes on
+    /// writing behind that does so in vain.
+    pub fn reply_bytes_max(&mut self) -> usize {
+        let hard_bytes = output_limit(self.config, &self.sessions[self.client]).hard_bytes;
+        let in_script = self.session().flags.contains(SessionFlags::SCRIPT);
+        match usize::try_from(hard_bytes) {
+            Ok(bytes) if bytes > 0 && !in_script => bytes,
+            _ => usize::MAX,
+        }
     }
 
     /// Word `index` as a value to store: a large one is taken over, a small one copied once, an integer kept as one.

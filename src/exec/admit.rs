@@ -44,6 +44,10 @@ pub struct ServerState {
     pub unsaved: bool,
     /// The append-only file cannot be written, and how the operating system numbers the reason.
     pub unlogged: Option<i32>,
+    /// The data is that of a master that cannot be reached, and is not to be served then.
+    pub stale: bool,
+    /// The keys are spread over the nodes of a cluster.
+    pub clustered: bool,
 }
 
 /// Whether a write may go on although what it changes cannot be saved.

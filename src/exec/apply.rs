@@ -75,11 +75,18 @@ impl Executor {
         match control {
             Control::Shutdown(options) => self.shutdown(client, options, reply),
             Control::ApplyConfig(changed) => self.apply_config(client, changed, reply),
-            Control::RewriteConfig => self.rewrite_config(client, reply),
+            Control::RewriteConfig(scope) => self.rewrite_config(client, scope, reply),
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
-            Control::Flushed => self.save_emptiness(),
+            Control::Flushed { all, waits } => {
+                if all {
+                    self.save_emptiness();
+                }
+                if waits {
+                    self.await_freeing(client);
+                }
+            }
             Control::Save => self.save(client, reply),
             Control::BackgroundSave { schedules } => self.background_save(client, schedules, reply),
             Control::RewriteLog => self.background_rewrite(client, reply),
@@ -99,31 +106,6 @@ impl Executor {
                 unreachable!("dispatch does it: it knows the command")
             }
         }
-    }
-
-    fn shutdown(
-        &mut self,
-        client: SessionId,
-        options: crate::command::cx::ShutdownOptions,
-        reply: &mut Vec<u8>,
-    ) {
-        if options.abort {
-            return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
-        }
-        if let Some(running) = &self.running
-            && options.save != Some(false)
-        {
-            let error = super::script::busy(running.is_function);
-            return self.write_error(client, &error, reply);
-        }
-        self.end_migration();
-        tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save, options.force) && !options.force {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
-            return self.write_error(client, &error, reply);
-        }
-        self.exit = Some(0);
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
@@ -146,8 +128,8 @@ impl Executor {
         self.write_ok(client, reply);
     }
 
-    fn rewrite_config(&mut self, client: SessionId, reply: &mut Vec<u8>) {
-        match self.config.rewrite_file(&[], Scope::Changed) {
+    fn rewrite_config(&mut self, client: SessionId, scope: Scope, reply: &mut Vec<u8>) {
+        match self.config.rewrite_file(&[], scope) {
             Ok(true) => {
                 tracing::info!("CONFIG REWRITE executed with success.");
                 self.write_ok(client, reply);
@@ -169,11 +151,11 @@ impl Executor {
     }
 
     pub(super) fn write_simple(&self, client: SessionId, text: &str, reply: &mut Vec<u8>) {
-        Reply::new(reply, self.sessions[client].resp == 3).simple(text);
+        Reply::new(reply, self.sessions[client].answers_resp3()).simple(text);
     }
 
     pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
-        Reply::new(reply, self.sessions[client].resp == 3).ok();
+        Reply::new(reply, self.sessions[client].answers_resp3()).ok();
     }
 
     /// Closes a client from outside any command.

@@ -103,6 +103,11 @@ impl Blocking {
         self.deadlines.first_key_value().map(|(&(at, _), _)| at)
     }
 
+    /// Which wait a client is in.
+    pub(super) fn ticket_of(&mut self, client: SessionId) -> Option<u64> {
+        self.get(client).map(|waiter| waiter.ticket)
+    }
+
     /// How long the command of a client that is being served has run before.
     pub(super) fn spent_ns(&mut self, client: SessionId) -> u64 {
         self.get(client).map_or(0, |waiter| waiter.spent_ns)
@@ -199,7 +204,8 @@ impl Executor {
 
     #[cold]
     fn serve_ready_keys(&mut self) {
-        if self.blocking.serving || self.server.is_holding() {
+        // Who gets a turn in the middle of a script serves nobody: the script comes first.
+        if self.blocking.serving || self.server.is_holding() || self.running.is_some() {
             return;
         }
         self.blocking.serving = true;
@@ -487,7 +493,11 @@ mod tests {
         assert_eq!(scene.turn("b: DEL k"), ["b: :1", "a: $5 again"]);
         scene.turn("b: SET k 1");
         scene.turn("a: MISS k word");
-        assert_eq!(scene.turn("b: FLUSHALL"), ["b: +OK", "a: $5 again"]);
+        assert_eq!(
+            scene.turn("b: FLUSHALL"),
+            ["a: $5 again", "b: +OK"],
+            "which waits itself"
+        );
         scene.turn("b: SET k 1;SELECT 1\na: MISS k word");
         assert_eq!(scene.turn("b: SWAPDB 0 1"), ["b: +OK", "a: $5 again"]);
         scene.turn("b: SET gone 1");

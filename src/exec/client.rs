@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::command::cx::output_limit;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
 use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
+use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
@@ -127,7 +128,9 @@ impl Executor {
             Reply::new(&mut batch.reply, resp3).error(error.text());
             batch.close = true;
         }
-        if batch.reply.len() > UNCOUNTED_BYTES && self.replies_too_much(client, batch.reply.len()) {
+        if batch.reply.len() + batch.unwritten > UNCOUNTED_BYTES
+            && self.replies_too_much(client, batch.reply.len())
+        {
             return self.cut_off(client);
         }
         let session = &mut self.sessions[client];
@@ -154,16 +157,13 @@ impl Executor {
         self.finished.push((client, batch));
     }
 
-    /// Whether replies of so many bytes exceed the hard limit of `client-output-buffer-limit`.
+    /// Whether replies of so many bytes, with what waits before them, exceed the hard limit of
+    /// `client-output-buffer-limit`.
     #[cold]
-    fn replies_too_much(&self, client: SessionId, bytes: usize) -> bool {
-        let limits = self.config.output_limits();
-        let limit = match self.sessions[client].class() {
-            ClientClass::Pubsub => limits.pubsub,
-            ClientClass::Replica => limits.replica,
-            ClientClass::Normal | ClientClass::Master => limits.normal,
-        };
-        limit.hard_bytes > 0 && bytes as u64 > limit.hard_bytes
+    fn replies_too_much(&self, client: SessionId, replies: usize) -> bool {
+        let limit = output_limit(&self.config, &self.sessions[client]);
+        let waiting = self.outbox(client).map_or(0, |outbox| outbox.queued_bytes());
+        limit.hard_bytes > 0 && (waiting + replies) as u64 > limit.hard_bytes
     }
 
     /// Whether a pause, or a MIGRATE under way, holds this command back; the client is marked as held then. One that would be refused anyway is

@@ -112,6 +112,16 @@ impl Executor {
         self.client_memory.total_bytes = total_bytes;
     }
 
+    /// Counts all clients anew, with the replies of this turn.
+    fn recount(&mut self) {
+        self.count_all_clients();
+        let finished = std::mem::take(&mut self.finished);
+        for (client, batch) in &finished {
+            self.count(*client, batch.reply.len());
+        }
+        self.finished = finished;
+    }
+
     /// At the end of a turn: closes clients while they hold too much together.
     #[inline]
     pub(super) fn evict_clients(&mut self) {
@@ -132,6 +142,8 @@ impl Executor {
         if self.client_memory.futile_ms == now_ms {
             return;
         }
+        // Some have been written to since they were counted.
+        self.recount();
         let mut victims: Vec<(usize, SessionId)> = self
             .sessions
             .iter()

@@ -171,13 +171,16 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: u16,
+        reply: &mut Vec<u8>,
     ) -> Result<(), crate::command::error::Error> {
         // Compat: while a script keeps the server busy, keys do not go: their DEL would be part of it.
         if !self.evictor.is_limited() || self.running.is_some() {
             return Ok(());
         }
-        let is_short = self.make_room() == Room::None;
+        let is_short = self.make_room(Some(client)) == Room::None;
         self.evictor.is_short = is_short;
+        // What that tells the client itself comes before its reply.
+        self.settle(reply);
         if !is_short {
             return Ok(());
         }
@@ -199,8 +202,9 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// `client` is whose command needs it.
     #[inline]
-    fn make_room(&mut self) -> Room {
+    fn make_room(&mut self, client: Option<SessionId>) -> Room {
         // Compat: nothing goes during a pause, nor before all is loaded.
         if self.loading.is_some() || self.server.is_holding() {
             return Room::Enough;
@@ -211,14 +215,14 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_excess(excess),
+            _ => self.free_excess(excess, client),
         };
         self.note_room(room);
         room
     }
 
     #[cold]
-    fn free_excess(&mut self, excess: u64) -> Room {
+    fn free_excess(&mut self, excess: u64, client: Option<SessionId>) -> Room {
         if self.evictor.policy.is_none() {
             return Room::None;
         }
@@ -227,6 +231,7 @@ impl Executor {
         let room = free(
             &mut Live {
                 executor: self,
+                client,
                 started,
             },
             excess,
@@ -254,7 +259,7 @@ impl Executor {
     /// One slice between commands.
     pub(super) fn eviction_slice(&mut self) {
         let room = if self.evictor.is_limited() {
-            self.make_room()
+            self.make_room(None)
         } else {
             self.note_room(Room::Enough);
             Room::Enough
@@ -277,7 +282,7 @@ impl Executor {
     }
 
     /// Evicts one key; the bytes that gave.
-    fn evict_one(&mut self) -> Option<i64> {
+    fn evict_one(&mut self, client: Option<SessionId>) -> Option<i64> {
         let Executor {
             evictor, keys, rng, ..
         } = self;
@@ -299,7 +304,7 @@ impl Executor {
             self.stats
                 .note_latency("eviction-del", self.now_unix_us, spent_ns / 1_000_000);
         }
-        effects::drain_eviction(self);
+        effects::drain_eviction(self, client);
         Some(freed)
     }
 }
@@ -307,12 +312,13 @@ impl Executor {
 /// The executor, in a slice that has begun.
 struct Live<'e> {
     executor: &'e mut Executor,
+    client: Option<SessionId>,
     started: crate::base::clock::Tick,
 }
 
 impl World for Live<'_> {
     fn evict(&mut self) -> Option<i64> {
-        self.executor.evict_one()
+        self.executor.evict_one(self.client)
     }
 
     fn elapsed(&self) -> Duration {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::persist::load::Loader;
-use crate::persist::rdb::decode::Refused;
+use crate::persist::rdb::decode::{Refused, Scrutiny};
 use crate::stats::persistence::Loading as Progress;
 
 use super::aof::load::{Fatal, LogLoad};
@@ -74,17 +74,25 @@ impl Executor {
     /// A damaged file is left as it is, for somebody to look at.
     fn give_up(&mut self, refused: &Refused) {
         let path = self.snapshot_path();
-        tracing::warn!("Fatal error loading the DB: {refused}. Exiting.");
         tracing::warn!(
-            "Terminating server after rdb file {} reading failure.",
+            "Fatal error loading the DB from {}: {refused}. Exiting.",
             path.display()
         );
+        tracing::warn!("Terminating server after rdb file reading failure.");
         self.stats.persistence.loading = None;
         self.exit = Some(1);
     }
 
+    /// How closely files are looked at.
+    pub(super) fn file_scrutiny(&self) -> Scrutiny {
+        Scrutiny {
+            checksum: self.config.bool("rdbchecksum") && !self.server.checksums_ignored,
+            deep: self.config.choice("sanitize-dump-payload") == "yes",
+        }
+    }
+
     fn open_loader(&mut self, path: &Path) -> Result<Loader, Refused> {
-        Loader::open(path, self.config.bool("rdbchecksum"), &self.keys)
+        Loader::open(path, self.file_scrutiny(), &self.keys)
     }
 
     pub(super) fn note_load_begin(&mut self, total_bytes: u64) {
@@ -194,19 +202,18 @@ impl Executor {
 
     /// The libraries come last: their code runs.
     fn conclude_load(&mut self, loader: &Loader, started: Instant) -> Result<(), Refused> {
-        let Loader {
-            keys, expired, empty, ..
-        } = *loader;
+        let Loader { keys, expired, .. } = *loader;
         let libraries = self.load_libraries(&loader.functions, loader.replaces);
         libraries.map_err(|what| Refused::Damaged {
             offset: loader.loaded_bytes(),
             what: what.into(),
         })?;
-        let skipped = match empty {
+        let skipped = match loader.empty {
             0 => String::new(),
-            _ => format!(", empty keys skipped: {empty}"),
+            count => format!(", empty keys skipped: {count}"),
         };
         tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{skipped}.");
+        self.stats.counters.dump_payload_sanitizations += loader.sanitized();
         let facts = &mut self.stats.persistence;
         facts.loading = None;
         facts.last_load_keys = keys;

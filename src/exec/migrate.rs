@@ -88,11 +88,11 @@ impl Executor {
 
     fn pack(&self, request: &MigrateRequest) -> Shipment {
         let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
-        let parcel = |key: &Box<[u8]>| {
+        let parcel = |key: &[u8]| {
             let entry = self.keys.stored(self.keys.key(key))?;
             let left_ms = |at: i64| (at - self.keys.now_ms).max(1);
             Some(Parcel {
-                key: key.clone(),
+                key: key.into(),
                 ttl_ms: entry.expire_at().map_or(0, left_ms),
                 payload: payload::dump(entry, version, compresses),
             })
@@ -104,7 +104,7 @@ impl Executor {
             db: request.db,
             patience: Duration::from_millis(request.patience_ms),
             replaces: request.replaces,
-            parcels: request.keys.iter().filter_map(parcel).collect(),
+            parcels: request.keys.iter().filter_map(|key| parcel(key)).collect(),
         }
     }
 }
@@ -193,7 +193,7 @@ impl Executor {
         if self.server.migrating {
             // Outside of the command.
             self.keys.changes.propagate(db, &words);
-            effects::drain_eviction(self);
+            effects::drain_eviction(self, None);
         } else {
             self.keys.changes.instead(db, &words);
         }

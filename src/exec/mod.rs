@@ -20,6 +20,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod effects;
 mod evict;
+mod flush;
 pub mod load;
 pub mod mailbox;
 mod migrate;
@@ -29,6 +30,7 @@ pub mod payload;
 pub mod save;
 pub mod script;
 pub mod shipment;
+pub mod shutdown;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
@@ -36,6 +38,7 @@ mod testing;
 pub mod tracking;
 pub mod turn;
 pub mod txn;
+pub mod witness;
 
 use std::collections::VecDeque;
 
@@ -150,6 +153,8 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Clients that wait for the memory of what they have flushed.
+    flush_waits: VecDeque<flush::FlushWait>,
     client_memory: client_memory::ClientMemory,
     /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
     own_invalidations: Vec<(SessionId, tracking::Forget)>,
@@ -195,6 +200,8 @@ pub struct Executor {
     migration: Option<migrate::Migration>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
+    /// A signal asks for the end: the directive that says how.
+    asked_to_stop: Option<&'static str>,
 }
 
 impl Executor {
@@ -227,6 +234,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            flush_waits: VecDeque::new(),
             client_memory: client_memory::ClientMemory::default(),
             own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
@@ -250,6 +258,7 @@ impl Executor {
             loading: None,
             migration: None,
             exit: None,
+            asked_to_stop: None,
             config,
         };
         executor.take_slices();

@@ -47,6 +47,7 @@ impl Executor {
         if !self.deferred.is_empty() {
             letters.splice(0..0, self.deferred.drain(..));
         }
+        self.end_flush_waits();
         self.end_waits();
         self.run_released();
         if self.loading.is_some() {
@@ -96,7 +97,7 @@ impl Executor {
             Mail::Tick => self.timed_tick(),
             // The turn's end is what it came for.
             Mail::Synced => {}
-            Mail::Stop { interrupt } => self.stop(interrupt),
+            Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
         }
     }
 
@@ -105,19 +106,6 @@ impl Executor {
         self.tick();
         let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
         self.stats.counters.event_loop.cron_us += spent_ns.div_ceil(1000);
-    }
-
-    /// A signal asks the server to end.
-    fn stop(&mut self, _interrupt: bool) {
-        if self.exit.is_none() {
-            self.end_migration();
-            tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None, false) {
-                self.exit = Some(0);
-            } else {
-                tracing::warn!("Error trying to save the DB, can't exit.");
-            }
-        }
     }
 }
 

@@ -84,6 +84,10 @@ impl Scene {
             monotonic_ns: 0,
         };
         self.executor.open(letters, now);
+        while self.executor.awaits_freeing() {
+            std::thread::yield_now();
+            self.executor.open(letters, now);
+        }
         let finished: Vec<_> = self.executor.finished.drain(..).collect();
         let shown = finished.into_iter().map(|(client, batch)| {
             let known = self.clients.iter().position(|id| *id == client);

@@ -29,9 +29,9 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::base::clock::Now;
 
-use super::Executor;
 use super::mailbox::Mail;
 use super::script::Interlude;
+use super::{Executor, witness};
 
 /// The stack's size; pages are taken as they are touched.
 const STACK_BYTES: usize = 16 << 20;
@@ -142,6 +142,7 @@ impl Turns {
 
 impl Drop for Turns {
     fn drop(&mut self) {
+        witness::forget();
         if self.paused.is_none() {
             // SAFETY: T1: made by `new`, and no turn refers to it.
             drop(unsafe { Box::from_raw(self.state.as_ptr()) });
@@ -156,6 +157,8 @@ fn take_turns(yielder: &Yielder<Job, Event>, mut job: Job) {
             // SAFETY: T2: this turn's alone until it is over or lends it.
             let State { executor, letters } = unsafe { state.as_mut() };
             if !executor.has_interlude() {
+                // SAFETY: T1, T3: it stays in its box, on this thread, until `drop`, which forgets it.
+                unsafe { witness::watch(NonNull::from(&mut *executor)) };
                 executor.set_interlude(Box::new(Pause(NonNull::from(yielder))));
             }
             executor.open(letters, now);

@@ -435,22 +435,14 @@ impl Entry {
         }
     }
 
-    /// Bytes it takes on the heap, what its value has there included, as the allocator rounds them.
-    pub fn heap_bytes(&self) -> usize {
-        self.heap_bytes_with(Value::heap_bytes)
-    }
-
-    /// The same, a big value estimated from so many elements (0: all of them).
+    /// Bytes it takes on the heap, what its value has there included, as the allocator rounds them: a big value estimated
+    /// from so many elements, exact with 0.
     pub fn sampled_bytes(&self, samples: usize) -> usize {
-        self.heap_bytes_with(|value| value.sampled_bytes(samples))
-    }
-
-    fn heap_bytes_with(&self, value_bytes: impl Fn(&Value) -> usize) -> usize {
-        rounded(self.size())
-            + match self.view() {
-                View::Value(value) => value_bytes(value),
-                _ => 0,
-            }
+        let value_bytes = match self.view() {
+            View::Value(value) => value.sampled_bytes(samples),
+            _ => 0,
+        };
+        rounded(self.size()) + value_bytes
     }
 
     fn size(&self) -> usize {
@@ -550,9 +542,9 @@ mod tests {
     #[test]
     fn a_short_string_and_its_key_take_one_small_allocation() {
         let entry = Entry::new(b"key:000000000001", NewValue::Bytes(&[b'x'; 200]), None, 0);
-        assert_eq!(entry.heap_bytes(), 224);
+        assert_eq!(entry.sampled_bytes(0), 224);
         assert_eq!(
-            Entry::new(b"key:000000000001", NewValue::Bytes(b"12345678"), None, 0).heap_bytes(),
+            Entry::new(b"key:000000000001", NewValue::Bytes(b"12345678"), None, 0).sampled_bytes(0),
             32
         );
     }

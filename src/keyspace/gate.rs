@@ -398,7 +398,7 @@ impl Keyspace {
         self.changes.expired(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
-        self.changes.propagate(db, &[verb, entry.key()]);
+        self.changes.propagate_removal(db, &[verb, entry.key()]);
         self.discard(entry, self.lazy.expire);
     }
 

@@ -311,6 +311,16 @@ impl Keyspace {
         self.lazyfree.counts()
     }
 
+    /// Has `bell` called when all is freed that was handed to the lazy-free thread before; its number.
+    pub fn hang_bell(&mut self, bell: lazyfree::Bell) -> u64 {
+        self.lazyfree.hang_bell(bell)
+    }
+
+    /// The number of the last bell that has rung.
+    pub fn bells_rung(&self) -> u64 {
+        self.lazyfree.rung()
+    }
+
     /// Forgets how many were freed lazily (CONFIG RESETSTAT).
     pub fn reset_lazyfreed(&mut self) {
         self.lazyfree.reset();

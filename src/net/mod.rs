@@ -12,3 +12,4 @@ pub mod limits;
 pub mod listen;
 pub mod pool;
 pub mod stream;
+pub mod unwritten;

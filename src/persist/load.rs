@@ -6,8 +6,11 @@ use std::path::Path;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
-use super::rdb::decode::Refused;
+use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+
+/// How many empty keys of a file the log names.
+const EMPTY_TOLD_MAX: u64 = 10;
 
 /// A load under way.
 pub struct Loader {
@@ -21,7 +24,7 @@ pub struct Loader {
     pub keys: u64,
     /// Keys that had expired and were left out.
     pub expired: u64,
-    /// Keys without any element that were left out.
+    /// Keys of collections without elements, which were left out.
     pub empty: u64,
     /// Keys that are there already are replaced rather than refused.
     pub replaces: bool,
@@ -30,15 +33,15 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
         let file = File::open(path).map_err(Refused::Io)?;
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
-            reader: Reader::new(file, total_bytes, checks, keys.limits)?,
+            reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             db: 0,
             total_bytes,
             aux: Vec::new(),
@@ -53,6 +56,11 @@ impl Loader {
     /// Bytes read so far.
     pub fn loaded_bytes(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.reader.sanitized()
     }
 
     /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
@@ -104,9 +112,11 @@ impl Loader {
                     })?;
             }
             Some(Record::Sizes(..)) => {}
-            Some(Record::Empty(key)) => {
+            Some(Record::Empty(key, _)) => {
                 self.empty += 1;
-                tell_of_empty(self.empty, key);
+                if self.empty <= EMPTY_TOLD_MAX {
+                    tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
+                }
             }
             Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
                 Restored::Stored => self.keys += 1,
@@ -115,15 +125,6 @@ impl Loader {
             },
         }
         Ok(true)
-    }
-}
-
-/// Says which keys are left out, as far as a log can bear it.
-fn tell_of_empty(count: u64, key: &[u8]) {
-    const TOLD: u64 = 10;
-    if count <= TOLD {
-        let key = String::from_utf8_lossy(key);
-        tracing::info!("rdbLoadObject skipping empty key: {key}");
     }
 }
 

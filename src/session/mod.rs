@@ -125,6 +125,8 @@ pub struct Session {
     pub db: usize,
     /// Protocol version: 2 or 3.
     pub resp: u8,
+    /// That of the replies to its script, while one runs.
+    pub script_resp: u8,
     /// Switches.
     pub flags: SessionFlags,
     /// Whether commands may run.
@@ -213,6 +215,7 @@ impl Session {
             id: 0,
             db: 0,
             resp: 2,
+            script_resp: 2,
             flags: SessionFlags::INTERNAL,
             authenticated: true,
             user: "default".into(),
@@ -320,6 +323,17 @@ impl Session {
         if let Some(outlet) = &self.outlet {
             outlet.close();
         }
+    }
+
+    /// Whether its commands are answered in RESP3: those of a script as the script wants it. Messages are the client's.
+    #[inline]
+    pub fn answers_resp3(&self) -> bool {
+        let version = if self.flags.contains(SessionFlags::SCRIPT) {
+            self.script_resp
+        } else {
+            self.resp
+        };
+        version == 3
     }
 
     /// Back to what a new connection starts with (RESET); identity and address stay.

@@ -94,10 +94,10 @@ impl Stats {
             .map(|code| String::from_utf8_lossy(code))
             .collect();
         tracing::warn!(
-            "Errors are no longer counted by code: more than {} codes came up. They were: {}",
-            errorstats::KINDS_MAX,
-            codes.join(", ")
+            "Errorstats stopped adding new errors because the number of errors reached the limit ({}).",
+            errorstats::KINDS_MAX
         );
+        tracing::warn!("Current errors code list ({}).", codes.join(", "));
     }
 
     /// Puts a command into the slow log if it took long enough.

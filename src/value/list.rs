@@ -15,6 +15,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::base::size_class::rounded;
 use crate::ds::listpack::{At, Item, Listpack};
 use crate::ds::quicklist::{End, Fill, Quicklist, walk_pack};
 
@@ -76,10 +77,10 @@ impl Typed for List {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn sampled_bytes(&self, samples: usize) -> usize {
         match self {
             List::Packed(pack) => pack.heap_bytes(),
-            List::Quick(quick) => size_of::<Quicklist>() + quick.heap_bytes(),
+            List::Quick(quick) => rounded(size_of::<Quicklist>()) + quick.sampled_bytes(samples),
         }
     }
 }

@@ -20,7 +20,7 @@ pub mod zset;
 
 pub use limits::Limits;
 
-use crate::base::size_class::rounded;
+use crate::base::size_class::allocated;
 
 /// The types of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,13 +73,9 @@ pub trait Typed: Sized {
     fn encoding(&self) -> &'static str;
     /// How many allocations freeing it costs, roughly: what decides whether another thread does it.
     fn free_effort(&self) -> usize;
-    /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
-    fn heap_bytes(&self) -> usize;
-    /// The same, estimated from so many of its elements (0: all of them), if it has to be estimated.
-    fn sampled_bytes(&self, samples: usize) -> usize {
-        let _ = samples;
-        self.heap_bytes()
-    }
+    /// Bytes it holds on the heap beyond its own `size_of`, as the allocator rounds them: estimated from so many of its
+    /// elements in O(samples) if it is big, exact and in O(n) with 0.
+    fn sampled_bytes(&self, samples: usize) -> usize;
     /// A time, in Unix milliseconds, before which no part of it expires by itself; `None` when none ever will. O(1).
     #[inline]
     fn soonest(&self) -> Option<i64> {
@@ -135,18 +131,10 @@ macro_rules! values {
                 }
             }
 
-            /// Bytes this value holds on the heap beyond its own `size_of`, as the allocator rounds them.
-            pub fn heap_bytes(&self) -> usize {
-                match self {
-                    Value::String(bytes) => rounded(bytes.capacity()),
-                    $(Value::$variant(value) => value.heap_bytes(),)*
-                }
-            }
-
-            /// The same; what has to be estimated is, from so many elements (0: all of them).
+            /// Bytes this value holds on the heap beyond its own `size_of` (see [`Typed::sampled_bytes`]).
             pub fn sampled_bytes(&self, samples: usize) -> usize {
                 match self {
-                    Value::String(bytes) => rounded(bytes.capacity()),
+                    Value::String(bytes) => allocated(bytes.capacity()),
                     $(Value::$variant(value) => value.sampled_bytes(samples),)*
                 }
             }

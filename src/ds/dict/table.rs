@@ -24,6 +24,7 @@
 use super::raw::{Place, SEGMENT_BITS, Segment, Span};
 use super::{ThinElement, Verdict};
 use crate::base::hash::HashKey;
+use crate::base::size_class::allocated;
 
 /// Longest shared prefix of a segment. With it and `BITS_MAX` a position fits the 48 bits of a scan cursor.
 pub(super) const DEPTH_MAX: u8 = 24;
@@ -89,8 +90,8 @@ impl<E> Table<E> {
 
     pub(super) fn heap_bytes(&self) -> usize {
         self.bucket_count * 64
-            + self.slots.capacity() * size_of::<Span<E>>()
-            + self.segments.capacity() * size_of::<Segment<E>>()
+            + allocated(self.slots.capacity() * size_of::<Span<E>>())
+            + allocated(self.segments.capacity() * size_of::<Segment<E>>())
     }
 
     /// The segment that shares all but the last prefix bit with the one for `hash`, if it is as deep.

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 
 use super::End;
 use super::node::Node;
-use crate::base::size_class::rounded;
+use crate::base::size_class::{allocated, rounded};
 
 const BLOCK_NODES: usize = 64;
 
@@ -65,11 +65,10 @@ impl Nodes {
 
     /// Bytes of the blocks themselves.
     pub(super) fn block_bytes(&self) -> usize {
-        let directory = rounded(self.blocks.capacity() * size_of::<Block>());
-        let per_node = self.blocks.front().map_or(0, |block| {
-            rounded(block.nodes.capacity() * size_of::<Node>()) / block.nodes.len()
-        });
-        directory + per_node * self.count
+        let directory = allocated(self.blocks.capacity() * size_of::<Block>());
+        let each = self.blocks.iter();
+        let blocks = each.map(|block| allocated(block.nodes.capacity() * size_of::<Node>()));
+        directory + blocks.sum::<usize>()
     }
 
     #[inline]

@@ -29,6 +29,8 @@ use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::mem;
 
+use crate::base::size_class::{allocated, rounded};
+
 /// Entries of a full block.
 pub const BLOCK_ENTRIES_MAX: usize = 128;
 
@@ -107,14 +109,17 @@ impl<K, V> Radix<K, V> {
         }
     }
 
-    /// Bytes of the blocks and their queue; what entries own is not counted.
+    /// Bytes of the blocks and their queue, as the allocator rounds them; what entries own is not counted. O(blocks).
     pub fn heap_bytes(&self) -> usize {
-        let entries: usize = self.each_block().map(Vec::capacity).sum();
+        let each = self.each_block();
+        let blocks = each.map(|block| allocated(block.capacity() * size_of::<(K, V)>()));
         let queue = match &self.0 {
             Shape::One(_) => 0,
-            Shape::Many(queue) => size_of_val(&**queue) + queue.blocks.capacity() * size_of::<Block<K, V>>(),
+            Shape::Many(queue) => {
+                rounded(size_of_val(&**queue)) + allocated(queue.blocks.capacity() * size_of::<Block<K, V>>())
+            }
         };
-        queue + entries * size_of::<(K, V)>()
+        queue + blocks.sum::<usize>()
     }
 
     /// The entry of the smallest key.

@@ -91,9 +91,9 @@ impl Ranked {
         self.len() == 0
     }
 
-    /// Bytes on the heap; of a big order's nodes it is an estimate. O(1).
-    pub fn heap_bytes(&self) -> usize {
-        self.members.heap_bytes() + self.order.heap_bytes() + self.element_bytes
+    /// Bytes on the heap: exact with 0 samples, in O(n); of a big order's nodes an estimate in O(1) otherwise.
+    pub fn sampled_bytes(&self, samples: usize) -> usize {
+        self.members.heap_bytes() + self.order.sampled_bytes(samples) + self.element_bytes
     }
 
     /// The table of members, for DEBUG HTSTATS.

@@ -227,8 +227,8 @@ impl Order {
         self.0.len()
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        if self.len() > ESTIMATE_FROM {
+    pub(super) fn sampled_bytes(&self, samples: usize) -> usize {
+        if samples > 0 && self.len() > ESTIMATE_FROM {
             return self.len() * TYPICAL_BYTES;
         }
         self.0.heap_bytes()

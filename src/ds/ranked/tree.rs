@@ -238,7 +238,7 @@ impl<T: Copy> Node<T> {
 
     fn heap_bytes(&self) -> usize {
         match self {
-            Node::Leaf(items) => size_class::rounded(items.capacity() * size_of::<T>()),
+            Node::Leaf(items) => size_class::allocated(items.capacity() * size_of::<T>()),
             Node::Inner(inner) => {
                 size_class::rounded(size_of::<Inner<T>>())
                     + inner.nodes[..inner.children]

@@ -308,7 +308,7 @@ impl Executor {
         } else {
             tracing::info!("Reading RDB base file on AOF loading...");
         }
-        match Loader::open(path, self.config.bool("rdbchecksum"), &self.keys) {
+        match Loader::open(path, self.file_scrutiny(), &self.keys) {
             Ok(loader) => Ok(Stage::Snapshot(Box::new(loader))),
             Err(refused) => Err(refuse_base(part, &refused)),
         }

@@ -451,6 +451,9 @@ impl Executor {
                 tracing::warn!("Writing initial AOF, can't exit.");
                 return false;
             }
+            if self.aof.state == State::Waiting {
+                tracing::warn!("Writing initial AOF. Exit anyway.");
+            }
             tracing::warn!("There is a child rewriting the AOF. Killing it!");
             self.kill_rewrite();
         }

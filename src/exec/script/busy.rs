@@ -49,6 +49,7 @@ impl Executor {
                 Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
                 // Time stands still; a signal, and the farewell of whom the script runs for, wait for its end.
                 Mail::Tick | Mail::Synced => {}
+                Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
                 other => self.deferred.push(other),
             }
         }

@@ -26,7 +26,7 @@ pub fn dump(libraries: &Libraries, version: u16, compresses: bool) -> Vec<u8> {
 /// What is wrong with it, without an error code.
 pub fn texts(payload: &[u8]) -> Result<Vec<Vec<u8>>, &'static str> {
     const DAMAGED: &str = "failed loading the given functions payload";
-    let body = payload::verify(payload).map_err(|_| "DUMP payload version or checksum are wrong")?;
+    let body = payload::verify(payload, true).map_err(|_| "DUMP payload version or checksum are wrong")?;
     let mut decoder = Decoder::new(body, body.len() as u64, false);
     let mut texts = Vec::new();
     while decoder.left() > 0 {

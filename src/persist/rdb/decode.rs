@@ -28,8 +28,11 @@ pub enum Refused {
         /// What is wrong.
         what: Cow<'static, str>,
     },
-    /// A collection without elements, read to its end: no key holds one.
-    Empty,
+    /// It is a collection without elements, which no key holds; the input stands behind it.
+    Empty {
+        /// Where it ends, in bytes from the start.
+        offset: u64,
+    },
     /// It cannot be read.
     Io(io::Error),
 }
@@ -38,13 +41,31 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Damaged { offset, what } => write!(f, "{what} at offset {offset}"),
-            Refused::Empty => write!(f, "a collection without elements"),
+            Refused::Empty { offset } => write!(f, "a collection without elements at offset {offset}"),
             Refused::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl std::error::Error for Refused {}
+
+/// How closely an input is looked at. Whatever is needed for a value to be sound is checked in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scrutiny {
+    /// Whether a wrong checksum matters (`rdbchecksum`).
+    pub checksum: bool,
+    /// Whether what costs time is checked too (`sanitize-dump-payload`): members of a small set that come twice, and
+    /// what a stream says of itself.
+    pub deep: bool,
+}
+
+impl Scrutiny {
+    /// Nothing is left out.
+    pub const FULL: Scrutiny = Scrutiny {
+        checksum: true,
+        deep: true,
+    };
+}
 
 /// A length, or a string's special form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,11 +87,20 @@ pub struct Decoder<R: Read> {
     checksum: Option<Checksum>,
     /// Up to where the buffer is in the checksum.
     summed: usize,
+    deep: bool,
+    /// Encodings looked at in depth.
+    sanitized: u64,
 }
 
 impl<R: Read> Decoder<R> {
-    /// An input of `size` bytes; `checksum`: whether to keep one.
+    /// An input of `size` bytes; `checksum`: whether to keep one. It is not looked at in depth.
     pub fn new(input: R, size: u64, checksum: bool) -> Self {
+        let deep = false;
+        Decoder::with_scrutiny(input, size, Scrutiny { checksum, deep })
+    }
+
+    /// An input of `size` bytes.
+    pub fn with_scrutiny(input: R, size: u64, scrutiny: Scrutiny) -> Self {
         let capacity = (BUFFER_BYTES as u64).min(size.max(1)) as usize;
         Decoder {
             input,
@@ -79,9 +109,22 @@ impl<R: Read> Decoder<R> {
             end: 0,
             offset: 0,
             size,
-            checksum: checksum.then(Checksum::default),
+            checksum: scrutiny.checksum.then(Checksum::default),
             summed: 0,
+            deep: scrutiny.deep,
+            sanitized: 0,
         }
+    }
+
+    /// Whether to look at the encoding just read in depth, which is counted.
+    pub fn looks_deep(&mut self) -> bool {
+        self.sanitized += u64::from(self.deep);
+        self.deep
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.sanitized
     }
 
     /// Bytes read so far.
@@ -103,17 +146,17 @@ impl<R: Read> Decoder<R> {
         })
     }
 
-    /// `value`, which has been read to its end, unless it is empty.
+    /// `value`, unless it is empty: no key holds an empty collection.
     pub fn not_empty<T: Typed>(&self, value: T) -> Result<T, Refused> {
         if value.is_empty() {
-            return Err(Refused::Empty);
+            return Err(Refused::Empty { offset: self.offset });
         }
         Ok(value)
     }
 
-    /// The outcome of reading an old encoding.
-    pub fn sound<T>(&self, read: Result<T, Flaw>) -> Result<T, Refused> {
-        read.or_else(|flaw| self.damaged(flaw))
+    /// The outcome of reading `what` in an old encoding.
+    pub fn sound<T>(&self, what: &str, read: Result<T, Flaw>) -> Result<T, Refused> {
+        read.or_else(|flaw| self.damaged(format!("{what} integrity check failed: {flaw}")))
     }
 
     /// Whether no element comes twice.

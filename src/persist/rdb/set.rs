@@ -20,7 +20,7 @@ pub fn kind(set: &Set, version: u16) -> Type {
     match set {
         Set::Ints(_) => Type::SetIntset,
         Set::Packed(_) if version >= Type::SetListpack.since() => Type::SetListpack,
-        Set::Packed(_) | Set::Table(_) => Type::Set,
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => Type::Set,
     }
 }
 
@@ -29,7 +29,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, set: &Set, kind: Type) {
     match set {
         Set::Ints(ints) => encoder.string(ints.as_bytes()),
         Set::Packed(pack) if kind == Type::SetListpack => encoder.string(pack.as_bytes()),
-        Set::Packed(_) | Set::Table(_) => {
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => {
             encoder.length(set.len() as u64);
             set.iter().for_each(|member| encoder.item(member));
         }
@@ -67,9 +67,11 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
 
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
-    let ints = Intset::from_bytes(bytes).ok().filter(|ints| ints.len() > 0);
-    let Some(ints) = ints else {
-        return decoder.damaged("a damaged intset");
+    decoder.looks_deep();
+    let ints = Intset::from_bytes(bytes).ok();
+    // No server has written an empty one.
+    let Some(ints) = ints.filter(|ints| !ints.is_empty()) else {
+        return decoder.damaged("Intset integrity check failed");
     };
     if ints.len() <= limits.set_max_intset_entries {
         return Ok(Set::Ints(ints));
@@ -81,12 +83,13 @@ fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, 
 fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
     let Ok(pack) = Listpack::from_bytes(bytes) else {
-        return decoder.damaged("a damaged listpack");
+        return decoder.damaged("Set listpack integrity check failed");
     };
     let fits = pack.len() <= limits.set_max_listpack_entries;
     let set = Set::Packed(pack);
-    if !decoder.all_distinct(set.iter()) {
-        return decoder.damaged("a member that is there twice");
+    // A member that is there twice does no harm but to the set's own count.
+    if decoder.looks_deep() && !decoder.all_distinct(set.iter()) {
+        return decoder.damaged("Set listpack with dup elements");
     }
     Ok(if fits { set } else { rebuilt(&set, limits) })
 }

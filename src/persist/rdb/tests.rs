@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::decode::{Decoder, Refused};
+use super::decode::{Decoder, Refused, Scrutiny};
 use super::file::{Reader, Record, Usage};
 use super::opcode::Type;
 use super::value;
@@ -52,7 +52,8 @@ fn shown(value: NewValue<'_>) -> String {
 }
 
 fn load(kind: Type, bytes: &[u8]) -> Result<String, Refused> {
-    let (mut decoder, mut text) = (Decoder::new(bytes, bytes.len() as u64, false), Vec::new());
+    let mut decoder = Decoder::with_scrutiny(bytes, bytes.len() as u64, Scrutiny::FULL);
+    let mut text = Vec::new();
     let value = value::load(&mut decoder, kind, &limits(), &mut text)?;
     match decoder.left() {
         0 => Ok(shown(value)),
@@ -207,7 +208,10 @@ fn collections_without_elements_are_told_from_damaged_ones() {
         (Type::SetListpack, listpack(&[])),
         (Type::HashMetadata, [&EXPIRY[..], &[0]].concat()),
     ] {
-        assert!(matches!(load(kind, &bytes), Err(Refused::Empty)), "{kind:?}");
+        assert!(
+            matches!(load(kind, &bytes), Err(Refused::Empty { .. })),
+            "{kind:?}"
+        );
     }
     let intset = string(b"\x02\0\0\0\0\0\0\0");
     assert!(matches!(
@@ -275,7 +279,7 @@ fn small_encodings_beyond_todays_limits_become_large_ones() {
 /// The records of a file, a word or two for each.
 fn records(bytes: &[u8]) -> Result<Vec<String>, Refused> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut reader = Reader::new(bytes, bytes.len() as u64, true, limits())?;
+    let mut reader = Reader::new(bytes, bytes.len() as u64, Scrutiny::FULL, limits())?;
     let mut all = Vec::new();
     while let Some(record) = reader.next_record()? {
         all.push(match record {
@@ -283,7 +287,7 @@ fn records(bytes: &[u8]) -> Result<Vec<String>, Refused> {
             Record::Function(source) => format!("function {}", text(&source)),
             Record::Database(number) => format!("db {number}"),
             Record::Sizes(keys, expiring) => format!("sizes {keys} {expiring}"),
-            Record::Empty(key) => format!("empty {}", text(key)),
+            Record::Empty(key, _) => format!("empty {}", text(key)),
             Record::Entry(loaded) => {
                 let usage = match loaded.usage {
                     Usage::Unknown => String::new(),

@@ -14,6 +14,7 @@
 //! Costs: by id O(log n); a new consumer moves 4 bytes for each that sorts behind it. A pending entry takes 40 bytes in
 //! the group and 16 at its consumer; a consumer about 85 and its name.
 
+use crate::base::size_class::{allocated, rounded};
 use crate::ds::radix::Radix;
 
 use super::id::StreamId;
@@ -193,10 +194,17 @@ impl Group {
     pub fn heap_bytes(&self) -> usize {
         let each = self.consumers();
         let consumers: usize = each
-            .map(|consumer| size_of_val(consumer) + consumer.name.len() + consumer.pending.heap_bytes())
+            .map(|consumer| {
+                rounded(size_of_val(consumer))
+                    + allocated(consumer.name.len())
+                    + consumer.pending.heap_bytes()
+            })
             .sum();
-        let slots = self.consumers.capacity() * size_of::<Option<Box<Consumer>>>();
-        let numbers = (self.vacant.capacity() + self.by_name.capacity()) * size_of::<ConsumerIndex>();
+        let slots = allocated(self.consumers.capacity() * size_of::<Option<Box<Consumer>>>());
+        let numbers: usize = [&self.vacant, &self.by_name]
+            .map(|numbers| allocated(numbers.capacity() * size_of::<ConsumerIndex>()))
+            .iter()
+            .sum();
         consumers + slots + numbers + self.pending.heap_bytes()
     }
 

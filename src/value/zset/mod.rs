@@ -367,10 +367,10 @@ impl Typed for Zset {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn sampled_bytes(&self, samples: usize) -> usize {
         match self {
-            Zset::Packed(packed) => rounded(packed.listpack().heap_bytes()),
-            Zset::Ranked(ranked) => rounded(size_of::<Ranked>()) + ranked.heap_bytes(),
+            Zset::Packed(packed) => packed.listpack().heap_bytes(),
+            Zset::Ranked(ranked) => rounded(size_of::<Ranked>()) + ranked.sampled_bytes(samples),
         }
     }
 }

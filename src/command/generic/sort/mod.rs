@@ -17,6 +17,7 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::{Error, until_zero};
 use crate::command::row::{Access, Arg, Arity, Begin, Categories, Find, Flags, Group, KeySpec, Row};
 use crate::ds::quicklist::End;
+use crate::session::SessionFlags;
 use crate::value::Typed;
 use crate::value::list::List;
 
@@ -203,7 +204,7 @@ impl<'a> Options<'a> {
 
 fn sort(cx: &mut Cx<'_>, args: Args<'_>, may_store: bool) -> Outcome {
     let mut options = Options::parse(args, may_store)?;
-    let must_agree = options.store_at.is_some();
+    let must_agree = options.store_at.is_some() || cx.session().flags.contains(SessionFlags::SCRIPT);
     let mut elements = Elements::read(cx.keys, args.key(1), &mut options, must_agree)?;
     if options.sorts {
         elements.weigh(cx.keys, &options)?;

@@ -6,6 +6,7 @@ use crate::base::{float, glob, number};
 use crate::command::args::Args;
 use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReloadOptions, ReplyPeak};
 use crate::command::error::Error;
+use crate::config::Scope;
 use crate::keyspace::entry::{Entry, NewValue};
 
 pub(super) fn panic(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
@@ -38,6 +39,13 @@ pub(super) fn set_disable_deny_scripts(cx: &mut Cx<'_>, args: Args<'_>) -> Outco
     Ok(DONE)
 }
 
+pub(super) fn set_skip_checksum_validation(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    // Compat: what is no number counts as 0.
+    cx.server.checksums_ignored = number::parse_i64(args.get(2)).unwrap_or(0) != 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
 pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.active_expire_off = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
@@ -51,6 +59,10 @@ pub(super) fn dict_resizing(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     cx.keys.keep_room(cx.server.keeps_room);
     cx.reply.ok();
     Ok(DONE)
+}
+
+pub(super) fn rewrite_config(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    Ok(Next::Control(Control::RewriteConfig(Scope::Everything)))
 }
 
 pub(super) fn reload(_: &mut Cx<'_>, args: Args<'_>) -> Outcome {

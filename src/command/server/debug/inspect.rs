@@ -9,7 +9,6 @@ use crate::ds::dict;
 use crate::ds::ranked::Ranked;
 use crate::keyspace::entry::{Entry, View, rounded};
 use crate::value::Value;
-use crate::value::set::Set;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
 pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
@@ -81,7 +80,7 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 /// The shape of the table an entry holds, if it does.
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
-        View::Value(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Value(Value::Set(set)) => set.table_stats(),
         View::Value(Value::Hash(hash)) => hash.table_stats(),
         View::Value(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,

@@ -127,6 +127,13 @@ const TOOLS: &[Tool] = &[
         eviction::client_eviction,
     ),
     tool(
+        "CONFIG-REWRITE-FORCE-ALL",
+        "",
+        "Write all directives into the configuration file, defaults included.",
+        2..=2,
+        act::rewrite_config,
+    ),
+    tool(
         "DICT-RESIZING",
         "<0|1>",
         "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
@@ -269,6 +276,13 @@ const TOOLS: &[Tool] = &[
         act::set_disable_deny_scripts,
     ),
     tool(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        "<0|1>",
+        "Take snapshots and payloads whose checksum is wrong, or refuse them again.",
+        3..=3,
+        act::set_skip_checksum_validation,
+    ),
+    tool(
         "SLEEP",
         "<seconds>",
         "Do nothing for a while, fractions allowed.",
@@ -285,17 +299,12 @@ const TOOLS: &[Tool] = &[
     tool("HELP", "", "Print this help.", 2..=2, help),
 ];
 
-const PERSISTENCE: &str = "needs persistence, which this build does not have yet";
 const REPLICATION: &str = "needs replication, which this build does not have yet";
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
 const ABSENT: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", REPLICATION),
     ("CLUSTERLINK", CLUSTER),
-    (
-        "CONFIG-REWRITE-FORCE-ALL",
-        "is not there: CONFIG REWRITE writes what differs from the defaults",
-    ),
     (
         "CRASH-AND-RECOVER",
         "is not there: end the server with SHUTDOWN and start it anew",
@@ -311,7 +320,6 @@ const ABSENT: &[(&str, &str)] = &[
         "RESTART",
         "is not there: end the server with SHUTDOWN and start it anew",
     ),
-    ("SET-SKIP-CHECKSUM-VALIDATION", PERSISTENCE),
 ];
 
 fn help(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
@@ -351,10 +359,10 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_tool() {
-        let text = refusal(b"reload", PERSISTENCE).text().into_owned();
+        let text = refusal(b"replicate", REPLICATION).text().into_owned();
         assert_eq!(
             text,
-            b"ERR DEBUG RELOAD needs persistence, which this build does not have yet"
+            b"ERR DEBUG REPLICATE needs replication, which this build does not have yet"
         );
     }
 }
