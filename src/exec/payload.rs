@@ -18,13 +18,20 @@ const BAD_VALUE: Error = Error::fixed("ERR Bad data format");
 impl Executor {
     /// Answers DUMP for a key that exists.
     pub(super) fn dump(&mut self, client: SessionId, key: &[u8], reply: &mut Vec<u8>) {
-        let compresses = self.config.bool("rdbcompression");
+        let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
         let resp3 = self.sessions[client].answers_resp3();
         let mut reply = Reply::new(reply, resp3);
         match self.keys.stored(self.keys.key(key)) {
-            Some(entry) => reply.bulk(&payload::dump(entry, self.rdb_version(), compresses)),
+            Some(entry) => reply.bulk(&payload::dump(entry, version, compresses)),
             None => reply.null(),
         }
+    }
+
+    /// How many bytes the value of a key takes in a snapshot.
+    pub(super) fn serialized_bytes(&self, key: &[u8]) -> u64 {
+        let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
+        let entry = self.keys.stored(self.keys.key(key));
+        entry.map_or(0, |entry| payload::serialized_bytes(entry, version, compresses))
     }
 
     /// Answers RESTORE, whose options are checked already.

@@ -12,6 +12,7 @@
 
 mod aof;
 mod blocking;
+mod chat;
 mod check;
 mod clients;
 mod crash;
@@ -23,9 +24,11 @@ mod network;
 mod pause;
 mod process;
 mod protocol;
+mod pubsub;
 mod reference;
 mod server;
 mod shutdown;
 mod snapshot;
 mod tools;
+mod tracking;
 mod wire;
