@@ -56,6 +56,10 @@ const JOBS: &[Job] = &[
         run: Executor::end_idle_tracking,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::look_for_folder,
+    },
+    Job {
         period_ms: 5000,
         run: log_databases,
     },

@@ -1,11 +1,11 @@
 //! Reading a snapshot file into the databases, in steps, so that clients can be told meanwhile that it is going on.
 
-use std::fs::File;
 use std::path::Path;
 
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Restored};
 
+use super::disk::{Disk, File, How};
 use super::rdb::decode::Refused;
 use super::rdb::file::{Loaded, Reader, Record, Usage};
 
@@ -28,13 +28,13 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`; `checks`: whether a wrong checksum matters.
+    /// Opens `path` of `disk`; `checks`: whether a wrong checksum matters.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
-        let file = File::open(path).map_err(Refused::Io)?;
-        let total_bytes = file.metadata().map_err(Refused::Io)?.len();
+    pub fn open(disk: &dyn Disk, path: &Path, checks: bool, keys: &Keyspace) -> Result<Loader, Refused> {
+        let file = disk.open(path, How::Read).map_err(Refused::Io)?;
+        let total_bytes = file.size().map_err(Refused::Io)?;
         Ok(Loader {
             reader: Reader::new(file, total_bytes, checks, keys.limits)?,
             db: 0,

@@ -18,17 +18,23 @@
 //!
 //! A write that fails leaves the commands in `buffer`: they are written again at each turn's end, and writes of clients
 //! are refused meanwhile. A sync that fails under `always` ends the server, as the kernel may have dropped what it could
-//! not write; nothing of that has been acknowledged.
+//! not write; nothing of that has been acknowledged. Else it begins a new base as soon as one succeeds. What to do when the
+//! folder itself is gone is in `folder`.
 //!
 //! With the log off a turn costs a branch. `load` reads the log, `rewrite` begins new bases and switches it on and off.
 
+mod folder;
 pub mod hold;
 pub mod load;
+#[cfg(test)]
+mod power;
 pub mod rewrite;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -36,6 +42,7 @@ use crate::persist::aof::folder::Folder;
 use crate::persist::aof::frame::Framer;
 use crate::persist::aof::incr::{Incr, Torn};
 use crate::persist::aof::manifest::Manifest;
+use crate::persist::disk::{Disk, FolderLock};
 use crate::process::os_text;
 
 use super::Executor;
@@ -85,6 +92,10 @@ const KEEP_BYTES: usize = 1 << 20;
 pub struct Log {
     state: State,
     folder: Folder,
+    /// While its files are ours to change.
+    lock: Option<FolderLock>,
+    /// Its files were removed under our hands, and are not there again yet.
+    is_lost: bool,
     manifest: Manifest,
     framer: Framer,
     /// `aof-timestamp-enabled`.
@@ -112,11 +123,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// None yet, of the files that `config` names.
-    pub fn new(config: &Config) -> Log {
+    /// None yet, of the files on `disk` that `config` names.
+    pub fn new(config: &Config, disk: Arc<dyn Disk>) -> Log {
         Log {
             state: State::Off,
-            folder: Folder::new(config.path("appenddirname"), config.text("appendfilename")),
+            folder: Folder::new(disk, config.path("appenddirname"), config.text("appendfilename")),
+            lock: None,
+            is_lost: false,
             manifest: Manifest::default(),
             framer: Framer::default(),
             stamps: false,
@@ -185,7 +198,8 @@ impl Log {
     /// Why writes are refused, as the operating system numbers it.
     #[inline]
     pub(super) fn fault(&self) -> Option<i32> {
-        self.write_errno.or(self.sync_errno)
+        let lost = self.is_lost.then_some(libc::ENOENT);
+        lost.or(self.write_errno).or(self.sync_errno)
     }
 
     /// Sleeps before each write from now on (DEBUG AOF-FLUSH-SLEEP).
@@ -199,7 +213,14 @@ impl Log {
             return false;
         }
         let since = *self.postponed_ms.get_or_insert(now_ms);
-        now_ms - since < POSTPONE_MS_MAX
+        // A clock set back must not make it wait on.
+        (0..POSTPONE_MS_MAX).contains(&(now_ms - since))
+    }
+
+    /// When a write that waits for a sync waits no longer, Unix milliseconds.
+    #[inline]
+    pub(super) fn wake_at_ms(&self) -> Option<i64> {
+        Some(self.postponed_ms? + POSTPONE_MS_MAX)
     }
 
     fn sync_is_due(&self, now_ms: i64) -> bool {
@@ -245,11 +266,13 @@ impl Executor {
         if progress == self.aof.heard {
             return;
         }
-        let ended = progress.ended != self.aof.heard.ended;
-        self.aof.heard = progress;
-        self.aof.guard.note_synced(progress.done);
-        if ended {
+        let before = std::mem::replace(&mut self.aof.heard, progress);
+        if progress.failed != before.failed {
+            // Whatever else has succeeded: a sync that comes after one that failed may cover nothing of it.
             self.note_sync(progress.errno);
+        } else if progress.ended != before.ended {
+            self.aof.guard.note_synced(progress.done);
+            self.note_sync(None);
         }
     }
 
@@ -270,6 +293,10 @@ impl Executor {
             log.incr.iter_mut().for_each(Incr::note_sync_failed);
         } else if before.is_some() {
             tracing::info!("AOF fsync error looks solved. The server can write again.");
+            if log.state == State::On {
+                tracing::info!("What could not be synced may not be on disk: the AOF will be rewritten.");
+                self.stats.persistence.aof.rewrite_scheduled = true;
+            }
         }
         self.note_write_status();
     }
@@ -398,26 +425,34 @@ impl Executor {
         }
     }
 
-    /// Writes and syncs all there is, and waits for it; whether that worked.
-    pub(super) fn flush_log(&mut self) -> bool {
-        self.write_log(true);
+    /// Waits for the syncs under way.
+    fn finish_syncs(&mut self) {
         if let Some(syncer) = &self.aof.syncer {
             syncer.finish();
         }
         self.hear_syncer();
+    }
+
+    /// Syncs the file now, on the executor's own time.
+    fn sync_incr(&mut self) -> io::Result<()> {
         let Some(incr) = &mut self.aof.incr else {
-            return true;
+            return Ok(());
         };
-        match incr.sync() {
-            Ok(()) if self.aof.buffer.is_empty() => {
-                self.aof.guard.settle();
-                true
-            }
-            Ok(()) => false,
-            Err(error) => {
-                tracing::warn!("Fail to fsync the AOF file: {}", os_text(&error));
-                false
-            }
+        let synced = incr.sync();
+        if let Err(error) = &synced {
+            self.note_sync(Some(error.raw_os_error().unwrap_or(libc::EIO)));
         }
+        synced
+    }
+
+    /// Writes and syncs all there is, and waits for it; whether that worked.
+    pub(super) fn flush_log(&mut self) -> bool {
+        self.write_log(true);
+        self.finish_syncs();
+        let flushed = self.sync_incr().is_ok() && self.aof.buffer.is_empty() && self.aof.fault().is_none();
+        if flushed {
+            self.aof.guard.settle();
+        }
+        flushed
     }
 }

@@ -171,6 +171,21 @@ impl Manifest {
         self.base.iter().chain(&self.incrs)
     }
 
+    /// Its files are gone; their numbers are spent all the same.
+    pub fn forget_files(&mut self) {
+        self.base = None;
+        self.history.clear();
+        self.incrs.clear();
+    }
+
+    /// Takes over what somebody else has written since; numbers spent remain so.
+    pub fn follow(&mut self, newer: Manifest) {
+        let (base_seq, incr_seq) = (self.base_seq, self.incr_seq);
+        *self = newer;
+        self.base_seq = self.base_seq.max(base_seq);
+        self.incr_seq = self.incr_seq.max(incr_seq);
+    }
+
     /// A file of before Redis 7 becomes the base under the name it has.
     pub fn adopt_base(&mut self, name: &[u8]) {
         self.base_seq = 1;

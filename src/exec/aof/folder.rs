@@ -1,0 +1,138 @@
+//! The folder of the log as something that others may take, or take away.
+//!
+//! Two servers that append to one log would leave one that neither can read: whoever changes the folder locks it first
+//! (`docs/decisions`). The lock is the kernel's, so it ends with the process; a server that starts while another is about
+//! to end waits for it a moment.
+//!
+//! A folder that is removed while the server runs takes the log with it, although every write seems to succeed. That is
+//! looked for once a second. From then on writes are refused, and a new log is begun in a new folder: as if the log had just
+//! been turned on, until its first base is written.
+
+use std::io;
+use std::time::Duration;
+
+use crate::persist::aof::folder::ManifestError;
+use crate::process::os_text;
+
+use super::super::Executor;
+use super::State;
+use super::load::Fatal;
+
+/// How long another server may take to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl Executor {
+    /// Creates the folder if need be and makes it ours; whether it was not before.
+    ///
+    /// # Errors
+    /// What was being done, and why it failed: another server has it, or it cannot be created.
+    fn take_folder(&mut self, patience: Duration) -> Result<bool, (&'static str, io::Error)> {
+        self.aof
+            .folder
+            .create()
+            .map_err(|error| ("creating the folder", error))?;
+        if self.aof.lock.is_some() {
+            return Ok(false);
+        }
+        let mut left = patience;
+        loop {
+            match self.aof.folder.lock() {
+                Ok(lock) => {
+                    self.aof.lock = Some(lock);
+                    return Ok(true);
+                }
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                    tracing::info!("The AOF folder cannot be locked: {}", os_text(&error));
+                    return Ok(true);
+                }
+                Err(_) if left.is_zero() => {
+                    return Err((
+                        "locking the folder",
+                        io::Error::other("another server is using it"),
+                    ));
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+            left = left.saturating_sub(PAUSE);
+        }
+    }
+
+    /// At start, when there may be one about to end.
+    ///
+    /// # Errors
+    /// There is one that does not end, or no folder.
+    pub(in crate::exec) fn enter_log_folder(&mut self) -> Result<(), Fatal> {
+        let taken = self.take_folder(PATIENCE).map(drop);
+        taken.map_err(|(doing, error)| {
+            let path = self.aof.folder.path().display();
+            tracing::warn!("Can't use the AOF folder {path}: {doing}: {}", os_text(&error));
+            Fatal
+        })
+    }
+
+    /// Removes what a rewrite has left behind in a folder that is not used for now, unless another server uses it.
+    pub(in crate::exec) fn tidy_log_folder(&mut self) {
+        if !self.aof.manifest.history.is_empty() && self.take_folder(Duration::ZERO).is_ok() {
+            self.remove_history();
+            self.leave_folder();
+        }
+    }
+
+    /// While the server runs. What is in the folder may be another server's by now.
+    pub(super) fn take_folder_again(&mut self) -> Result<(), (&'static str, io::Error)> {
+        if !self.take_folder(Duration::ZERO)? || self.aof.state == State::On {
+            return Ok(());
+        }
+        match self.aof.folder.load() {
+            Ok(manifest) => {
+                self.aof.manifest.follow(manifest);
+                Ok(())
+            }
+            Err(ManifestError::Io(error)) => Err(("reading the manifest", error)),
+            Err(ManifestError::Malformed(malformed)) => {
+                Err(("reading the manifest", io::Error::other(malformed.to_string())))
+            }
+        }
+    }
+
+    /// Leaves the folder to others.
+    pub(super) fn leave_folder(&mut self) {
+        self.aof.lock = None;
+    }
+
+    /// Looks whether the file that is being written is still in its folder: for cron, once a second.
+    pub(in crate::exec) fn look_for_folder(&mut self) {
+        let log = &self.aof;
+        let (State::On, Some(part)) = (log.state, log.manifest.incrs.last()) else {
+            return;
+        };
+        let found = self.disk.facts(&log.folder.file(part.path()));
+        if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            self.lose_folder();
+        }
+    }
+
+    /// There is a log again.
+    pub(super) fn find_folder(&mut self) {
+        if std::mem::take(&mut self.aof.is_lost) {
+            tracing::info!("There is an AOF again. The server can write again.");
+            self.note_write_status();
+        }
+    }
+
+    fn lose_folder(&mut self) {
+        let log = &mut self.aof;
+        tracing::warn!(
+            "The AOF in {} has been removed. Writes are refused until there is a new one.",
+            log.folder.path().display()
+        );
+        (log.state, log.is_lost) = (State::Waiting, true);
+        (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
+        log.manifest.forget_files();
+        self.kill_rewrite();
+        self.leave_folder();
+        self.stats.persistence.aof.rewrite_scheduled = true;
+        self.note_write_status();
+    }
+}
