@@ -5,8 +5,8 @@
 //! to end waits for it a moment.
 //!
 //! A folder that is removed while the server runs takes the log with it, although every write seems to succeed. That is
-//! looked for once a second. From then on writes are refused, and a new log is begun in a new folder: as if the log had just
-//! been turned on, until its first base is written.
+//! looked for once a second. The log is lost then, as it is when a sync fails: what is on disk cannot be gone on with.
+//! Writes are refused, and a new log is begun as if it had just been turned on, until its first base is written.
 
 use std::io;
 use std::time::Duration;
@@ -109,30 +109,30 @@ impl Executor {
         };
         let found = self.disk.facts(&log.folder.file(part.path()));
         if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            self.lose_folder();
+            tracing::warn!("The AOF in {} has been removed.", log.folder.path().display());
+            self.aof.manifest.forget_files();
+            self.leave_folder();
+            self.lose_log(libc::ENOENT);
         }
+    }
+
+    /// The file that is written cannot be gone on with. What is on disk stays as it is until there is a new base.
+    pub(super) fn lose_log(&mut self, errno: i32) {
+        tracing::warn!("Writes are refused until there is a new AOF.");
+        self.kill_rewrite();
+        let log = &mut self.aof;
+        (log.state, log.lost) = (State::Waiting, Some(errno));
+        (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
+        log.write_errno = None;
+        self.stats.persistence.aof.rewrite_scheduled = true;
+        self.note_write_status();
     }
 
     /// There is a log again.
-    pub(super) fn find_folder(&mut self) {
-        if std::mem::take(&mut self.aof.is_lost) {
-            tracing::info!("There is an AOF again. The server can write again.");
+    pub(super) fn find_log(&mut self) {
+        if self.aof.lost.take().is_some() {
+            tracing::info!("There is a new AOF. The server can write again.");
             self.note_write_status();
         }
-    }
-
-    fn lose_folder(&mut self) {
-        let log = &mut self.aof;
-        tracing::warn!(
-            "The AOF in {} has been removed. Writes are refused until there is a new one.",
-            log.folder.path().display()
-        );
-        (log.state, log.is_lost) = (State::Waiting, true);
-        (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
-        log.manifest.forget_files();
-        self.kill_rewrite();
-        self.leave_folder();
-        self.stats.persistence.aof.rewrite_scheduled = true;
-        self.note_write_status();
     }
 }

@@ -9,7 +9,7 @@
 //! cut there, if `aof-load-truncated` allows it; anything else that makes no sense ends the server and is left as it is.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::command::error::Error;
@@ -18,7 +18,7 @@ use crate::command::table::CommandId;
 use crate::persist::aof::folder::ManifestError;
 use crate::persist::aof::incr::Incr;
 use crate::persist::aof::manifest::Part;
-use crate::persist::aof::replay::{Broken, Replay};
+use crate::persist::aof::replay::{self, Broken, Replay};
 use crate::persist::disk::{Disk, File, How};
 use crate::persist::load::Loader;
 use crate::process::os_text;
@@ -304,7 +304,7 @@ impl Executor {
     }
 
     /// A file is a snapshot if it begins as one.
-    fn open_stage(&self, part: &Part, path: &std::path::Path) -> Result<Stage, Fatal> {
+    fn open_stage(&self, part: &Part, path: &Path) -> Result<Stage, Fatal> {
         let cannot = |error: std::io::Error| {
             let (name, text) = (part.shown(), os_text(&error));
             tracing::warn!("Fatal error: can't open the append log file {name} for reading: {text}");
@@ -381,13 +381,11 @@ impl Executor {
                 return self.cut_short(open, is_last);
             }
             Ok(None) => return Ok(false),
-            Err(Broken::CutOff) => {
-                if self.sessions[open.client].multi >= 0 {
-                    open.valid_up_to = open.before_multi;
-                }
-                return self.cut_short(open, is_last);
-            }
+            Err(Broken::CutOff) => return self.cut_within(open, is_last),
             Err(Broken::Io(error)) => return Err(unreadable(&open.part, &error)),
+            Err(Broken::Damaged) if self.is_cut_off_by_zeros(&open.path, open.valid_up_to) => {
+                return self.cut_within(open, is_last);
+            }
             Err(Broken::Damaged) => return Err(bad_format(&open.part)),
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
@@ -407,6 +405,20 @@ impl Executor {
         open.valid_up_to = replay.offset();
         self.dawdle_at_load();
         Ok(true)
+    }
+
+    /// A file ends within a command.
+    fn cut_within(&mut self, open: &mut Opened, is_last: bool) -> Result<bool, Fatal> {
+        if self.sessions[open.client].multi >= 0 {
+            open.valid_up_to = open.before_multi;
+        }
+        self.cut_short(open, is_last)
+    }
+
+    fn is_cut_off_by_zeros(&self, path: &Path, offset: u64) -> bool {
+        let file = self.disk.open(path, How::Read);
+        file.and_then(|file| replay::is_cut_off_by_zeros(file, offset))
+            .unwrap_or(false)
     }
 
     /// Sleeps as `key-load-delay` asks.
@@ -540,7 +552,7 @@ impl Executor {
     }
 }
 
-fn open_commands(disk: &dyn Disk, path: &std::path::Path, offset: u64) -> std::io::Result<Replay<File>> {
+fn open_commands(disk: &dyn Disk, path: &Path, offset: u64) -> std::io::Result<Replay<File>> {
     let file = disk.open(path, How::Read)?;
     let size = file.size()?;
     file.seek(offset)?;

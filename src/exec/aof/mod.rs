@@ -17,9 +17,9 @@
 //! | `always` | as soon as the last one is done, on the thread | of those concerned after the sync (`hold`) |
 //!
 //! A write that fails leaves the commands in `buffer`: they are written again at each turn's end, and writes of clients
-//! are refused meanwhile. A sync that fails under `always` ends the server, as the kernel may have dropped what it could
-//! not write; nothing of that has been acknowledged. Else it begins a new base as soon as one succeeds. What to do when the
-//! folder itself is gone is in `folder`.
+//! are refused meanwhile. When a sync fails the kernel may have dropped what it could not write, so nothing more may follow
+//! in that file. Under `always` that ends the server; nothing of it has been acknowledged. Else a new log is begun
+//! (`folder`).
 //!
 //! With the log off a turn costs a branch. `load` reads the log, `rewrite` begins new bases and switches it on and off.
 
@@ -94,8 +94,8 @@ pub struct Log {
     folder: Folder,
     /// While its files are ours to change.
     lock: Option<FolderLock>,
-    /// Its files were removed under our hands, and are not there again yet.
-    is_lost: bool,
+    /// The files there are cannot be gone on with, for this reason: new ones are on the way (`folder`).
+    lost: Option<i32>,
     manifest: Manifest,
     framer: Framer,
     /// `aof-timestamp-enabled`.
@@ -113,8 +113,9 @@ pub struct Log {
     /// Since when a write waits for a sync, Unix milliseconds.
     postponed_ms: Option<i64>,
     write_errno: Option<i32>,
-    sync_errno: Option<i32>,
     complained_s: i64,
+    /// When a new log was last begun in the place of one that is lost, Unix seconds.
+    tried_s: i64,
     /// DEBUG AOF-FLUSH-SLEEP.
     delay: Duration,
     limiter: Limiter,
@@ -129,7 +130,7 @@ impl Log {
             state: State::Off,
             folder: Folder::new(disk, config.path("appenddirname"), config.text("appendfilename")),
             lock: None,
-            is_lost: false,
+            lost: None,
             manifest: Manifest::default(),
             framer: Framer::default(),
             stamps: false,
@@ -142,8 +143,8 @@ impl Log {
             synced_ms: 0,
             postponed_ms: None,
             write_errno: None,
-            sync_errno: None,
             complained_s: 0,
+            tried_s: 0,
             delay: Duration::ZERO,
             limiter: Limiter::default(),
             rewrites_snapshot: false,
@@ -198,8 +199,7 @@ impl Log {
     /// Why writes are refused, as the operating system numbers it.
     #[inline]
     pub(super) fn fault(&self) -> Option<i32> {
-        let lost = self.is_lost.then_some(libc::ENOENT);
-        lost.or(self.write_errno).or(self.sync_errno)
+        self.lost.or(self.write_errno)
     }
 
     /// Sleeps before each write from now on (DEBUG AOF-FLUSH-SLEEP).
@@ -269,36 +269,27 @@ impl Executor {
         let before = std::mem::replace(&mut self.aof.heard, progress);
         if progress.failed != before.failed {
             // Whatever else has succeeded: a sync that comes after one that failed may cover nothing of it.
-            self.note_sync(progress.errno);
-        } else if progress.ended != before.ended {
+            self.note_failed_sync(progress.errno.unwrap_or(libc::EIO));
+        } else {
             self.aof.guard.note_synced(progress.done);
-            self.note_sync(None);
         }
     }
 
-    /// The last sync has succeeded, or failed with `errno`.
-    fn note_sync(&mut self, errno: Option<i32>) {
-        let log = &mut self.aof;
-        let before = std::mem::replace(&mut log.sync_errno, errno);
-        if let Some(errno) = errno {
-            let text = os_text(&std::io::Error::from_raw_os_error(errno));
-            if log.is_strict() {
-                tracing::warn!(
-                    "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
-                );
-                self.exit = Some(1);
-            } else if before.is_none() {
-                tracing::warn!("Fail to fsync the AOF file: {text}");
-            }
-            log.incr.iter_mut().for_each(Incr::note_sync_failed);
-        } else if before.is_some() {
-            tracing::info!("AOF fsync error looks solved. The server can write again.");
-            if log.state == State::On {
-                tracing::info!("What could not be synced may not be on disk: the AOF will be rewritten.");
-                self.stats.persistence.aof.rewrite_scheduled = true;
-            }
+    /// A sync has failed.
+    #[cold]
+    fn note_failed_sync(&mut self, errno: i32) {
+        let text = os_text(&io::Error::from_raw_os_error(errno));
+        if self.aof.is_strict() {
+            tracing::warn!(
+                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
+            );
+            self.exit = Some(1);
+        } else {
+            tracing::warn!("Fail to fsync the AOF file: {text}");
         }
-        self.note_write_status();
+        if self.aof.state != State::Off {
+            self.lose_log(errno);
+        }
     }
 
     fn note_write_status(&mut self) {
@@ -406,7 +397,7 @@ impl Executor {
         self.start_syncer();
         let log = &mut self.aof;
         let (Some(syncer), Some(incr)) = (&log.syncer, &mut log.incr) else {
-            return log.guard.settle();
+            return;
         };
         syncer.request(incr.begin_sync(), log.guard.begin_sync());
         log.heard.pending += 1;
@@ -440,7 +431,7 @@ impl Executor {
         };
         let synced = incr.sync();
         if let Err(error) = &synced {
-            self.note_sync(Some(error.raw_os_error().unwrap_or(libc::EIO)));
+            self.note_failed_sync(error.raw_os_error().unwrap_or(libc::EIO));
         }
         synced
     }

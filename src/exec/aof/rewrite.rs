@@ -142,6 +142,10 @@ impl Executor {
     fn rewrite_waits(&mut self) -> bool {
         let failures = self.stats.counters.aof_rewrites_consecutive_failures;
         let now_s = self.now_s();
+        if self.aof.lost.is_some() {
+            // Nobody can write until there is one.
+            return std::mem::replace(&mut self.aof.tried_s, now_s) == now_s;
+        }
         self.aof.limiter.waits(failures, now_s)
     }
 
@@ -240,13 +244,11 @@ impl Executor {
     /// without all of the first: else there would be a hole in what a later start reads, or an end where none can be.
     fn end_incr(&mut self) -> io::Result<()> {
         self.finish_syncs();
-        let (Some(incr), None) = (&mut self.aof.incr, self.aof.sync_errno) else {
-            return Err(io::Error::other("it cannot be synced"));
-        };
-        if incr.is_unsynced() {
-            self.sync_incr()?;
+        match &self.aof.incr {
+            Some(incr) if incr.is_unsynced() => self.sync_incr(),
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("it could not be synced")),
         }
-        Ok(())
     }
 
     /// The child that wrote a new base has ended.
@@ -292,7 +294,7 @@ impl Executor {
                         return false;
                     }
                     self.aof.state = State::On;
-                    self.find_folder();
+                    self.find_log();
                 }
             }
             Err((doing, error)) => {
@@ -436,7 +438,7 @@ impl Executor {
                 return false;
             }
         }
-        (self.aof.write_errno, self.aof.sync_errno) = (None, None);
+        self.aof.write_errno = None;
         self.stats.persistence.aof.last_write_ok = true;
         true
     }
@@ -460,9 +462,8 @@ impl Executor {
     fn forget_log(&mut self) {
         let log = &mut self.aof;
         (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
-        (log.write_errno, log.sync_errno) = (None, None);
+        (log.write_errno, log.lost) = (None, None);
         log.state = State::Off;
-        log.is_lost = false;
         log.guard.settle();
         self.leave_folder();
         self.keys.changes.followed = false;

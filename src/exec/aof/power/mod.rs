@@ -57,12 +57,23 @@ impl Starter {
     }
 }
 
+fn shown(image: &Image) -> String {
+    let lines = image.iter().map(|(path, bytes)| {
+        let bytes = bytes
+            .as_ref()
+            .map_or(String::from("/"), |bytes| bytes.escape_ascii().to_string());
+        format!("\n  {}: {bytes}", path.display())
+    });
+    lines.collect()
+}
+
 fn boot(image: &Image, logs: bool, what: &str) -> Machine {
     let machine = Machine::start(Twin::new(State::of_image(image), 1), logs, Policy::Always);
     assert_eq!(
         machine.exit_code(),
         None,
-        "{what}: no start with appendonly {logs} from {image:#?}"
+        "{what}: no start with appendonly {logs} from {}",
+        shown(image)
     );
     machine
 }
@@ -79,7 +90,7 @@ fn cut_the_start(image: &Image, expected: u64, what: &str) {
         for fate in Fate::all(state.pending_names(), index as u64) {
             let again = state.crashed(fate);
             let what = format!("{what}, again at step {index} of the start");
-            assert_eq!(start(&again, true, &what), expected, "{what}: {again:#?}");
+            assert_eq!(start(&again, true, &what), expected, "{what}: {}", shown(&again));
         }
     }
 }
@@ -93,7 +104,7 @@ fn go_on(image: &Image, found: u64, what: &str) {
     assert_ne!(after, found);
     assert!(machine.settle_syncs() > 0, "{what}: nobody was answered");
     let next = machine.twin.state().crashed(Fate::worst());
-    assert_eq!(start(&next, true, what), after, "{what}: {next:#?}");
+    assert_eq!(start(&next, true, what), after, "{what}: {}", shown(&next));
 }
 
 /// Every cut of a run.
@@ -111,7 +122,7 @@ fn cut_everywhere(machine: &Machine, ledger: &Ledger, what: &str) {
             for (kept, digest) in [(Kept::Log, found.log), (Kept::Snapshot, found.snapshot)] {
                 if let Err(why) = ledger.check(kept, cut, digest) {
                     let last = &journal[cut.saturating_sub(6)..cut];
-                    panic!("{what}: {why}\nlast: {last:#?}\nfrom {image:#?}");
+                    panic!("{what}: {why}\nlast: {last:#?}\nfrom {}", shown(&image));
                 }
             }
         }
@@ -177,7 +188,7 @@ fn fail_everywhere(policy: Policy, errno: i32, count: u64, step: usize) {
             };
             for (kept, digest) in [(Kept::Log, found.log), (Kept::Snapshot, found.snapshot)] {
                 if let Err(why) = ledger.check(kept, cut, digest) {
-                    panic!("{what}: {why}\nfrom {image:#?}");
+                    panic!("{what}: {why}\nfrom {}", shown(&image));
                 }
             }
         }

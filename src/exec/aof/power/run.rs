@@ -60,6 +60,8 @@ struct Run {
     forked: usize,
     /// The state that the sync under way covers.
     syncing: usize,
+    /// A sync has failed since the last rewrite: what others cover counts no more.
+    doubtful: bool,
 }
 
 /// What is compared with what was before.
@@ -136,8 +138,14 @@ impl Run {
         if after.saves > before.saves {
             self.ledger.promise(Kept::Snapshot, self.forked, self.at());
         }
-        if before.log == LogState::Waiting && after.log == LogState::On {
-            self.ledger.promise(Kept::Log, self.forked, self.at());
+        if before.child == Some(ChildKind::Rewrite)
+            && after.child != before.child
+            && self.machine.executor.stats.persistence.aof.last_rewrite_ok
+        {
+            self.doubtful = false;
+            if after.log == LogState::On {
+                self.ledger.promise(Kept::Log, self.forked, self.at());
+            }
         }
         if after.child.is_some() && after.child != before.child {
             self.forked = self.ledger.now();
@@ -161,9 +169,18 @@ impl Run {
             self.syncing = self.ledger.now();
         }
         let is_logged = self.machine.executor.aof.state == LogState::On;
-        if self.machine.is_syncing() && self.rng.below(2) == 0 && self.machine.end_sync() && is_logged {
-            self.ledger.promise(Kept::Log, self.syncing, self.at());
+        self.doubtful |= self.machine.executor.aof.lost.is_some();
+        if self.machine.is_syncing() && self.rng.below(2) == 0 {
+            self.doubtful |= !self.machine.end_sync();
+            if is_logged && !self.doubtful {
+                self.ledger.promise(Kept::Log, self.syncing, self.at());
+            }
         }
+    }
+
+    /// The server is to end: nobody asks it for anything any more.
+    fn is_over(&self) -> bool {
+        self.machine.exit_code().is_some()
     }
 
     fn turn(&mut self) {
@@ -174,9 +191,13 @@ impl Run {
             self.administer();
         }
         self.end_turn();
-        let ms = [50, 300, 700, 1_100][self.rng.index(4)];
-        self.pass(ms);
-        self.end_turn();
+        if !self.is_over() {
+            let ms = [50, 300, 700, 1_100][self.rng.index(4)];
+            self.pass(ms);
+        }
+        if !self.is_over() {
+            self.end_turn();
+        }
     }
 }
 
@@ -195,9 +216,10 @@ pub fn run(seed: u64, policy: Policy, fault: Option<Fault>) -> (Machine, Ledger)
         number: 0,
         forked: 0,
         syncing: 0,
+        doubtful: false,
     };
     for _ in 0..TURNS {
-        if run.machine.exit_code().is_some() {
+        if run.is_over() {
             break;
         }
         run.turn();
