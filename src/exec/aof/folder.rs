@@ -12,6 +12,7 @@ use std::io;
 use std::time::Duration;
 
 use crate::persist::aof::folder::ManifestError;
+use crate::persist::aof::incr::Incr;
 use crate::process::os_text;
 
 use super::super::Executor;
@@ -121,6 +122,9 @@ impl Executor {
         tracing::warn!("Writes are refused until there is a new AOF.");
         self.kill_rewrite();
         let log = &mut self.aof;
+        if let Some(Err(error)) = log.incr.as_mut().map(Incr::cut_back) {
+            tracing::warn!("The end of the AOF may be damaged: {}", os_text(&error));
+        }
         (log.state, log.lost) = (State::Waiting, Some(errno));
         (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
         log.write_errno = None;

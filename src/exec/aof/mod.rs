@@ -272,6 +272,9 @@ impl Executor {
             self.note_failed_sync(progress.errno.unwrap_or(libc::EIO));
         } else {
             self.aof.guard.note_synced(progress.done);
+            if progress.ended != before.ended {
+                self.aof.incr.iter_mut().for_each(Incr::note_synced);
+            }
         }
     }
 

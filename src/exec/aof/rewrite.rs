@@ -294,6 +294,8 @@ impl Executor {
                         return false;
                     }
                     self.aof.state = State::On;
+                    // What the temporary file holds is not synced yet.
+                    self.aof.guard.distrust();
                     self.find_log();
                 }
             }
@@ -339,6 +341,9 @@ impl Executor {
         let path = self.aof.folder.temporary_incr();
         self.aof.incr = None;
         self.aof.buffer = Vec::new();
+        // What could not be written will be in the next base: nothing is left to try again.
+        self.aof.write_errno = None;
+        self.note_write_status();
         tracing::info!(
             "Removing the temp incr aof file {} in the background",
             path.file_name().unwrap_or_default().to_string_lossy()

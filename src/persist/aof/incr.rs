@@ -15,6 +15,8 @@ pub struct Incr {
     size: u64,
     /// How much of it a sync covers that has begun.
     synced: u64,
+    /// And how much one that is done.
+    durable: u64,
 }
 
 /// A write that failed.
@@ -35,14 +37,17 @@ impl Incr {
     /// What the operating system says.
     pub fn open(disk: &dyn Disk, path: &Path, anew: bool) -> io::Result<Incr> {
         let file = disk.open(path, How::Append)?;
-        if anew {
+        if anew && file.size()? > 0 {
+            // What was there must not come back once the manifest names this file.
             file.set_len(0)?;
+            file.sync()?;
         }
         let size = file.size()?;
         Ok(Incr {
             file,
             size,
             synced: size,
+            durable: size,
         })
     }
 
@@ -56,6 +61,7 @@ impl Incr {
         if let Ok(size) = self.file.size() {
             self.size = size;
             self.synced = self.synced.min(self.size);
+            self.durable = self.durable.min(self.size);
         }
     }
 
@@ -99,9 +105,19 @@ impl Incr {
         self.file.clone()
     }
 
-    /// The last sync has failed: what it should have covered is still to be synced.
-    pub fn note_sync_failed(&mut self) {
-        self.synced = 0;
+    /// The last sync has succeeded.
+    pub fn note_synced(&mut self) {
+        self.durable = self.synced;
+    }
+
+    /// Cuts off what no sync has covered: of that, parts may be lost with others behind them.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn cut_back(&mut self) -> io::Result<()> {
+        self.file.set_len(self.durable)?;
+        self.size = self.durable;
+        self.sync()
     }
 
     /// Syncs it now.
@@ -109,11 +125,9 @@ impl Incr {
     /// # Errors
     /// What the operating system says.
     pub fn sync(&mut self) -> io::Result<()> {
-        let synced = self.begin_sync().sync();
-        if synced.is_err() {
-            self.note_sync_failed();
-        }
-        synced
+        self.begin_sync().sync()?;
+        self.note_synced();
+        Ok(())
     }
 }
 
@@ -133,6 +147,8 @@ mod tests {
         again.append(b"two").expect("room");
         assert_eq!(again.size(), 6);
         assert_eq!(std::fs::read(&path).expect("just written"), b"onetwo");
+        again.cut_back().expect("our own file");
+        assert_eq!(std::fs::read(&path).expect("just written"), b"one");
         assert_eq!(
             Incr::open(&System, &path, true).expect("our own folder").size(),
             0

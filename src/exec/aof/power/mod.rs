@@ -48,7 +48,7 @@ impl Starter {
             log: start(&image, true, what),
             snapshot: start(&image, false, what),
         };
-        if self.known.len().is_multiple_of(5) {
+        if self.known.len().is_multiple_of(7) {
             cut_the_start(&image, found.log, what);
             go_on(&image, found.log, what);
         }
@@ -129,9 +129,13 @@ fn cut_everywhere(machine: &Machine, ledger: &Ledger, what: &str) {
     }
 }
 
+/// Runs of a thorough test, by hand: `POWER_RUNS=20 cargo test --lib power`.
+fn thorough() -> Option<u64> {
+    std::env::var("POWER_RUNS").ok()?.parse().ok()
+}
+
 fn seeds() -> u64 {
-    let wanted = std::env::var("POWER_RUNS").ok();
-    wanted.and_then(|text| text.parse().ok()).unwrap_or(4)
+    thorough().unwrap_or(1)
 }
 
 fn lose_power(policy: Policy) {
@@ -166,7 +170,7 @@ fn with_no_syncs_at_all_a_loss_of_power_still_leaves_a_state_that_existed() {
 fn fail_everywhere(policy: Policy, errno: i32, count: u64, step: usize) {
     let seed = 7;
     let (whole, _) = run::run(seed, policy, None);
-    for first in (1..=whole.twin.attempts()).step_by(step) {
+    for first in (1..=whole.twin.attempts()).step_by(if thorough().is_some() { 1 } else { step }) {
         let fault = Fault { first, count, errno };
         let what = format!("{policy:?}, run {seed}, {fault:?}");
         let (mut machine, mut ledger) = run::run(seed, policy, Some(fault));
@@ -197,18 +201,18 @@ fn fail_everywhere(policy: Policy, errno: i32, count: u64, step: usize) {
 
 #[test]
 fn with_always_a_disk_that_is_full_for_a_while_costs_nothing_acknowledged() {
-    fail_everywhere(Policy::Always, libc::ENOSPC, 3, 1);
-    fail_everywhere(Policy::Always, libc::ENOSPC, 20, 7);
+    fail_everywhere(Policy::Always, libc::ENOSPC, 3, 5);
+    fail_everywhere(Policy::Always, libc::ENOSPC, 20, 23);
 }
 
 #[test]
 fn with_everysec_a_disk_that_is_full_for_a_while_costs_nothing_synced() {
-    fail_everywhere(Policy::EverySecond, libc::ENOSPC, 3, 1);
-    fail_everywhere(Policy::EverySecond, libc::ENOSPC, 20, 7);
+    fail_everywhere(Policy::EverySecond, libc::ENOSPC, 3, 5);
+    fail_everywhere(Policy::EverySecond, libc::ENOSPC, 20, 23);
 }
 
 #[test]
 fn a_disk_with_errors_for_a_moment_costs_nothing_promised() {
-    fail_everywhere(Policy::Always, libc::EIO, 1, 1);
-    fail_everywhere(Policy::EverySecond, libc::EIO, 1, 1);
+    fail_everywhere(Policy::Always, libc::EIO, 1, 5);
+    fail_everywhere(Policy::EverySecond, libc::EIO, 1, 5);
 }

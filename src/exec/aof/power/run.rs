@@ -27,7 +27,7 @@ impl Policy {
 }
 
 /// Turns of a run.
-const TURNS: u64 = 60;
+const TURNS: u64 = 40;
 
 /// What clients send: each is one step from one state to the next.
 const UNITS: &[&str] = &[
@@ -60,6 +60,8 @@ struct Run {
     forked: usize,
     /// The state that the sync under way covers.
     syncing: usize,
+    /// The last state that was made while every answer had to wait.
+    strict: usize,
     /// A sync has failed since the last rewrite: what others cover counts no more.
     doubtful: bool,
 }
@@ -103,6 +105,13 @@ impl Run {
             self.machine.run(line);
         }
         self.ledger.note_state(self.machine.digest(), at);
+        if self.is_strict() {
+            self.strict = self.ledger.now();
+        }
+    }
+
+    fn is_strict(&self) -> bool {
+        self.policy == Policy::Always && self.machine.executor.aof.state == LogState::On
     }
 
     /// Somebody looks after the server.
@@ -154,8 +163,8 @@ impl Run {
 
     /// The end of a turn, and what syncs do.
     fn end_turn(&mut self) {
-        self.machine.answer(self.ledger.now());
-        let is_strict = self.policy == Policy::Always && self.machine.executor.aof.state == LogState::On;
+        self.machine.answer(self.strict);
+        let is_strict = self.is_strict();
         for state in self.machine.end_turn() {
             if is_strict {
                 self.ledger.promise(Kept::Log, state, self.at());
@@ -216,6 +225,7 @@ pub fn run(seed: u64, policy: Policy, fault: Option<Fault>) -> (Machine, Ledger)
         number: 0,
         forked: 0,
         syncing: 0,
+        strict: 0,
         doubtful: false,
     };
     for _ in 0..TURNS {
