@@ -23,7 +23,7 @@ const BIG: u32 = 1_000_000;
 
 fn main() {
     for size in [SMALL, BIG] {
-        let per_member = filled(size).heap_bytes() as f64 / f64::from(size);
+        let per_member = filled(size).sampled_bytes(0) as f64 / f64::from(size);
         println!("{size} members of 19 bytes: {per_member:.1} bytes each");
     }
     divan::main();

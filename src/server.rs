@@ -25,10 +25,13 @@ use crate::config::{CommandLine, Config, LoadError, Wants};
 use crate::exec::mailbox::{self, Mail};
 use crate::exec::script::Interlude;
 use crate::exec::turn::{Progress, Turns};
+use crate::exec::witness::Watched;
 use crate::exec::{self, Executor, Host};
+use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
+use crate::persist::check;
 use crate::process::log::{notice, verbose, warning};
 use crate::process::{
     code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
@@ -37,6 +40,12 @@ use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(call) = check::Call::of(&args) {
+        return match call.run() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
+    }
     let program = args
         .first()
         .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
@@ -337,6 +346,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         oom,
         supervised: Arc::clone(supervised),
         mail: mail.clone(),
+        courier: Courier::default(),
     };
     let mut errands = errands.into_iter();
     let home_errands = errands.next().expect("there is at least one lane");
@@ -358,7 +368,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let mut executor = Executor::new(config, KeyHasher::random(), Rng::from_entropy(), Box::new(host))
         .map_err(|e| e.to_string())?;
     executor.server.facts = facts;
-    testify();
+    exec::witness::testify();
     notice!("Server initialized");
     executor.set_time_us(now_unix_ms() * 1000);
     executor.begin_load();
@@ -385,17 +395,6 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     let code = run_apart(executor, letters, &lanes);
     leavings.remove();
     Ok(code)
-}
-
-/// Tells a crash report whom the executor was serving.
-fn testify() {
-    crash::register_witness(|scene| {
-        scene.client =
-            crash::activity(crash::Activity::current).map(|(client, command)| crash::ClientScene {
-                line: format!("id={client} cmd={command}"),
-                argv: vec![command.as_bytes().to_vec()],
-            });
-    });
 }
 
 /// Runs `work` on a thread of its own until the process ends.
@@ -491,13 +490,16 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
             progress = turns.go_on(&mut letters);
         }
         if let Some(code) = finish_turn(turns.executor(), None) {
+            // The process ends: the system takes memory back faster than key by key.
+            std::mem::forget(turns);
             return code;
         }
     }
 }
 
 /// The executor on a thread of its own.
-fn run_apart(mut executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+    let mut executor = Watched::new(executor);
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
@@ -520,6 +522,8 @@ fn run_apart(mut executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32
         }
         executor.open(&mut letters, clock.now());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
+            // As above.
+            std::mem::forget(executor);
             return code;
         }
     }
@@ -611,6 +615,7 @@ struct ServerHost {
     oom: oom::OomScore,
     supervised: Arc<supervise::Supervised>,
     mail: Sender<Mail>,
+    courier: Courier,
 }
 
 impl Host for ServerHost {
@@ -628,6 +633,14 @@ impl Host for ServerHost {
         let mail = self.mail.clone();
         // A full mailbox wakes the executor as well.
         Box::new(move || drop(mail.try_send(Mail::Synced)))
+    }
+
+    fn ship(&mut self, shipment: exec::shipment::Shipment, report: exec::shipment::Report) {
+        self.courier.ship(shipment, report);
+    }
+
+    fn links(&self) -> usize {
+        self.courier.links()
     }
 
     fn apply_config(
@@ -648,6 +661,10 @@ impl Host for ServerHost {
         }
         if touches(&["oom-score-adj", "oom-score-adj-values"]) {
             self.apply_oom(config).map_err(|e| ("oom-score-adj", e))?;
+        }
+        if touches(&["watchdog-period"]) {
+            // Each tick puts it off; 0 calls it off.
+            crash::feed_watchdog(config.int("watchdog-period") as u32);
         }
         if touches(&["jemalloc-bg-thread"]) {
             purge_in_background(config);

@@ -68,7 +68,7 @@ impl Peer {
             match self.outbox.poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Delivery::Batch(batch)) => all.push(format!("batch {}", values(&batch.reply))),
                 Poll::Ready(Delivery::Pushes(bytes)) => {
-                    self.outbox.pushes_written();
+                    self.outbox.note_output(0);
                     all.push(format!("pushes {}", values(&bytes)));
                 }
                 Poll::Ready(Delivery::Held) => all.push("held".into()),

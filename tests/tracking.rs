@@ -72,6 +72,10 @@ impl Scene {
             monotonic_ns: 0,
         };
         self.executor.open(&mut letters, now);
+        while self.executor.awaits_freeing() {
+            std::thread::yield_now();
+            self.executor.open(&mut letters, now);
+        }
         self.executor
             .take_finished()
             .for_each(|finished| finished.deliver());
@@ -125,7 +129,7 @@ fn received(outbox: &Outbox) -> Vec<u8> {
         match outbox.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Delivery::Batch(batch)) => all.extend_from_slice(&batch.reply),
             Poll::Ready(Delivery::Pushes(bytes)) => {
-                outbox.pushes_written();
+                outbox.note_output(0);
                 all.extend_from_slice(&bytes);
             }
             Poll::Ready(Delivery::Close) => {
@@ -174,7 +178,8 @@ fn an_own_change_is_told_behind_the_reply_of_the_whole_command() {
         "a: EVAL \"redis.call('set','k',1) redis.call('get','k') return 5\" 1 k",
         &["a: :5 | >2 $invalidate *1 $k"],
     );
-    scene.check("a: FLUSHALL", &["a: +OK | >2 $invalidate _"]);
+    // Its answer waits until the memory is free.
+    scene.check("a: FLUSHALL", &["a: >2 $invalidate _ | +OK"]);
 }
 
 #[test]
@@ -183,7 +188,7 @@ fn noloop_leaves_own_changes_out_but_not_a_flush() {
     scene.turn("a: CLIENT TRACKING ON NOLOOP;MGET k j");
     scene.check("a: SET k 1", &["a: +OK"]);
     scene.check("b: SET k 1;SET j 1", &["a: >2 $invalidate *1 $j", "b: +OK | +OK"]);
-    scene.check("a: FLUSHDB", &["a: +OK | >2 $invalidate _"]);
+    scene.check("a: FLUSHDB", &["a: >2 $invalidate _ | +OK"]);
 }
 
 #[test]

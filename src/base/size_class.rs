@@ -26,6 +26,26 @@ pub fn rounded(size: usize) -> usize {
         .map_or(size, |up| up & !(spacing - 1))
 }
 
+/// What a buffer of this capacity takes: nothing, or a size class.
+#[inline]
+pub fn allocated(capacity_bytes: usize) -> usize {
+    if capacity_bytes == 0 {
+        0
+    } else {
+        rounded(capacity_bytes)
+    }
+}
+
+/// The bytes of `len` things together, of which `sizes` tells one after the other; only the first `samples` are asked,
+/// and the others taken for alike. 0 samples: all are.
+pub fn sampled(len: usize, samples: usize, sizes: impl Iterator<Item = usize>) -> usize {
+    if samples == 0 || samples >= len {
+        return sizes.sum();
+    }
+    let asked: usize = sizes.take(samples).sum();
+    (asked as f64 / samples as f64 * len as f64) as usize
+}
+
 /// Sees to it that `more` bytes fit behind those of `bytes`, growing it to a whole class and no further.
 ///
 /// A `Vec` left to itself doubles, which wastes a third of the memory of many small collections. A class is a
@@ -72,6 +92,15 @@ mod tests {
             usize::MAX,
             "no overflow on the way to a refusal"
         );
+    }
+
+    #[test]
+    fn what_is_not_asked_is_taken_for_alike() {
+        let sizes = || [10, 20, 30, 40].into_iter();
+        assert_eq!(sampled(4, 0, sizes()), 100);
+        assert_eq!(sampled(4, 2, sizes()), 60);
+        assert_eq!(sampled(4, 9, sizes()), 100);
+        assert_eq!(sampled(0, 5, std::iter::empty()), 0);
     }
 
     #[test]

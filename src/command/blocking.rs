@@ -35,13 +35,15 @@ pub struct BlockOn {
     pub words: Option<Vec<Box<[u8]>>>,
 }
 
-/// The forms of "nothing" in RESP2; RESP3 has one.
+/// What a wait is answered that ends without a key: the forms of "nothing" in RESP2 (RESP3 has one), or OK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nil {
     /// `$-1`.
     Bulk,
     /// `*-1`, as all of Redis's blocking commands answer when their time is up.
     Array,
+    /// `+OK`: it was for no key (FLUSHALL).
+    Ok,
 }
 
 impl Nil {
@@ -50,6 +52,7 @@ impl Nil {
         match self {
             Nil::Bulk => reply.null(),
             Nil::Array => reply.null_array(),
+            Nil::Ok => reply.ok(),
         }
     }
 }

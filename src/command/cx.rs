@@ -2,11 +2,11 @@
 
 use crate::acl::Users;
 use crate::base::rng::Rng;
-use crate::config::{Changed, Config};
+use crate::config::{Changed, Config, OutputLimit, Scope};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::NewValue;
 use crate::resp::Reply;
-use crate::session::{Session, SessionId, Sessions};
+use crate::session::{ClientClass, Session, SessionFlags, SessionId, Sessions};
 use crate::stats::Stats;
 use crate::tracking::Tracking;
 use crate::value::Value;
@@ -42,8 +42,8 @@ pub enum Control {
     Shutdown(ShutdownOptions),
     /// The configuration has changed: let every room take its slice. The executor replies OK, or rolls back.
     ApplyConfig(Changed),
-    /// Write the configuration file. The executor replies.
-    RewriteConfig,
+    /// Write the configuration file, so much of it. The executor replies.
+    RewriteConfig(Scope),
     /// Clients are to be held back until `until_ms`; the reply is written.
     Pause,
     /// Serve the held-back clients again; the reply is written.
@@ -63,14 +63,23 @@ pub enum Control {
     LoadLog,
     /// Sleep for so many microseconds before each write to it (DEBUG AOF-FLUSH-SLEEP); the reply is written.
     DelayLog(u64),
-    /// All databases are empty, so the snapshot on disk, and one under way, are of no use; the reply is written.
-    Flushed,
+    /// Databases have been emptied.
+    Flushed {
+        /// All of them, so the snapshot on disk, and one under way, are of no use.
+        all: bool,
+        /// The executor answers OK once the memory is free. Else the reply is written.
+        waits: bool,
+    },
     /// Save, empty and load again (DEBUG RELOAD). The executor replies.
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.
     Dump(Box<[u8]>),
     /// Create a key from a payload. The executor replies.
     Restore(Box<RestoreRequest>),
+    /// Send keys, which exist, to another server. The executor replies, maybe only when the command is run again.
+    Migrate(Box<MigrateRequest>),
+    /// The command that has sent them is run again to be answered.
+    Migrated,
     /// End the wait of this client, which is blocked: as if its time were up or, if so, with an error. The reply is
     /// written.
     Unblock {
@@ -217,6 +226,38 @@ pub struct RestoreRequest {
     pub frequency: Option<u8>,
 }
 
+/// `MIGRATE` with its options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MigrateRequest {
+    /// Name or address of the server.
+    pub host: Box<[u8]>,
+    /// Its port.
+    pub port: Box<[u8]>,
+    /// The keys.
+    pub keys: Vec<Box<[u8]>>,
+    /// The number of its database.
+    pub db: i64,
+    /// How long it may take to connect, and to take or answer anything.
+    pub patience_ms: u64,
+    /// The keys stay here, too (`COPY`).
+    pub copies: bool,
+    /// In place of keys that are there (`REPLACE`).
+    pub replaces: bool,
+    /// Who to be there (`AUTH`, `AUTH2`).
+    pub login: Option<Login>,
+    /// Whether the client may wait while others are served.
+    pub waits: bool,
+}
+
+/// A password, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Login {
+    /// The user, if not the default one (`AUTH2`).
+    pub user: Option<Box<[u8]>>,
+    /// The password.
+    pub password: Box<[u8]>,
+}
+
 /// `SHUTDOWN`'s options.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ShutdownOptions {
@@ -284,8 +325,12 @@ pub struct Cx<'a> {
 pub struct ServerState {
     /// Facts that do not change after start.
     pub facts: Facts,
-    /// While a pause lasts, whom it holds.
+    /// While CLIENT PAUSE lasts, whom it holds.
     pub pause: Option<Pause>,
+    /// A MIGRATE is under way: what it sends must stay as it is, so writes are held back.
+    pub migrating: bool,
+    /// Connections that MIGRATE keeps for its next time.
+    pub migrate_links: usize,
     /// `DEBUG SET-ACTIVE-EXPIRE 0` turns the sweeper off.
     pub active_expire_off: bool,
     /// `DEBUG DICT-RESIZING 0`: tables keep their room.
@@ -298,6 +343,8 @@ pub struct ServerState {
     pub monitors: usize,
     /// `DEBUG SET-DISABLE-DENY-SCRIPTS 1`: scripts may call what they otherwise must not.
     pub noscript_allowed: bool,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION 1`: files and payloads whose checksum is wrong are taken.
+    pub checksums_ignored: bool,
     /// Scripts and libraries, for INFO.
     pub scripts: ScriptFacts,
     /// Commands run, for statistics.
@@ -306,6 +353,19 @@ pub struct ServerState {
     pub short_since_us: Option<i64>,
     /// How many clients are blocked with a deadline.
     pub blocked_with_deadline: usize,
+}
+
+impl ServerState {
+    /// Whether anybody is held back.
+    #[inline]
+    pub fn is_holding(&self) -> bool {
+        self.migrating || self.pause.is_some()
+    }
+
+    /// Whether everybody is, not only who writes.
+    pub fn holds_all(&self) -> bool {
+        self.pause.is_some_and(|pause| pause.all)
+    }
 }
 
 /// How long a peak of replies is remembered (`DEBUG REPLYBUFFER PEAK-RESET-TIME`).
@@ -362,6 +422,16 @@ pub struct Pause {
     pub all: bool,
 }
 
+/// What `client-output-buffer-limit` says of a client.
+pub fn output_limit<'a>(config: &'a Config, session: &Session) -> &'a OutputLimit {
+    let limits = config.output_limits();
+    match session.class() {
+        ClientClass::Pubsub => &limits.pubsub,
+        ClientClass::Replica => &limits.replica,
+        ClientClass::Normal | ClientClass::Master => &limits.normal,
+    }
+}
+
 impl<'a> Cx<'a> {
     /// The client that sent the command.
     #[inline]
@@ -373,6 +443,17 @@ impl<'a> Cx<'a> {
     #[inline]
     pub fn now_ms(&self) -> i64 {
         self.now_unix_us / 1000
+    }
+
+    /// How long replies may get before their client is closed for them (`client-output-buffer-limit`): what goes on
+    /// writing behind that does so in vain.
+    pub fn reply_bytes_max(&mut self) -> usize {
+        let hard_bytes = output_limit(self.config, &self.sessions[self.client]).hard_bytes;
+        let in_script = self.session().flags.contains(SessionFlags::SCRIPT);
+        match usize::try_from(hard_bytes) {
+            Ok(bytes) if bytes > 0 && !in_script => bytes,
+            _ => usize::MAX,
+        }
     }
 
     /// Word `index` as a value to store: a large one is taken over, a small one copied once, an integer kept as one.

@@ -92,6 +92,7 @@ pub const FAMILIES: &[&[Row]] = &[
     generic::object::ROWS,
     generic::sort::ROWS,
     generic::dump::ROWS,
+    generic::migrate::ROWS,
     connection::handshake::ROWS,
     connection::talk::ROWS,
     connection::client::ROWS,

@@ -16,8 +16,8 @@ pub type Handler = fn(&mut Cx<'_>, Args<'_>) -> Outcome;
 /// Says of each word of a command whether it is a secret.
 pub type Secrets = fn(resp::Args<'_>, usize) -> bool;
 
-/// Finds the position of a key among so many words, each of which it may ask for.
-pub type KeyFinder = fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Option<usize>;
+/// Finds the keys among so many words, each of which it may ask for: position and number of the spec it belongs to.
+pub type KeyFinder = fn(usize, &dyn Fn(usize) -> Vec<u8>) -> Vec<(usize, usize)>;
 
 /// One command or subcommand.
 pub struct Row {
@@ -39,6 +39,8 @@ pub struct Row {
     pub categories: Categories,
     /// Where its keys stand.
     pub keys: &'static [KeySpec],
+    /// Finds them where `keys` cannot say it: by reading the options.
+    pub find_keys: Option<KeyFinder>,
     /// Hints for clients and proxies (`request_policy:...`, `nondeterministic_output`).
     pub tips: &'static [&'static str],
     /// Changes since its first version: (version, what changed).
@@ -69,6 +71,7 @@ impl Row {
         flags: Flags::empty(),
         categories: Categories::empty(),
         keys: &[],
+        find_keys: None,
         tips: &[],
         history: &[],
         deprecated: None,
@@ -243,6 +246,8 @@ bitflags! {
         const NO_MANDATORY_KEYS = 1 << 24;
         /// What CLIENT CACHING says holds for the next command behind it, too.
         const KEEPS_CACHING = 1 << 25;
+        /// Tells whether the server is well: refused as writes are while data cannot be saved.
+        const HEALTH_CHECK = 1 << 26;
     }
 }
 
@@ -468,9 +473,7 @@ pub enum Begin {
     Index(i32),
     /// Behind this word, searched from a position (negative: from the end).
     Keyword(&'static str, i32),
-    /// Nobody can say, COMMAND INFO says; but who reads the command's options finds the only key.
-    Hidden(KeyFinder),
-    /// Nobody can say.
+    /// Nobody can say without reading the options.
     Unknown,
 }
 

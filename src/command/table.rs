@@ -4,7 +4,7 @@
 //! half fill: no allocation, no copy, usually one probe. Each command and subcommand has a dense [`CommandId`] that
 //! statistics are indexed by.
 
-use super::row::{Begin, Find, Flags, KeySpec, Row};
+use super::row::{Access, Begin, Find, Flags, KeySpec, Row};
 
 /// Dense number of a command or subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -248,6 +248,14 @@ pub fn key_positions(
     argc: usize,
     word: impl Fn(usize) -> Vec<u8>,
 ) -> Option<Vec<(usize, KeySpec)>> {
+    if let Some(find) = command.row.find_keys {
+        let all = find(argc, &word).into_iter().map(|(at, spec)| {
+            let mut spec = command.row.keys[spec];
+            spec.access.remove(Access::INCOMPLETE);
+            (at, spec)
+        });
+        return Some(all.collect());
+    }
     let mut found = Vec::new();
     for spec in command.row.keys {
         let begin = match spec.begin {
@@ -256,10 +264,6 @@ pub fn key_positions(
                 Some(at) => at + 1,
                 None => continue,
             },
-            Begin::Hidden(find) => {
-                found.extend(find(argc, &word).map(|at| (at, *spec)));
-                continue;
-            }
             Begin::Unknown => continue,
         };
         let (first, last, step) = match spec.find {

@@ -2,6 +2,7 @@
 
 mod buffer;
 pub mod dict;
+pub mod few;
 pub mod geohash;
 pub mod intset;
 pub mod listpack;

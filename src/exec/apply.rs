@@ -75,11 +75,18 @@ impl Executor {
         match control {
             Control::Shutdown(options) => self.shutdown(client, options, reply),
             Control::ApplyConfig(changed) => self.apply_config(client, changed, reply),
-            Control::RewriteConfig => self.rewrite_config(client, reply),
+            Control::RewriteConfig(scope) => self.rewrite_config(client, scope, reply),
             Control::Pause => {}
             Control::Unpause => self.server.pause = None,
             Control::Kill(victims) => victims.into_iter().for_each(|id| self.close_client(id, client)),
-            Control::Flushed => self.save_emptiness(),
+            Control::Flushed { all, waits } => {
+                if all {
+                    self.save_emptiness();
+                }
+                if waits {
+                    self.await_freeing(client);
+                }
+            }
             Control::Save => self.save(client, reply),
             Control::BackgroundSave { schedules } => self.background_save(client, schedules, reply),
             Control::RewriteLog => self.background_rewrite(client, reply),
@@ -91,37 +98,16 @@ impl Executor {
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
             Control::Debug(act) => debug(act),
-            Control::Script(_) => unreachable!("dispatch does it: it has the command's words"),
+            Control::Script(_) | Control::Migrate(_) | Control::Migrated => {
+                unreachable!("dispatch does it: it knows the command")
+            }
         }
-    }
-
-    fn shutdown(
-        &mut self,
-        client: SessionId,
-        options: crate::command::cx::ShutdownOptions,
-        reply: &mut Vec<u8>,
-    ) {
-        if options.abort {
-            return self.write_error(client, &Error::fixed("ERR No shutdown in progress."), reply);
-        }
-        if let Some(running) = &self.running
-            && options.save != Some(false)
-        {
-            let error = super::script::busy(running.is_function);
-            return self.write_error(client, &error, reply);
-        }
-        tracing::warn!("User requested shutdown...");
-        if !self.save_before_end(options.save, options.force) && !options.force {
-            tracing::warn!("Error trying to save the DB, can't exit.");
-            let error = Error::fixed("ERR Errors trying to SHUTDOWN. Check logs.");
-            return self.write_error(client, &error, reply);
-        }
-        self.exit = Some(0);
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
         let applied = self
             .apply_log_config(client, changed.names())
+            .and_then(|()| self.check_defrag())
             .and_then(|()| self.host.apply_config(&self.config, changed.names()));
         if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
@@ -136,11 +122,14 @@ impl Executor {
         if changed.names().contains(&"maxmemory") {
             self.limit_changed();
         }
+        if changed.names().iter().any(|name| name.starts_with("active")) {
+            self.defrag_configured();
+        }
         self.write_ok(client, reply);
     }
 
-    fn rewrite_config(&mut self, client: SessionId, reply: &mut Vec<u8>) {
-        match self.config.rewrite_file(&[], Scope::Changed) {
+    fn rewrite_config(&mut self, client: SessionId, scope: Scope, reply: &mut Vec<u8>) {
+        match self.config.rewrite_file(&[], scope) {
             Ok(true) => {
                 tracing::info!("CONFIG REWRITE executed with success.");
                 self.write_ok(client, reply);
@@ -162,11 +151,11 @@ impl Executor {
     }
 
     pub(super) fn write_simple(&self, client: SessionId, text: &str, reply: &mut Vec<u8>) {
-        Reply::new(reply, self.sessions[client].resp == 3).simple(text);
+        Reply::new(reply, self.sessions[client].answers_resp3()).simple(text);
     }
 
     pub(super) fn write_ok(&self, client: SessionId, reply: &mut Vec<u8>) {
-        Reply::new(reply, self.sessions[client].resp == 3).ok();
+        Reply::new(reply, self.sessions[client].answers_resp3()).ok();
     }
 
     /// Closes a client from outside any command.

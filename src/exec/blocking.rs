@@ -103,6 +103,11 @@ impl Blocking {
         self.deadlines.first_key_value().map(|(&(at, _), _)| at)
     }
 
+    /// Which wait a client is in.
+    pub(super) fn ticket_of(&mut self, client: SessionId) -> Option<u64> {
+        self.get(client).map(|waiter| waiter.ticket)
+    }
+
     /// How long the command of a client that is being served has run before.
     pub(super) fn spent_ns(&mut self, client: SessionId) -> u64 {
         self.get(client).map_or(0, |waiter| waiter.spent_ns)
@@ -199,7 +204,8 @@ impl Executor {
 
     #[cold]
     fn serve_ready_keys(&mut self) {
-        if self.blocking.serving || self.server.pause.is_some() {
+        // Who gets a turn in the middle of a script serves nobody: the script comes first.
+        if self.blocking.serving || self.server.is_holding() || self.running.is_some() {
             return;
         }
         self.blocking.serving = true;
@@ -246,16 +252,19 @@ impl Executor {
     }
 
     /// Runs the command of a blocked client again.
-    fn serve(&mut self, client: SessionId) {
+    pub(super) fn serve(&mut self, client: SessionId) {
         let Some(waiter) = self.blocking.get(client) else {
             return;
         };
-        let (command, words) = (Resolved::Command(waiter.command), waiter.words.take());
+        let (command, words) = (waiter.command, waiter.words.take());
         let Some(mut batch) = waiter.batch.take() else {
             return;
         };
         let session = &mut self.sessions[client];
-        session.flags.remove(SessionFlags::BLOCKED);
+        let migrating = session.flags.contains(SessionFlags::MIGRATING);
+        session
+            .flags
+            .remove(SessionFlags::BLOCKED | SessionFlags::MIGRATING);
         session.answering = true;
         let mut reply = std::mem::take(&mut batch.reply);
         let args = words
@@ -266,7 +275,13 @@ impl Executor {
             rerun: true,
             ..Run::default()
         };
-        self.run_planned(client, args, command, run, &mut reply, None);
+        if migrating {
+            // It is over: no gate is to keep the client from hearing how it ended.
+            self.tick = self.ticks.raw();
+            self.run_admitted(client, args, command, run, &mut reply, None);
+        } else {
+            self.run_planned(client, args, Resolved::Command(command), run, &mut reply, None);
+        }
         self.settle(&mut reply);
         batch.reply = reply;
         self.after_serving(client, batch, words);
@@ -478,7 +493,11 @@ mod tests {
         assert_eq!(scene.turn("b: DEL k"), ["b: :1", "a: $5 again"]);
         scene.turn("b: SET k 1");
         scene.turn("a: MISS k word");
-        assert_eq!(scene.turn("b: FLUSHALL"), ["b: +OK", "a: $5 again"]);
+        assert_eq!(
+            scene.turn("b: FLUSHALL"),
+            ["a: $5 again", "b: +OK"],
+            "which waits itself"
+        );
         scene.turn("b: SET k 1;SELECT 1\na: MISS k word");
         assert_eq!(scene.turn("b: SWAPDB 0 1"), ["b: +OK", "a: $5 again"]);
         scene.turn("b: SET gone 1");

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::command::cx::output_limit;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
 use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
-use crate::session::{ClientClass, INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
+use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
+use super::client_memory::reply_bytes;
 use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
 use super::{Executor, admit};
@@ -127,7 +129,9 @@ impl Executor {
             Reply::new(&mut batch.reply, resp3).error(error.text());
             batch.close = true;
         }
-        if batch.reply.len() > UNCOUNTED_BYTES && self.replies_too_much(client, batch.reply.len()) {
+        if batch.reply.len() + batch.unwritten > UNCOUNTED_BYTES
+            && self.replies_too_much(client, batch.reply.len())
+        {
             return self.cut_off(client);
         }
         let session = &mut self.sessions[client];
@@ -145,7 +149,7 @@ impl Executor {
             INPUT_PEAK_MS,
         );
         session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
-        self.count_client(client, batch.reply.len());
+        self.count_client(client, reply_bytes(&batch));
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));
@@ -154,25 +158,19 @@ impl Executor {
         self.finished.push((client, batch));
     }
 
-    /// Whether replies of so many bytes exceed the hard limit of `client-output-buffer-limit`.
+    /// Whether replies of so many bytes, with what waits before them, exceed the hard limit of
+    /// `client-output-buffer-limit`.
     #[cold]
-    fn replies_too_much(&self, client: SessionId, bytes: usize) -> bool {
-        let limits = self.config.output_limits();
-        let limit = match self.sessions[client].class() {
-            ClientClass::Pubsub => limits.pubsub,
-            ClientClass::Replica => limits.replica,
-            ClientClass::Normal | ClientClass::Master => limits.normal,
-        };
-        limit.hard_bytes > 0 && bytes as u64 > limit.hard_bytes
+    fn replies_too_much(&self, client: SessionId, replies: usize) -> bool {
+        let limit = output_limit(&self.config, &self.sessions[client]);
+        let waiting = self.outbox(client).map_or(0, |outbox| outbox.queued_bytes());
+        limit.hard_bytes > 0 && (waiting + replies) as u64 > limit.hard_bytes
     }
 
-    /// Whether a pause holds this command back; the client is marked as held then. One that would be refused anyway is
+    /// Whether a pause, or a MIGRATE under way, holds this command back; the client is marked as held then. One that would be refused anyway is
     /// refused at once.
     #[cold]
     pub(super) fn holds(&mut self, client: SessionId, words: resp::Args<'_>, command: Resolved) -> bool {
-        let Some(pause) = self.server.pause else {
-            return false;
-        };
         let Resolved::Command(id) = command else {
             return false;
         };
@@ -196,7 +194,7 @@ impl Executor {
             flags |= Flags::from_bits_retain(transaction.flags);
         }
         let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        let held = (pause.all || writes) && !session.flags.contains(SessionFlags::REPLICA);
+        let held = (self.server.holds_all() || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {
             session.flags.insert(SessionFlags::PAUSED);
         }
@@ -213,11 +211,11 @@ impl Executor {
 
     /// Runs the batches that a pause held back, once it is over.
     pub fn resume_held(&mut self) {
-        if let Some(pause) = self.server.pause {
-            if pause.until_ms > self.now_unix_us / 1000 {
-                return;
-            }
-            self.server.pause = None;
+        let now_ms = self.now_unix_us / 1000;
+        let ended = self.server.pause.take_if(|pause| pause.until_ms <= now_ms);
+        // Whom a MIGRATE holds is looked at when it ends; who is held for a pause alone, when that does.
+        if self.server.pause.is_some() || self.server.migrating && ended.is_none() {
+            return;
         }
         let mut batches: Vec<_> = self.held.drain(..).collect();
         for (client, _) in &batches {

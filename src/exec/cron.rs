@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::command::cx::output_limit;
+use crate::process::crash;
 use crate::session::{SessionFlags, SessionId};
 
 use super::{Executor, effects};
@@ -40,8 +42,16 @@ const JOBS: &[Job] = &[
         run: trim_waiting,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::count_migrate_links,
+    },
+    Job {
         period_ms: 100,
         run: check_output_limits,
+    },
+    Job {
+        period_ms: 0,
+        run: Executor::stop_if_asked,
     },
     Job {
         period_ms: 0,
@@ -54,6 +64,10 @@ const JOBS: &[Job] = &[
     Job {
         period_ms: 1000,
         run: Executor::end_idle_tracking,
+    },
+    Job {
+        period_ms: 1000,
+        run: Executor::watch_fragmentation,
     },
     Job {
         period_ms: 1000,
@@ -81,6 +95,7 @@ const SWEEP_SLICE: Duration = Duration::from_micros(500);
 impl Executor {
     /// Runs the jobs that are due.
     pub fn tick(&mut self) {
+        self.feed_watchdog();
         if self.server.cron_paused {
             return;
         }
@@ -95,10 +110,19 @@ impl Executor {
         }
     }
 
+    /// Puts off the alarm of `watchdog-period` that shows where the thread is stuck. Compat: two ticks are the least.
+    fn feed_watchdog(&self) {
+        let period_ms = self.config.int("watchdog-period");
+        if period_ms > 0 {
+            let least_ms = 2 * 1000 / self.config.int("hz").max(1);
+            crash::feed_watchdog(period_ms.max(least_ms) as u32);
+        }
+    }
+
     /// Whether active expiry has work and time left in this tick: the executor's loop gives it slices then.
     pub fn is_sweeping(&self) -> bool {
         // Compat: during a pause nothing expires but in the eyes of readers.
-        !self.cron.sweep_left.is_zero() && self.server.pause.is_none()
+        !self.cron.sweep_left.is_zero() && !self.server.is_holding()
     }
 
     /// Whether there is work to go on with between two looks at the mailbox.
@@ -110,6 +134,7 @@ impl Executor {
     /// Goes on with it for a moment.
     #[inline]
     pub fn go_on(&mut self) {
+        self.go_on_defrag();
         if self.loading.is_some() {
             return;
         }
@@ -199,15 +224,10 @@ fn trim_waiting(executor: &mut Executor) {
 /// Closes clients whose queued pushes exceed their class's limit, hard at once or soft for too long.
 fn check_output_limits(executor: &mut Executor) {
     let now_s = executor.now_unix_us / 1_000_000;
-    let limits = executor.config.output_limits();
     let mut over = Vec::new();
     for (id, session) in executor.sessions.iter_mut() {
         let Some(outlet) = &session.outlet else { continue };
-        let limit = if session.flags.contains(SessionFlags::PUBSUB) {
-            limits.pubsub
-        } else {
-            limits.normal
-        };
+        let limit = output_limit(&executor.config, session);
         let queued = outlet.queued_bytes() as u64;
         let soft = limit.soft_bytes > 0 && queued > limit.soft_bytes;
         session.soft_limit_since = match (soft, session.soft_limit_since) {

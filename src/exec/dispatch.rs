@@ -14,7 +14,7 @@ use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::{Command, CommandId, Table, is_positional};
 use crate::keyspace::Keyspace;
-use crate::process::crash::{self, Activity};
+use crate::process::crash;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{Session, SessionFlags, SessionId};
 use crate::stats::slowlog::cut_arg;
@@ -327,7 +327,7 @@ impl Executor {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
-            if self.server.pause.is_some() && self.holds(client, batch.command(index), planned.command) {
+            if self.server.is_holding() && self.holds(client, batch.command(index), planned.command) {
                 break;
             }
             // Only now: a command that is held back must keep its words.
@@ -423,13 +423,13 @@ impl Executor {
             .and_then(|()| admit::auth(command, session))
             .and_then(|()| admit::transaction(command, session));
         let permitted = match permitted {
-            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id),
+            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, reply),
             other => other,
         };
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
         let state = self.server_state();
         let admitted = permitted
-            .and_then(|()| admit::disk(command, state))
+            .and_then(|()| admit::disk(command, session, state))
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::loading(command, state))
             .and_then(|()| admit::onlooker(command, session));
@@ -468,7 +468,8 @@ impl Executor {
             None => (None, None),
         };
         let row = self.table.command(CommandId(id)).row;
-        crash::activity(|a| a.begin(client.client, row.name));
+        // W3 of `witness`: until the activity ends.
+        let outer = crash::activity(|a| a.begin(client.client, row.name, std::ptr::from_ref(&words).cast()));
         let session = &mut self.sessions[client];
         if !run.nested {
             session.last_command = Some(id);
@@ -477,7 +478,7 @@ impl Executor {
         let (db, before) = (session.db, session.flags);
         let dirty = self.keys.changes.dirty;
         self.invoke(client, words, id, run, reply, bytes);
-        crash::activity(Activity::end);
+        crash::activity(|a| a.end(outer));
         if self.server.monitors > 0 && !run.rerun {
             monitor::feed(&mut self.sessions, client, words, row, self.now_unix_us);
         }
@@ -488,7 +489,8 @@ impl Executor {
                 words,
                 row,
                 dirty,
-                nested: run.nested,
+                // In the middle of a script, what it has written so far is not theirs to hand on.
+                nested: run.nested || self.running.is_some(),
             };
             effects::drain(self, cause);
         }
@@ -541,9 +543,9 @@ impl Executor {
         let command = self.table.command(CommandId(id));
         let session = &self.sessions[client];
         self.keys.select(session.db);
-        self.keys.expire_suspended = self.server.pause.is_some();
+        self.keys.expire_suspended = self.server.is_holding();
         self.keys.access.no_touch = session.flags.contains(SessionFlags::NO_TOUCH);
-        let resp3 = session.resp == 3;
+        let resp3 = session.answers_resp3();
         let args = Args::prepared(
             words,
             run.hashes,
@@ -575,6 +577,8 @@ impl Executor {
             Ok(Next::Control(Control::Script(act))) => {
                 self.script(script::Caused { client, id, words }, act, reply);
             }
+            Ok(Next::Control(Control::Migrate(request))) => self.migrate(client, id, *request, reply),
+            Ok(Next::Control(Control::Migrated)) => self.answer_migration(client, id, reply),
             Ok(Next::Control(control)) => self.carry_out(client, control, reply),
             Ok(Next::Block(on)) => self.block(client, *on, id),
             Err(error) => {
@@ -659,7 +663,7 @@ impl Executor {
         let resp3 = self
             .sessions
             .get_mut(client)
-            .is_some_and(|session| session.resp == 3);
+            .is_some_and(|session| session.answers_resp3());
         Reply::new(reply, resp3).error(&text);
     }
 

@@ -12,7 +12,7 @@
 use crate::command::row::{Flags, Row};
 #[cfg(test)]
 use crate::keyspace::changes::Propagated;
-use crate::keyspace::changes::{Classes, Event};
+use crate::keyspace::changes::{Audience, Classes, Event};
 use crate::resp;
 use crate::session::SessionId;
 
@@ -55,14 +55,14 @@ pub fn drain_background(executor: &mut Executor) {
 }
 
 /// Drains what followed from an eviction: each deletion is a unit of its own, whatever the next command does. Clients
-/// that waited for the key are served behind that command.
-pub fn drain_eviction(executor: &mut Executor) {
+/// that waited for the key are served behind that command. `client` is whose command memory is needed for.
+pub fn drain_eviction(executor: &mut Executor, client: Option<SessionId>) {
     if executor.keys.changes.is_quiet() {
         return;
     }
     // Before the next command can store anew what caches hold of the key.
-    executor.invalidate(None);
-    publish(executor, None);
+    executor.invalidate(client);
+    publish(executor, client);
     hand_on(executor, None, false);
 }
 
@@ -75,7 +75,14 @@ fn propagate(executor: &mut Executor, cause: &Cause<'_>) {
     if cause.row.flags.contains(Flags::WRITE) && changes.dirty != cause.dirty && !changes.overridden {
         if changes.propagated.is_empty() && !cause.nested {
             // Alone, as most are: no copy on the way.
-            return follow(executor, Some(cause.client), Some(cause.db), cause.words.iter());
+            let audience = changes.audience;
+            return follow(
+                executor,
+                Some(cause.client),
+                Some(cause.db),
+                audience,
+                cause.words.iter(),
+            );
         }
         let words: Vec<&[u8]> = cause.words.iter().collect();
         changes.propagate(cause.db, &words);
@@ -92,15 +99,18 @@ fn hand_on(executor: &mut Executor, client: Option<SessionId>, unit: bool) {
     }
     let mut commands = std::mem::take(&mut executor.keys.changes.propagated);
     let enclosed = unit && commands.len() > 1;
+    let audience = commands
+        .iter()
+        .fold(Audience::empty(), |all, command| all | command.audience);
     if enclosed {
-        follow(executor, client, None, [&b"MULTI"[..]].into_iter());
+        follow(executor, client, None, audience, [&b"MULTI"[..]].into_iter());
     }
     for command in commands.drain(..) {
         let words = command.words.iter().map(|word| &**word);
-        follow(executor, client, command.db, words);
+        follow(executor, client, command.db, command.audience, words);
     }
     if enclosed {
-        follow(executor, client, None, [&b"EXEC"[..]].into_iter());
+        follow(executor, client, None, audience, [&b"EXEC"[..]].into_iter());
     }
     executor.keys.changes.propagated = commands;
 }
@@ -111,13 +121,18 @@ fn follow<'a>(
     executor: &mut Executor,
     client: Option<SessionId>,
     db: Option<usize>,
+    audience: Audience,
     words: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
 ) {
     #[cfg(test)]
     executor.journal.push(Propagated {
         db,
         words: words.clone().map(Into::into).collect(),
+        audience,
     });
+    if !audience.contains(Audience::LOG) {
+        return;
+    }
     let now_s = executor.now_unix_us / 1_000_000;
     executor.aof.append(db, words.clone(), now_s);
     if db.is_some() && executor.aof.is_strict() {

@@ -171,13 +171,16 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: u16,
+        reply: &mut Vec<u8>,
     ) -> Result<(), crate::command::error::Error> {
         // Compat: while a script keeps the server busy, keys do not go: their DEL would be part of it.
         if !self.evictor.is_limited() || self.running.is_some() {
             return Ok(());
         }
-        let is_short = self.make_room() == Room::None;
+        let is_short = self.make_room(Some(client)) == Room::None;
         self.evictor.is_short = is_short;
+        // What that tells the client itself comes before its reply.
+        self.settle(reply);
         if !is_short {
             return Ok(());
         }
@@ -199,10 +202,21 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// Clients that hold too much go before keys do.
+    #[cold]
+    fn free_clients_and_keys(&mut self, client: Option<SessionId>) -> Room {
+        self.evict_clients(client);
+        match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
+            0 => Room::Enough,
+            excess => self.free_excess(excess, client),
+        }
+    }
+
+    /// `client` is whose command needs it.
     #[inline]
-    fn make_room(&mut self) -> Room {
+    fn make_room(&mut self, client: Option<SessionId>) -> Room {
         // Compat: nothing goes during a pause, nor before all is loaded.
-        if self.loading.is_some() || self.server.pause.is_some() {
+        if self.loading.is_some() || self.server.is_holding() {
             return Room::Enough;
         }
         let excess = self.counted_bytes().saturating_sub(self.evictor.limit_bytes);
@@ -211,14 +225,14 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_excess(excess),
+            _ => self.free_clients_and_keys(client),
         };
         self.note_room(room);
         room
     }
 
     #[cold]
-    fn free_excess(&mut self, excess: u64) -> Room {
+    fn free_excess(&mut self, excess: u64, client: Option<SessionId>) -> Room {
         if self.evictor.policy.is_none() {
             return Room::None;
         }
@@ -227,6 +241,7 @@ impl Executor {
         let room = free(
             &mut Live {
                 executor: self,
+                client,
                 started,
             },
             excess,
@@ -254,7 +269,7 @@ impl Executor {
     /// One slice between commands.
     pub(super) fn eviction_slice(&mut self) {
         let room = if self.evictor.is_limited() {
-            self.make_room()
+            self.make_room(None)
         } else {
             self.note_room(Room::Enough);
             Room::Enough
@@ -277,7 +292,7 @@ impl Executor {
     }
 
     /// Evicts one key; the bytes that gave.
-    fn evict_one(&mut self) -> Option<i64> {
+    fn evict_one(&mut self, client: Option<SessionId>) -> Option<i64> {
         let Executor {
             evictor, keys, rng, ..
         } = self;
@@ -299,7 +314,7 @@ impl Executor {
             self.stats
                 .note_latency("eviction-del", self.now_unix_us, spent_ns / 1_000_000);
         }
-        effects::drain_eviction(self);
+        effects::drain_eviction(self, client);
         Some(freed)
     }
 }
@@ -307,12 +322,13 @@ impl Executor {
 /// The executor, in a slice that has begun.
 struct Live<'e> {
     executor: &'e mut Executor,
+    client: Option<SessionId>,
     started: crate::base::clock::Tick,
 }
 
 impl World for Live<'_> {
     fn evict(&mut self) -> Option<i64> {
-        self.executor.evict_one()
+        self.executor.evict_one(self.client)
     }
 
     fn elapsed(&self) -> Duration {
@@ -499,17 +515,15 @@ mod tests {
         scene.executor.keys.changes.followed = true;
         scene.turn("a: SET k1 v;SET k2 v;CONFIG SET maxmemory-policy allkeys-random");
         scene.turn("a: MULTI;INCR x;CONFIG SET maxmemory 1;INCR x;EXEC");
-        scene.executor.journal.clear();
+        scene.journal();
         assert!(scene.executor.is_busy());
         scene.executor.go_on();
         assert!(scene.executor.keys.db(0).is_empty() && !scene.executor.is_busy());
-        let verbs: Vec<_> = scene
-            .executor
-            .journal
-            .iter()
-            .map(|unit| &*unit.words[0])
-            .collect();
-        assert_eq!(verbs, [b"DEL"; 3]);
+        let told = scene.journal();
+        assert!(
+            told.len() == 3 && told.iter().all(|unit| unit.starts_with("0: DEL ")),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -517,6 +531,16 @@ mod tests {
         let mut scene = scene(1);
         scene.turn("a: SET k v;WATCH k;CONFIG SET maxmemory-policy allkeys-lru maxmemory 1");
         assert_eq!(scene.turn("a: MULTI;PING;EXEC"), ["a: +OK +QUEUED *-1"]);
+    }
+
+    #[test]
+    fn who_had_it_in_a_cache_is_told_before_the_reply_that_needed_the_memory() {
+        let mut scene = scene(1);
+        scene.turn("a: SET k v;HELLO 3;CLIENT TRACKING ON;GET k");
+        assert_eq!(
+            scene.turn("a: CONFIG SET maxmemory-policy allkeys-lru maxmemory 1;ECHO x"),
+            ["a: +OK >2 $10 invalidate *1 $1 k $1 x"]
+        );
     }
 
     #[test]

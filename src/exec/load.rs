@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::persist::load::Loader;
-use crate::persist::rdb::decode::Refused;
+use crate::persist::rdb::decode::{Refused, Scrutiny};
+use crate::process::signals;
 use crate::stats::persistence::Loading as Progress;
 
 use super::aof::load::{Fatal, LogLoad};
@@ -13,11 +14,16 @@ use super::{Executor, effects};
 /// Longest piece of loading between two looks at the mailbox.
 const SLICE: Duration = Duration::from_millis(5);
 
+/// How often the log says how far it is.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
+
 /// A load under way.
 pub(super) struct Loading {
     source: Source,
     started: Instant,
     told: bool,
+    /// When the log last said how far it is.
+    logged: Instant,
 }
 
 /// What is loaded.
@@ -34,6 +40,7 @@ impl Loading {
             source,
             started: Instant::now(),
             told: false,
+            logged: Instant::now(),
         }
     }
 }
@@ -75,20 +82,30 @@ impl Executor {
     /// A damaged file is left as it is, for somebody to look at.
     fn give_up(&mut self, refused: &Refused) {
         let path = self.snapshot_path();
-        tracing::warn!("Fatal error loading the DB: {refused}. Exiting.");
         tracing::warn!(
-            "Terminating server after rdb file {} reading failure.",
+            "Fatal error loading the DB from {}: {refused}. Exiting.",
             path.display()
         );
+        crate::persist::check::report(&path);
+        tracing::warn!("Terminating server after rdb file reading failure.");
         self.stats.persistence.loading = None;
         self.exit = Some(1);
     }
 
+    /// How closely files are looked at.
+    pub(super) fn file_scrutiny(&self) -> Scrutiny {
+        Scrutiny {
+            checksum: self.config.bool("rdbchecksum") && !self.server.checksums_ignored,
+            deep: self.config.choice("sanitize-dump-payload") == "yes",
+        }
+    }
+
     fn open_loader(&mut self, path: &Path) -> Result<Loader, Refused> {
-        Loader::open(&*self.disk, path, self.config.bool("rdbchecksum"), &self.keys)
+        Loader::open(&*self.disk, path, self.file_scrutiny(), &self.keys)
     }
 
     pub(super) fn note_load_begin(&mut self, total_bytes: u64) {
+        signals::set_loading(true);
         self.stats.persistence.loading = Some(Progress {
             started_s: self.now_unix_us / 1_000_000,
             total_bytes,
@@ -104,10 +121,16 @@ impl Executor {
         let started = Instant::now();
         let mut may_go_on = || started.elapsed() < SLICE;
         let more = match &mut loading.source {
-            Source::Snapshot(loader) => loader.step(&mut self.keys, &mut may_go_on).map_err(Some),
+            Source::Snapshot(loader) => {
+                loader.key_delay_us = self.config.int("key-load-delay");
+                loader.step(&mut self.keys, &mut may_go_on).map_err(Some)
+            }
             Source::Log(load) => self.step_log_load(load, &mut may_go_on).map_err(|Fatal| None),
         };
         self.note_progress(&mut loading);
+        if !matches!(more, Ok(true)) {
+            signals::set_loading(false);
+        }
         match more {
             Ok(true) => self.loading = Some(loading),
             Ok(false) => self.end_load(&loading),
@@ -157,6 +180,10 @@ impl Executor {
         };
         if let Some(progress) = &mut self.stats.persistence.loading {
             progress.loaded_bytes = loaded_bytes;
+            if loading.logged.elapsed() >= LOGGED_EVERY {
+                loading.logged = Instant::now();
+                tracing::info!("Loading: {:.1}% done", progress.percent());
+            }
         }
         if let Source::Snapshot(loader) = &loading.source
             && !loading.told
@@ -201,7 +228,12 @@ impl Executor {
             offset: loader.loaded_bytes(),
             what: what.into(),
         })?;
-        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}.");
+        let skipped = match loader.empty {
+            0 => String::new(),
+            count => format!(", empty keys skipped: {count}"),
+        };
+        tracing::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{skipped}.");
+        self.stats.counters.dump_payload_sanitizations += loader.sanitized();
         let facts = &mut self.stats.persistence;
         facts.loading = None;
         facts.last_load_keys = keys;

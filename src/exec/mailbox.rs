@@ -84,10 +84,10 @@ struct Slot {
     ahead: usize,
     /// Batches the connection has taken.
     batches_taken: u64,
-    /// Bytes of pushes the connection has taken and not yet written.
+    /// Bytes the connection has taken last and not told what became of them; of replies only when they are many.
     writing: usize,
-    /// Bytes of the replies it was given last, while it has not written them; only when they are many.
-    replying: usize,
+    /// Bytes that it could not write yet.
+    unwritten: usize,
     close: bool,
     /// The batch under way waits for the end of a pause, and the connection has not been told.
     held: bool,
@@ -99,6 +99,12 @@ struct Slot {
 }
 
 impl Slot {
+    /// Bytes of pushes and replies that are not written yet.
+    fn output_bytes(&self) -> usize {
+        let replies = self.batch.as_ref().map_or(0, |batch| batch.reply.len());
+        self.pushes.len() + replies + self.writing + self.unwritten
+    }
+
     /// The pushes that come before the next batch.
     fn take_ahead(&mut self) -> Vec<u8> {
         let behind = self.pushes.split_off(self.ahead);
@@ -147,11 +153,6 @@ impl Outbox {
     #[inline]
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
-        slot.replying = if is_noted(&batch.reply) {
-            batch.reply.len()
-        } else {
-            0
-        };
         slot.batch = Some(batch);
         slot.held = false;
         wake(&slot);
@@ -181,14 +182,11 @@ impl Outbox {
         slot.input_free = free;
     }
 
-    /// Pushes taken before have been written.
-    pub fn pushes_written(&self) {
-        self.slot().writing = 0;
-    }
-
-    /// The replies of the batch it was given last have been written, which were so many that they were noted.
-    pub fn replies_written(&self) {
-        self.slot().replying = 0;
+    /// What the connection has taken is written but for so many bytes.
+    pub fn note_output(&self, unwritten: usize) {
+        let mut slot = self.slot();
+        slot.writing = 0;
+        slot.unwritten = unwritten;
     }
 
     /// What waits for the connection; with none, `cx` is woken when something comes.
@@ -203,6 +201,9 @@ impl Outbox {
         }
         if let Some(batch) = slot.batch.take() {
             slot.batches_taken += 1;
+            if is_noted(&batch.reply) {
+                slot.writing = batch.reply.len();
+            }
             slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
         }
@@ -241,8 +242,8 @@ impl Outbox {
     }
 }
 
-/// Whether replies are so many bytes that they count until they are written. Few are as good as written: the socket
-/// takes them at once, and the connection need not say so.
+/// Whether replies are so many bytes that they count until the connection says that they are written. Few are as good as
+/// written: mostly the socket takes them at once, and the connection speaks up only when it does not.
 #[inline]
 pub fn is_noted(reply: &[u8]) -> bool {
     const NOTED_BYTES_MIN: usize = 16 * 1024;
@@ -270,7 +271,7 @@ impl Outlet for Outbox {
             slot.ahead = slot.pushes.len();
             wake(&slot);
         }
-        slot.pushes.len() + slot.writing + slot.replying
+        slot.output_bytes()
     }
 
     fn close(&self) {
@@ -288,8 +289,7 @@ impl Outlet for Outbox {
     }
 
     fn queued_bytes(&self) -> usize {
-        let slot = self.slot();
-        slot.pushes.len() + slot.writing + slot.replying
+        self.slot().output_bytes()
     }
 
     fn input_bytes(&self) -> (usize, usize) {
@@ -309,7 +309,7 @@ mod tests {
     #[track_caller]
     fn pushes(outbox: &Outbox, expected: &[u8]) {
         assert!(matches!(poll(outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == expected));
-        outbox.pushes_written();
+        outbox.note_output(0);
     }
 
     #[test]
@@ -337,7 +337,9 @@ mod tests {
         assert_eq!(outbox.push(b"push", 0), 4);
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(_))));
         assert_eq!(outbox.push(b"late", 0), 8);
-        outbox.pushes_written();
+        outbox.note_output(3);
+        assert_eq!(outbox.queued_bytes(), 7);
+        outbox.note_output(0);
         assert_eq!(outbox.queued_bytes(), 4);
         outbox.deliver(Box::default());
         outbox.close();

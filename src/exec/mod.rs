@@ -17,16 +17,21 @@ mod child;
 pub mod client;
 pub mod client_memory;
 pub mod cron;
+mod defrag;
 pub mod dispatch;
 pub mod effects;
 mod evict;
+mod flush;
 pub mod load;
 pub mod mailbox;
+mod migrate;
 pub mod monitor;
 pub mod open;
 pub mod payload;
 pub mod save;
 pub mod script;
+pub mod shipment;
+pub mod shutdown;
 #[cfg(test)]
 mod stream_waits;
 #[cfg(test)]
@@ -34,6 +39,7 @@ mod testing;
 pub mod tracking;
 pub mod turn;
 pub mod txn;
+pub mod witness;
 
 use std::collections::VecDeque;
 use std::io;
@@ -79,6 +85,16 @@ pub trait Host: Send {
     /// Why there is nobody.
     fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
         Ok(Box::new(worker::spawn(work)?))
+    }
+
+    /// Sends keys to another server; `report` is called once, maybe from another thread.
+    fn ship(&mut self, _shipment: shipment::Shipment, report: shipment::Report) {
+        report(shipment::Delivery::failed(shipment::Failure::Connect));
+    }
+
+    /// How many connections for that are open.
+    fn links(&self) -> usize {
+        0
     }
 
     /// Takes over directives that sockets, the log or the process follow.
@@ -165,6 +181,8 @@ pub struct Executor {
     held: VecDeque<(SessionId, Box<Batch>)>,
     /// Clients that wait for keys.
     blocking: blocking::Blocking,
+    /// Clients that wait for the memory of what they have flushed.
+    flush_waits: VecDeque<flush::FlushWait>,
     client_memory: client_memory::ClientMemory,
     /// What clients are to forget of their caches because of their own commands, to be said behind the reply.
     own_invalidations: Vec<(SessionId, tracking::Forget)>,
@@ -183,6 +201,8 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// The limit on memory.
     evictor: evict::Evictor,
+    /// Moving what lies badly in memory.
+    defrag: defrag::Defrag,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
     /// What followers were given.
@@ -206,8 +226,12 @@ pub struct Executor {
     running: Option<Box<script::Running>>,
     /// A load under way.
     loading: Option<load::Loading>,
+    /// Keys on their way to another server.
+    migration: Option<migrate::Migration>,
     /// Set when the server is to end, with its exit code.
     exit: Option<i32>,
+    /// A signal asks for the end: the directive that says how.
+    asked_to_stop: Option<&'static str>,
 }
 
 impl Executor {
@@ -242,6 +266,7 @@ impl Executor {
             outboxes: Vec::new(),
             held: VecDeque::new(),
             blocking: blocking::Blocking::default(),
+            flush_waits: VecDeque::new(),
             client_memory: client_memory::ClientMemory::default(),
             own_invalidations: Vec::new(),
             spare_transactions: Vec::new(),
@@ -251,6 +276,7 @@ impl Executor {
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             evictor: evict::Evictor::default(),
+            defrag: defrag::Defrag::default(),
             browser_warned_s: 0,
             scripting: None,
             interlude: None,
@@ -262,7 +288,9 @@ impl Executor {
             journal: Vec::new(),
             child: None,
             loading: None,
+            migration: None,
             exit: None,
+            asked_to_stop: None,
             config,
         };
         executor.take_slices();
@@ -313,15 +341,17 @@ impl Executor {
     }
 
     /// When the executor has something to do although no mail comes, in Unix microseconds: a blocked client's time is
-    /// up, a pause that holds clients back is over, or a write has waited long enough for the disk.
+    /// up, a pause that holds clients back is over, memory is to be moved, or a write has waited long enough for the disk.
     pub fn wake_at_us(&self) -> Option<i64> {
         let deadline_us = |ms: i64| ms.saturating_add(1).saturating_mul(1000);
         let blocked = self.blocking.first_deadline_ms().map(deadline_us);
         let delays = !self.held.is_empty() || self.keys.changes.interest.is_any_ready();
         let paused = self.server.pause.filter(|_| delays);
         let held = paused.map(|pause| pause.until_ms.saturating_mul(1000));
+        let moving = self.defrag_due_us();
         let written = self.aof.wake_at_ms().map(deadline_us);
-        blocked.into_iter().chain(held).chain(written).min()
+        let due = blocked.into_iter().chain(held).chain(moving).chain(written);
+        due.min()
     }
 
     /// All commands.

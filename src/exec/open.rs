@@ -30,6 +30,7 @@ impl Executor {
         self.set_time_us(now.unix_us);
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
+        self.hear_migration();
         // Whoever waited for the end of a pause comes before those who arrive after it.
         self.end_pause();
         for letter in letters.drain(..turn_len(letters)) {
@@ -46,6 +47,7 @@ impl Executor {
         if !self.deferred.is_empty() {
             letters.splice(0..0, self.deferred.drain(..));
         }
+        self.end_flush_waits();
         self.end_waits();
         self.run_released();
         if self.loading.is_some() {
@@ -53,7 +55,7 @@ impl Executor {
             self.load_slice();
         }
         self.broadcast_invalidations();
-        self.evict_clients();
+        self.evict_clients(None);
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats
@@ -95,7 +97,7 @@ impl Executor {
             Mail::Tick => self.timed_tick(),
             // The turn's end is what it came for.
             Mail::Synced => {}
-            Mail::Stop { interrupt } => self.stop(interrupt),
+            Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
         }
     }
 
@@ -104,18 +106,6 @@ impl Executor {
         self.tick();
         let spent_ns = self.ticks.nanos_between(started, self.ticks.raw());
         self.stats.counters.event_loop.cron_us += spent_ns.div_ceil(1000);
-    }
-
-    /// A signal asks the server to end.
-    fn stop(&mut self, _interrupt: bool) {
-        if self.exit.is_none() {
-            tracing::warn!("User requested shutdown...");
-            if self.save_before_end(None, false) {
-                self.exit = Some(0);
-            } else {
-                tracing::warn!("Error trying to save the DB, can't exit.");
-            }
-        }
     }
 }
 

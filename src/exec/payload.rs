@@ -1,9 +1,11 @@
 //! DUMP and RESTORE: values in and out as payloads of the RDB format.
 
+use crate::base::quote;
 use crate::command::cx::RestoreRequest;
 use crate::command::error::Error;
 use crate::keyspace::changes::Classes;
 use crate::keyspace::restore::{Access, Restored};
+use crate::persist::rdb::decode::Scrutiny;
 use crate::persist::rdb::payload::{self, Rejected};
 use crate::resp::Reply;
 use crate::session::SessionId;
@@ -17,7 +19,7 @@ impl Executor {
     /// Answers DUMP for a key that exists.
     pub(super) fn dump(&mut self, client: SessionId, key: &[u8], reply: &mut Vec<u8>) {
         let compresses = self.config.bool("rdbcompression");
-        let resp3 = self.sessions[client].resp == 3;
+        let resp3 = self.sessions[client].answers_resp3();
         let mut reply = Reply::new(reply, resp3);
         match self.keys.stored(self.keys.key(key)) {
             Some(entry) => reply.bulk(&payload::dump(entry, self.rdb_version(), compresses)),
@@ -35,37 +37,67 @@ impl Executor {
 
     fn restored(&mut self, request: &RestoreRequest) -> Result<(), Error> {
         let mut text = Vec::new();
-        let value = payload::restore(&request.payload, &self.keys.limits, &mut text).map_err(|rejected| {
-            match rejected {
-                Rejected::Footer => BAD_FOOTER,
-                Rejected::Value(refused) => {
-                    tracing::warn!("RESTORE refused: {refused}");
-                    BAD_VALUE
-                }
+        let scrutiny = self.payload_scrutiny();
+        let (value, sanitized) = payload::restore(&request.payload, scrutiny, &self.keys.limits, &mut text)
+            .map_err(|rejected| match rejected {
+            Rejected::Footer => BAD_FOOTER,
+            Rejected::Value(refused) => {
+                let mut key = Vec::new();
+                quote::repr(&request.key, &mut key);
+                tracing::warn!("RESTORE of {} refused: {refused}", String::from_utf8_lossy(&key));
+                BAD_VALUE
             }
         })?;
+        self.stats.counters.dump_payload_sanitizations += sanitized;
         let access = match (request.idle_seconds, request.frequency) {
             (Some(seconds), _) => Access::IdleSeconds(seconds),
             (None, Some(counter)) => Access::Frequency(counter),
             (None, None) => Access::Fresh,
         };
         let db = self.keys.selected();
-        let existed = request.replaces && self.keys.delete(self.keys.key(&request.key), false);
-        let restored = self
-            .keys
-            .restore(db, &request.key, value, request.expire_at, access, false);
-        let changes = &mut self.keys.changes;
+        let restored = self.keys.restore(
+            db,
+            &request.key,
+            value,
+            request.expire_at,
+            access,
+            request.replaces,
+        );
         match restored {
             Restored::Stored => {
+                let changes = &mut self.keys.changes;
                 changes.touch(db, &request.key);
                 changes.event(Classes::GENERIC, "restore", db, &request.key);
                 self.propagate_restore(db, request);
             }
             // Compat: its time has passed, so it is only the old key that goes.
-            Restored::Expired if existed => changes.instead(db, &[b"DEL", &request.key]),
+            Restored::Expired if request.replaces => self.bury_replaced(db, &request.key),
             Restored::Expired | Restored::Exists => {}
         }
         Ok(())
+    }
+
+    fn bury_replaced(&mut self, db: usize, key: &[u8]) {
+        if self.keys.delete(self.keys.key(key), false) {
+            let verb: &[u8] = if self.keys.lazy.server_del {
+                b"UNLINK"
+            } else {
+                b"DEL"
+            };
+            self.keys.changes.instead(db, &[verb, key]);
+        }
+    }
+
+    /// How closely payloads are looked at: those that clients send, and those that come from the log.
+    fn payload_scrutiny(&self) -> Scrutiny {
+        Scrutiny {
+            checksum: !self.server.checksums_ignored,
+            deep: match self.config.choice("sanitize-dump-payload") {
+                "yes" => true,
+                "clients" => self.stats.persistence.loading.is_none(),
+                _ => false,
+            },
+        }
     }
 
     /// With an absolute time to live, so that whoever runs it later means the same moment.

@@ -51,6 +51,9 @@ impl Executor {
             loading: self.stats.persistence.loading.is_some(),
             unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
             unlogged: self.aof.fault(),
+            // Without replication and cluster.
+            stale: false,
+            clustered: false,
         }
     }
 
@@ -240,7 +243,7 @@ impl Executor {
     }
 
     /// Ends a snapshot under way: the data it saves is about to be replaced or saved otherwise.
-    fn kill_save(&mut self) {
+    pub(super) fn kill_save(&mut self) {
         if self.kill_child_of(ChildKind::Snapshot) {
             tracing::warn!("There is a child saving an .rdb. Killing it!");
         }
@@ -258,20 +261,6 @@ impl Executor {
             // A failure is in the log and in INFO.
             let _ = self.save_now();
         }
-    }
-
-    /// Whether the server may end: saves first if `wanted`, or if save points are configured and nothing is said.
-    /// `forced`: it ends in any case.
-    pub(super) fn save_before_end(&mut self, wanted: Option<bool>, forced: bool) -> bool {
-        if !self.close_log_before_end(forced) {
-            return false;
-        }
-        self.kill_save();
-        if !wanted.unwrap_or(!self.config.save_points().is_empty()) || self.loading.is_some() {
-            return true;
-        }
-        tracing::info!("Saving the final RDB snapshot before exiting.");
-        self.save_now().is_ok()
     }
 
     /// DEBUG RELOAD: saves, empties all databases, and loads what was saved.

@@ -1,6 +1,7 @@
 //! For tests of the executor: several clients that send batches and see what comes back.
 
 use crate::base::clock::Now;
+use crate::keyspace::changes::Propagated;
 use crate::resp::{Batch, Limits, Parser};
 use crate::session::SessionId;
 
@@ -24,6 +25,20 @@ pub fn batch(commands: &str) -> Box<Batch> {
         .extend_from_slice(lines.as_bytes());
     parser.parse(&mut batch, &Limits::default());
     batch
+}
+
+/// What an executor has handed on to followers since the last look, as `0: SET k v`; `*` for no database of its own.
+pub fn journal(executor: &mut Executor) -> Vec<String> {
+    let show = |unit: Propagated| {
+        let words: Vec<_> = unit
+            .words
+            .iter()
+            .map(|word| String::from_utf8_lossy(word))
+            .collect();
+        let db = unit.db.map_or_else(|| "*".to_owned(), |db| db.to_string());
+        format!("{db}: {}", words.join(" "))
+    };
+    executor.journal.drain(..).map(show).collect()
 }
 
 impl Scene {
@@ -58,12 +73,21 @@ impl Scene {
         self.open(&mut Vec::new())
     }
 
+    /// What was handed on to followers since the last look, as `0: SET k v`.
+    pub fn journal(&mut self) -> Vec<String> {
+        journal(&mut self.executor)
+    }
+
     pub fn open(&mut self, letters: &mut Vec<Mail>) -> Vec<String> {
         let now = Now {
             unix_us: self.now_ms * 1000,
             monotonic_ns: 0,
         };
         self.executor.open(letters, now);
+        while self.executor.awaits_freeing() {
+            std::thread::yield_now();
+            self.executor.open(letters, now);
+        }
         let finished: Vec<_> = self.executor.finished.drain(..).collect();
         let shown = finished.into_iter().map(|(client, batch)| {
             let known = self.clients.iter().position(|id| *id == client);

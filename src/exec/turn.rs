@@ -29,9 +29,9 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use crate::base::clock::Now;
 
-use super::Executor;
 use super::mailbox::Mail;
 use super::script::Interlude;
+use super::{Executor, witness};
 
 /// The stack's size; pages are taken as they are touched.
 const STACK_BYTES: usize = 16 << 20;
@@ -142,6 +142,7 @@ impl Turns {
 
 impl Drop for Turns {
     fn drop(&mut self) {
+        witness::forget();
         if self.paused.is_none() {
             // SAFETY: T1: made by `new`, and no turn refers to it.
             drop(unsafe { Box::from_raw(self.state.as_ptr()) });
@@ -156,6 +157,8 @@ fn take_turns(yielder: &Yielder<Job, Event>, mut job: Job) {
             // SAFETY: T2: this turn's alone until it is over or lends it.
             let State { executor, letters } = unsafe { state.as_mut() };
             if !executor.has_interlude() {
+                // SAFETY: T1, T3: it stays in its box, on this thread, until `drop`, which forgets it.
+                unsafe { witness::watch(NonNull::from(&mut *executor)) };
                 executor.set_interlude(Box::new(Pause(NonNull::from(yielder))));
             }
             executor.open(letters, now);
@@ -265,5 +268,42 @@ mod tests {
         assert!(replies(turns.executor())[0].starts_with("-UNKILLABLE Sorry"));
         assert_eq!(turns.executor().exit_code(), Some(0));
         while turns.go_on(&mut letters) == Progress::Paused {}
+    }
+
+    #[test]
+    fn who_waits_for_what_a_long_script_has_made_is_served_at_its_end() {
+        let mut executor = Executor::for_tests();
+        let (busy, waiting, other) = (executor.connect(), executor.connect(), executor.connect());
+        executor.run(other, &[b"CONFIG", b"SET", b"busy-reply-threshold", b"1"]);
+        executor.keys.changes.followed = true;
+        let mut turns = Turns::new(executor).expect("a stack");
+        let mut letters = vec![Mail::Batch(waiting, batch(b"BLPOP k 0\r\n"))];
+        turns.open(&mut letters, NOW);
+        let script = b"EVAL \"redis.call('rpush','k','1') local n = 0 repeat n = n + 1 until n == 3e7 \
+            redis.call('lpush','k','2')\" 0\r\n";
+        letters.push(Mail::Batch(busy, batch(script)));
+        assert_eq!(turns.open(&mut letters, NOW), Progress::Paused);
+        turns.executor().open_busy(&mut vec![
+            Mail::Tick,
+            Mail::Batch(other, batch(b"HELLO 2 SETNAME x\r\nPING\r\n")),
+        ]);
+        assert_eq!(replies(turns.executor()).len(), 1, "the waiting one waits on");
+        assert!(
+            turns.executor().journal.is_empty(),
+            "nor is half of the script handed on"
+        );
+        while turns.go_on(&mut letters) == Progress::Paused {}
+        assert!(matches!(letters[..], [Mail::Tick]), "recurring jobs are overdue");
+        assert_eq!(
+            replies(turns.executor()),
+            ["$-1\r\n", "*2\r\n$1\r\nk\r\n$1\r\n2\r\n"]
+        );
+        let words: Vec<_> = turns
+            .executor()
+            .journal
+            .iter()
+            .map(|unit| unit.words[0].to_vec())
+            .collect();
+        assert_eq!(words, [&b"MULTI"[..], b"rpush", b"lpush", b"EXEC", b"LPOP"]);
     }
 }

@@ -155,20 +155,6 @@ fn abortion(error: &Error) -> Error {
 mod tests {
     use crate::exec::mailbox::Mail;
     use crate::exec::testing::{Scene, batch};
-    use crate::keyspace::changes::Propagated;
-
-    fn journal(scene: &mut Scene) -> Vec<String> {
-        let show = |unit: Propagated| {
-            let words: Vec<_> = unit
-                .words
-                .iter()
-                .map(|word| String::from_utf8_lossy(word))
-                .collect();
-            let db = unit.db.map_or_else(|| "*".to_owned(), |db| db.to_string());
-            format!("{db}: {}", words.join(" "))
-        };
-        scene.executor.journal.drain(..).map(show).collect()
-    }
 
     #[test]
     fn a_queue_runs_as_a_whole_and_answers_one_array() {
@@ -326,10 +312,10 @@ mod tests {
         let mut scene = Scene::new(1);
         scene.executor.keys.changes.followed = true;
         scene.turn("a: MULTI;GET k;EXEC;MULTI;SET k 1;GET k;EXEC");
-        assert_eq!(journal(&mut scene), ["0: SET k 1"]);
+        assert_eq!(scene.journal(), ["0: SET k 1"]);
         scene.turn("a: MULTI;SET k 1;SELECT 3;GET k;EXPIRE k 1;SET j 2 EX 5;EXEC");
         assert_eq!(
-            journal(&mut scene),
+            scene.journal(),
             ["*: MULTI", "0: SET k 1", "3: SET j 2 PXAT 6000", "*: EXEC"]
         );
     }

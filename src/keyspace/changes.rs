@@ -47,6 +47,17 @@ bitflags! {
     }
 }
 
+bitflags! {
+    /// Who follows the stream of writes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Audience: u8 {
+        /// The append-only file.
+        const LOG = 1 << 0;
+        /// Replicas.
+        const REPLICAS = 1 << 1;
+    }
+}
+
 impl Classes {
     /// The classes of a `notify-keyspace-events` value; `None` for an unknown letter.
     pub fn parse(text: &str) -> Option<Classes> {
@@ -95,6 +106,8 @@ pub struct Propagated {
     pub db: Option<usize>,
     /// Its words.
     pub words: Vec<Box<[u8]>>,
+    /// Who is to have it.
+    pub audience: Audience,
 }
 
 /// What has changed since the last drain, and who wants to know.
@@ -106,6 +119,8 @@ pub struct Changes {
     pub wanted: Classes,
     /// Whether anything follows the stream of writes (AOF, replicas).
     pub followed: bool,
+    /// Which of those are to have what commands write; a script may choose (`redis.set_repl`).
+    pub audience: Audience,
     /// Whether any client watches a key.
     watching: bool,
     /// Whether any client is blocked until a key is ready.
@@ -131,6 +146,7 @@ impl Changes {
             dirty: 0,
             wanted: Classes::empty(),
             followed: false,
+            audience: Audience::all(),
             watching: false,
             blocking: false,
             tracked: false,
@@ -255,9 +271,22 @@ impl Changes {
 
     /// Propagates these words, beside or instead of the running command ([`Changes::instead`]).
     pub fn propagate(&mut self, db: usize, words: &[&[u8]]) {
-        if self.followed {
+        self.propagate_to(self.audience, db, words);
+    }
+
+    /// Propagates the removal of what has had its time: to everybody, whatever a script wants of its own writes.
+    pub(super) fn propagate_removal(&mut self, db: usize, words: &[&[u8]]) {
+        self.propagate_to(Audience::all(), db, words);
+    }
+
+    fn propagate_to(&mut self, audience: Audience, db: usize, words: &[&[u8]]) {
+        if self.followed && !audience.is_empty() {
             let words = words.iter().map(|&w| w.into()).collect();
-            self.propagated.push(Propagated { db: Some(db), words });
+            self.propagated.push(Propagated {
+                db: Some(db),
+                words,
+                audience,
+            });
         }
     }
 

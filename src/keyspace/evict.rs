@@ -241,7 +241,7 @@ impl Keyspace {
         self.changes.ready(db, key);
         self.changes.event(Classes::EVICTED, "evicted", db, key);
         let verb: &[u8] = if self.lazy.eviction { b"UNLINK" } else { b"DEL" };
-        self.changes.propagate(db, &[verb, key]);
+        self.changes.propagate_removal(db, &[verb, key]);
     }
 
     /// Frees it, here or on the lazy-free thread.

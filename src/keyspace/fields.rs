@@ -58,7 +58,7 @@ impl Keyspace {
         for name in names {
             if hash.find(name).is_some_and(|found| found.is_due(due_ms)) {
                 hash.remove(name);
-                changes.propagate(db, &[b"HDEL", key.bytes, name]);
+                changes.propagate_removal(db, &[b"HDEL", key.bytes, name]);
                 removed += 1;
             }
         }
@@ -135,7 +135,7 @@ fn hash_of(entry: Option<&mut Entry>, due_ms: i64) -> Option<&mut Hash> {
 
 fn propagate_removal(changes: &mut Changes, db: usize, key: &[u8], name: &crate::ds::listpack::Item<'_>) {
     if changes.followed {
-        changes.propagate(db, &[b"HDEL", key, &name.to_vec()]);
+        changes.propagate_removal(db, &[b"HDEL", key, &name.to_vec()]);
     }
 }
 

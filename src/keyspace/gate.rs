@@ -199,7 +199,10 @@ impl Keyspace {
 
     /// Puts a complete entry under its own key, which must be free; event only `new`.
     pub fn insert(&mut self, db_index: usize, entry: Entry) {
-        let hash = self.hasher.hash(entry.key());
+        self.insert_hashed(db_index, self.hasher.hash(entry.key()), entry);
+    }
+
+    pub(super) fn insert_hashed(&mut self, db_index: usize, hash: u64, entry: Entry) {
         let (expire_at, soonest) = (entry.expire_at(), entry.soonest());
         self.changes.event(Classes::NEW, "new", db_index, entry.key());
         self.changes.ready(db_index, entry.key());
@@ -320,7 +323,7 @@ impl Keyspace {
     }
 
     /// The same for a key whose time may be over already, which it then does not tell: what an empty result replaces
-    /// (SINTERSTORE, BITOP) is deleted as it is.
+    /// (SINTERSTORE, BITOP), or what another server has taken, is deleted as it is.
     pub fn delete_stored(&mut self, key: Key<'_>, lazy: bool) -> bool {
         let Some(entry) = self.take(self.current, key) else {
             return false;
@@ -398,7 +401,7 @@ impl Keyspace {
         self.changes.expired(db, entry.key());
         self.changes.event(Classes::EXPIRED, "expired", db, entry.key());
         let verb: &[u8] = if self.lazy.expire { b"UNLINK" } else { b"DEL" };
-        self.changes.propagate(db, &[verb, entry.key()]);
+        self.changes.propagate_removal(db, &[verb, entry.key()]);
         self.discard(entry, self.lazy.expire);
     }
 

@@ -21,6 +21,14 @@ pub enum Garbage {
     Other(Box<dyn Any + Send>, usize),
 }
 
+/// Called when all is freed that was handed over before.
+pub type Bell = Box<dyn Fn() + Send>;
+
+enum Job {
+    Free(Garbage),
+    Ring(Bell),
+}
+
 impl Garbage {
     fn objects(&self) -> usize {
         match self {
@@ -35,13 +43,15 @@ impl Garbage {
 struct Counts {
     pending: AtomicUsize,
     freed: AtomicU64,
+    rung: AtomicU64,
 }
 
 /// The way to the thread.
 #[derive(Default)]
 pub struct LazyFree {
     counts: Arc<Counts>,
-    queue: Option<Sender<Garbage>>,
+    queue: Option<Sender<Job>>,
+    bells: u64,
 }
 
 impl LazyFree {
@@ -50,14 +60,30 @@ impl LazyFree {
         self.counts
             .pending
             .fetch_add(garbage.objects(), Ordering::Relaxed);
+        self.send(Job::Free(garbage));
+    }
+
+    /// Has `bell` called when all is freed that was handed over before; its number.
+    pub fn hang_bell(&mut self, bell: Bell) -> u64 {
+        self.bells += 1;
+        self.send(Job::Ring(bell));
+        self.bells
+    }
+
+    /// The number of the last bell that has rung.
+    pub fn rung(&self) -> u64 {
+        self.counts.rung.load(Ordering::Acquire)
+    }
+
+    fn send(&mut self, job: Job) {
         if self.queue.is_none() {
             self.queue = start(Arc::clone(&self.counts));
         }
         let Some(queue) = &self.queue else {
-            return settle(garbage, &self.counts);
+            return carry_out(job, &self.counts);
         };
-        if let Err(unsent) = queue.send(garbage) {
-            settle(unsent.0, &self.counts);
+        if let Err(unsent) = queue.send(job) {
+            carry_out(unsent.0, &self.counts);
         }
     }
 
@@ -75,14 +101,24 @@ impl LazyFree {
     }
 }
 
-fn start(counts: Arc<Counts>) -> Option<Sender<Garbage>> {
-    let (sender, receiver) = channel::<Garbage>();
-    let run = move || receiver.into_iter().for_each(|garbage| settle(garbage, &counts));
+fn start(counts: Arc<Counts>) -> Option<Sender<Job>> {
+    let (sender, receiver) = channel::<Job>();
+    let run = move || receiver.into_iter().for_each(|job| carry_out(job, &counts));
     std::thread::Builder::new()
         .name("lazy_free".into())
         .spawn(run)
         .ok()?;
     Some(sender)
+}
+
+fn carry_out(job: Job, counts: &Counts) {
+    match job {
+        Job::Free(garbage) => settle(garbage, counts),
+        Job::Ring(bell) => {
+            counts.rung.fetch_add(1, Ordering::Release);
+            bell();
+        }
+    }
 }
 
 fn settle(garbage: Garbage, counts: &Counts) {

@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod changes;
+pub mod defrag;
 pub mod entry;
 pub mod evict;
 pub mod expire;
@@ -309,6 +310,16 @@ impl Keyspace {
     /// Values handed to the lazy-free thread and not freed yet, and those freed since start.
     pub fn lazyfree_counts(&self) -> (usize, u64) {
         self.lazyfree.counts()
+    }
+
+    /// Has `bell` called when all is freed that was handed to the lazy-free thread before; its number.
+    pub fn hang_bell(&mut self, bell: lazyfree::Bell) -> u64 {
+        self.lazyfree.hang_bell(bell)
+    }
+
+    /// The number of the last bell that has rung.
+    pub fn bells_rung(&self) -> u64 {
+        self.lazyfree.rung()
     }
 
     /// Forgets how many were freed lazily (CONFIG RESETSTAT).

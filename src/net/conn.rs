@@ -6,14 +6,14 @@
 //!      └───────────────────────────── nothing left over ───────────────────────────────────────┘
 //! ```
 //!
-//! At most one batch is under way, so of a client that does not read its replies nothing more is run. What it goes on
-//! sending is taken in unparsed meanwhile, up to `client-query-buffer-limit` (`ReadAhead`): a client may send a whole
-//! pipeline before it reads the first reply, and would otherwise wait for the server as the server for it.
+//! At most one batch is under way. A client that does not read its replies is served on: what the socket does not take
+//! waits in [`Unwritten`] and goes out whenever there is room, while the connection reads, waits or serves. What may pile
+//! up there is for `client-output-buffer-limit` and `maxmemory-clients` to say (docs/decisions).
 
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::Sender;
 
@@ -25,15 +25,13 @@ use crate::stats::memory::note_thread;
 use super::limits::SharedLimits;
 use super::pool;
 use super::stream::Stream;
+use super::unwritten::Unwritten;
 
 /// Least room for a read.
 const READ_BYTES: usize = 16 * 1024;
 
 /// What is worth telling of a command that is arriving: by how much it has grown, at least.
 const NEWS_BYTES: usize = 32 * 1024;
-
-/// What is read at once while replies wait to be written.
-const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// What a connection is told at birth.
 pub struct Birth {
@@ -49,8 +47,10 @@ pub struct Birth {
 
 /// Why a connection ends.
 enum End {
-    /// The peer or the server closed it.
+    /// The server closed it, or the peer is gone.
     Closed,
+    /// The peer sends no more, but may still read.
+    NoMoreInput,
     /// The socket failed.
     Broken,
 }
@@ -76,7 +76,7 @@ fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
 #[inline]
 fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
     if read == 0 {
-        return Err(End::Closed);
+        return Err(End::NoMoreInput);
     }
     batch.bytes_read += read;
     batch.reads += 1;
@@ -98,7 +98,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     let mut conn = Conn {
         stream: birth.stream,
         parser: Parser::new(),
-        ahead: ReadAhead::default(),
+        unwritten: Unwritten::default(),
         outbox,
         mail,
         limits,
@@ -109,62 +109,20 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
         authenticated: false,
         reported: 0,
     };
-    if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok() {
-        let _ = conn.run().await;
+    if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok()
+        && let Err(End::NoMoreInput) = conn.run().await
+    {
+        let _ = conn.write_all().await;
     }
     if conn.outbox.session().is_some() {
         let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
     }
 }
 
-/// Bytes taken in while replies waited to be written, in the order they came.
-#[derive(Default)]
-struct ReadAhead {
-    bytes: Vec<u8>,
-    /// How many of them the parser has had.
-    taken: usize,
-    /// The peer sends no more.
-    ended: bool,
-}
-
-impl ReadAhead {
-    fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
-    }
-
-    /// Reads what the socket has, at most `room` bytes.
-    fn fill(&mut self, stream: &Stream, room: usize) -> io::Result<()> {
-        let room = room.min(READ_AHEAD_BYTES);
-        self.bytes.reserve(room);
-        match stream.try_read(&mut self.bytes, room) {
-            Ok(0) => self.ended = true,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Moves up to `room` bytes to `target`; how many.
-    fn take(&mut self, target: &mut Vec<u8>, room: usize) -> usize {
-        let waiting = &self.bytes[self.taken..];
-        let count = room.min(waiting.len());
-        target.extend_from_slice(&waiting[..count]);
-        self.taken += count;
-        if self.is_empty() {
-            *self = ReadAhead {
-                ended: self.ended,
-                ..ReadAhead::default()
-            };
-        }
-        count
-    }
-}
-
 struct Conn {
     stream: Stream,
     parser: Parser,
-    ahead: ReadAhead,
+    unwritten: Unwritten,
     outbox: Arc<Outbox>,
     mail: Sender<Mail>,
     limits: Arc<SharedLimits>,
@@ -191,7 +149,7 @@ impl Conn {
     /// Waits for input; writes pushes meanwhile.
     async fn idle(&mut self) -> Result<(), End> {
         while let Some(delivery) = self.input_or_delivery().await? {
-            self.write_pushes(&unasked(delivery)?).await?;
+            self.write_pushes(unasked(delivery)?).await?;
         }
         Ok(())
     }
@@ -199,12 +157,22 @@ impl Conn {
     /// Waits for input (`None`) or a delivery.
     #[inline]
     async fn input_or_delivery(&mut self) -> io::Result<Option<Delivery>> {
-        let Conn { stream, outbox, .. } = self;
-        let event = poll_fn(|cx| match outbox.poll(cx) {
-            Poll::Ready(delivery) => Poll::Ready(Ok(Some(delivery))),
-            Poll::Pending => stream.poll_readable(cx).map_ok(|()| None),
-        });
-        event.await
+        poll_fn(|cx| match self.poll_delivery(cx) {
+            Poll::Ready(delivery) => Poll::Ready(delivery.map(Some)),
+            Poll::Pending => self.stream.poll_readable(cx).map_ok(|()| None),
+        })
+        .await
+    }
+
+    /// A delivery; meanwhile what waits to be written goes out.
+    #[inline]
+    fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Delivery>> {
+        if !self.unwritten.is_empty()
+            && let Poll::Ready(Err(error)) = self.unwritten.poll_write(&self.stream, &self.outbox, cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        self.outbox.poll(cx).map(Ok)
     }
 
     /// Reads and serves until nothing is left over.
@@ -278,14 +246,6 @@ impl Conn {
                 target.buf.reserve(target.limit.min(READ_BYTES));
             }
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
-            if !self.ahead.is_empty() {
-                let taken = self.ahead.take(target.buf, room);
-                if self.ahead.is_empty() {
-                    self.outbox.note_input((0, 0));
-                }
-                // The socket may have more in any case.
-                return note_read(batch, taken, taken);
-            }
             match self.stream.try_read(target.buf, room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let (used, free) = self.parser.arriving_bytes(batch);
@@ -296,7 +256,7 @@ impl Conn {
             match self.input_or_delivery().await? {
                 None => {}
                 Some(Delivery::Trim) => self.doze(batch).await?,
-                Some(other) => self.write_pushes(&unasked(other)?).await?,
+                Some(other) => self.write_pushes(unasked(other)?).await?,
             }
         }
     }
@@ -321,8 +281,9 @@ impl Conn {
     }
 
     #[inline]
-    async fn send(&mut self, batch: Box<Batch>) -> Result<(), End> {
+    async fn send(&mut self, mut batch: Box<Batch>) -> Result<(), End> {
         use tokio::sync::mpsc::error::TrySendError;
+        batch.unwritten = self.unwritten.len();
         note_thread();
         match self.mail.try_send(Mail::Batch(self.session, batch)) {
             Ok(()) => Ok(()),
@@ -339,14 +300,14 @@ impl Conn {
             let delivery = if held {
                 self.delivery_or_hangup().await?
             } else {
-                poll_fn(|cx| self.outbox.poll(cx)).await
+                poll_fn(|cx| self.poll_delivery(cx)).await?
             };
             match delivery {
                 Delivery::Batch(batch) => {
                     self.authenticated = batch.authenticated;
                     return Ok(batch);
                 }
-                Delivery::Pushes(bytes) => self.write_pushes(&bytes).await?,
+                Delivery::Pushes(bytes) => self.write_pushes(bytes).await?,
                 Delivery::Held => held = true,
                 Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
@@ -355,74 +316,87 @@ impl Conn {
     }
 
     async fn delivery_or_hangup(&mut self) -> Result<Delivery, End> {
-        let Conn { stream, outbox, .. } = self;
+        let Conn {
+            stream,
+            outbox,
+            unwritten,
+            ..
+        } = self;
+        let written = poll_fn(|cx| match unwritten.is_empty() {
+            true => Poll::Pending,
+            false => unwritten.poll_write(stream, outbox, cx),
+        });
         tokio::select! {
             biased;
             delivery = poll_fn(|cx| outbox.poll(cx)) => Ok(delivery),
             _ = stream.hung_up() => Err(End::Closed),
+            Err(error) = written => Err(error.into()),
         }
     }
 
-    async fn write_pushes(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.write(bytes).await?;
-        self.outbox.pushes_written();
+    async fn write_pushes(&mut self, mut bytes: Vec<u8>) -> Result<(), End> {
+        let written = self.write(&bytes)?;
+        self.keep(&mut bytes, written);
+        self.outbox.note_output(self.unwritten.len());
         // Another thread may push as fast as this one writes: neither waits then, and others must have their turn.
         tokio::task::coop::consume_budget().await;
         Ok(())
     }
 
-    /// Writes the batch's replies; an error when the connection is to close after them.
+    /// Writes the batch's replies, or has them wait; an error when the connection is to close after them.
     #[inline]
     async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
         if !batch.reply.is_empty() {
-            self.write(&batch.reply).await?;
-            if is_noted(&batch.reply) {
-                self.outbox.replies_written();
+            let written = self.write(&batch.reply)?;
+            if written < batch.reply.len() || is_noted(&batch.reply) {
+                self.keep(&mut batch.reply, written);
+                self.outbox.note_output(self.unwritten.len());
             }
             batch.reply.clear();
         }
-        if batch.close { Err(End::Closed) } else { Ok(batch) }
+        if batch.close {
+            self.write_all().await?;
+            return Err(End::Closed);
+        }
+        Ok(batch)
     }
 
+    /// Has what was not written wait.
+    #[cold]
+    fn keep(&mut self, bytes: &mut Vec<u8>, written: usize) {
+        if written < bytes.len() {
+            self.unwritten.take_in(bytes, written);
+        }
+    }
+
+    /// Writes what the socket takes now, unless something waits already; how many bytes.
     #[inline]
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), End> {
-        loop {
-            match self.stream.try_write(bytes) {
-                Ok(written) if written == bytes.len() => return Ok(()),
-                Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_writable().await?,
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, End> {
+        let mut written = 0;
+        while written < bytes.len() && self.unwritten.is_empty() {
+            match self.stream.try_write(&bytes[written..]) {
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(written)
     }
 
-    /// Waits for room in the socket, unless the executor closes the client meanwhile. What the peer sends is taken in, up
-    /// to the limit of its input.
-    #[cold]
-    async fn wait_writable(&mut self) -> Result<(), End> {
-        loop {
-            let max = self.limits.parser(self.authenticated).query_buffer_max;
-            let Conn {
-                stream,
-                outbox,
-                ahead,
-                ..
-            } = self;
-            let room = if ahead.ended {
-                0
-            } else {
-                max.saturating_sub(ahead.bytes.len())
-            };
-            tokio::select! {
-                biased;
-                () = poll_fn(|cx| outbox.poll_close(cx)) => return Err(End::Closed),
-                writable = stream.writable() => return Ok(writable?),
-                readable = poll_fn(|cx| stream.poll_readable(cx)), if room > 0 => readable?,
+    /// Waits until everything is written, unless the executor closes the client meanwhile.
+    async fn write_all(&mut self) -> Result<(), End> {
+        let Conn {
+            stream,
+            outbox,
+            unwritten,
+            ..
+        } = self;
+        poll_fn(|cx| {
+            if outbox.poll_close(cx).is_ready() {
+                return Poll::Ready(Err(End::Closed));
             }
-            ahead.fill(stream, room)?;
-            outbox.note_input((ahead.bytes.len(), ahead.bytes.capacity() - ahead.bytes.len()));
-            let held = self.ahead.bytes.capacity();
-            self.report(held, NEWS_BYTES);
-        }
+            unwritten.poll_write(stream, outbox, cx).map_err(End::from)
+        })
+        .await
     }
 }

@@ -36,11 +36,11 @@ impl Stream {
         }
     }
 
-    /// Waits until something can be written.
-    pub async fn writable(&self) -> io::Result<()> {
+    /// Ready when something can be written. One task at a time, as for reading.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Stream::Tcp(stream) => stream.writable().await,
-            Stream::Unix(stream) => stream.writable().await,
+            Stream::Tcp(stream) => stream.poll_write_ready(cx),
+            Stream::Unix(stream) => stream.poll_write_ready(cx),
         }
     }
 

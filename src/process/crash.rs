@@ -5,8 +5,8 @@
 //! PID:M date # ...                    what happened: panic, assertion or signal
 //! ------ STACK TRACE ------           addresses (signal) or symbols (panic)
 //! ------ SERVER ------                versions, uptime
-//! ------ INFO OUTPUT ------ ...       what the server's witness tells
 //! ------ CURRENT CLIENT INFO ------   whom it was serving, and with what command
+//! ------ INFO OUTPUT ------ ...       what else the server's witness tells
 //! === REDIS BUG REPORT END ...
 //! ```
 //!
@@ -143,51 +143,66 @@ pub struct ClientScene {
     pub argv: Vec<Vec<u8>>,
 }
 
-type Witness = &'static dyn Fn(&mut Scene);
+/// What a witness is asked for, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// [`Scene::client`].
+    Client,
+    /// Everything else.
+    Server,
+}
+
+type Witness = &'static dyn Fn(Part, &mut Scene);
 
 thread_local! {
     static WITNESS: Cell<Option<Witness>> = const { Cell::new(None) };
 }
 
-/// Has `witness` called when the calling thread panics or faults, to fill in what it can. Never freed: register once
-/// per thread.
+/// Has `witness` called when the calling thread panics or faults, to fill in what it can of each part. Never freed:
+/// register once per thread.
 ///
-/// It runs while the thread's own work is half done, so it should ask with `try_borrow` and be content with less. It
-/// must not change anything.
-pub fn register_witness(witness: impl Fn(&mut Scene) + 'static) {
+/// It runs while the thread's own work is half done, and nothing runs after it.
+pub fn register_witness(witness: impl Fn(Part, &mut Scene) + 'static) {
     WITNESS.set(Some(Box::leak(Box::new(witness))));
 }
 
 /// What a thread is doing, in cells that its witness can read while the thread's own state is lent out.
 ///
-/// One per thread, reached through [`activity`]. Setting it is two plain stores.
-#[derive(Debug, Default)]
-pub struct Activity {
-    client_id: Cell<u64>,
-    command: Cell<&'static str>,
-}
+/// One per thread, reached through [`activity`]. Setting it is a plain store.
+#[derive(Debug)]
+pub struct Activity(Cell<Doing>);
+
+/// A client, the command it runs (empty for none), and the command's words, for who knows what the pointer is.
+type Doing = (u64, &'static str, *const ());
 
 impl Activity {
-    /// `client_id` runs `command`.
-    pub fn begin(&self, client_id: u64, command: &'static str) {
-        self.client_id.set(client_id);
-        self.command.set(command);
+    /// `client_id` runs `command`; what ran before, for [`Activity::end`]. Commands run inside each other.
+    #[inline]
+    pub fn begin(&self, client_id: u64, command: &'static str, words: *const ()) -> Doing {
+        self.0.replace((client_id, command, words))
     }
 
-    /// Nothing runs.
-    pub fn end(&self) {
-        self.command.set("");
+    /// What ran before goes on.
+    #[inline]
+    pub fn end(&self, before: Doing) {
+        self.0.set(before);
     }
 
-    /// The client and the command it runs, if one runs.
-    pub fn current(&self) -> Option<(u64, &'static str)> {
-        let command = self.command.get();
-        (!command.is_empty()).then(|| (self.client_id.get(), command))
+    /// The client, the command it runs, and its words, if one runs.
+    pub fn current(&self) -> Option<Doing> {
+        let doing = self.0.get();
+        (!doing.1.is_empty()).then_some(doing)
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Activity(Cell::new((0, "", std::ptr::null())))
     }
 }
 
 thread_local! {
-    static ACTIVITY: Activity = const { Activity { client_id: Cell::new(0), command: Cell::new("") } };
+    static ACTIVITY: Activity = const { Activity(Cell::new((0, "", std::ptr::null()))) };
 }
 
 /// Calls `act` with the calling thread's activity.
@@ -239,9 +254,11 @@ fn on_panic(panic: &PanicHookInfo<'_>) {
             Level::Warning,
             &format!("{STACK_START}\n{}{STACK_END}", Backtrace::force_capture()),
         );
-        let scene = witnessed_scene();
+        let hide = HIDE_USER_DATA.load(Relaxed);
+        let scene = witnessed(Part::Client);
         log::raw(Level::Warning, &assertion_context(panic, &scene));
-        log::raw(Level::Warning, &scene_text(&scene, HIDE_USER_DATA.load(Relaxed)));
+        log::raw(Level::Warning, &client_part(&scene, hide));
+        log::raw(Level::Warning, &server_part(&witnessed(Part::Server)));
     }
     log::raw(Level::Warning, END);
     end_after_panic()
@@ -338,8 +355,10 @@ pub(super) fn on_fault(fault: &Fault) {
     if let Some(witness) = WITNESS.get() {
         trap::end_after(fault, WITNESS_SECONDS_MAX);
         let mut scene = Scene::default();
-        witness(&mut scene);
-        log::raw_in_handler(&scene_text(&scene, HIDE_USER_DATA.load(Relaxed)));
+        witness(Part::Client, &mut scene);
+        log::raw_in_handler(&client_part(&scene, HIDE_USER_DATA.load(Relaxed)));
+        witness(Part::Server, &mut scene);
+        log::raw_in_handler(&server_part(&scene));
     }
     log::raw_in_handler(END);
     remove_pidfile();
@@ -405,17 +424,27 @@ fn remove_pidfile() {
     }
 }
 
-fn witnessed_scene() -> Scene {
+fn witnessed(part: Part) -> Scene {
     let mut scene = Scene::default();
     if let Some(witness) = WITNESS.try_with(Cell::get).ok().flatten() {
-        witness(&mut scene);
+        witness(part, &mut scene);
     }
     scene
 }
 
-/// Everything after the stack.
-fn scene_text(scene: &Scene, hide: bool) -> String {
-    let mut text = format!("\n------ SERVER ------\n{}", server_text());
+/// What follows the stack.
+fn client_part(scene: &Scene, hide: bool) -> String {
+    let client = scene.client.as_ref().map(|client| client_text(client, hide));
+    format!(
+        "\n------ SERVER ------\n{}{}",
+        server_text(),
+        client.unwrap_or_default()
+    )
+}
+
+/// And what follows that.
+fn server_part(scene: &Scene) -> String {
+    let mut text = String::new();
     let sections = [
         ("INFO OUTPUT", &scene.info),
         ("CLIENT LIST OUTPUT", &scene.clients),
@@ -423,9 +452,6 @@ fn scene_text(scene: &Scene, hide: bool) -> String {
     ];
     for (title, section) in sections.into_iter().filter(|(_, section)| !section.is_empty()) {
         let _ = write!(text, "\n------ {title} ------\n{section}");
-    }
-    if let Some(client) = &scene.client {
-        text.push_str(&client_text(client, hide));
     }
     text
 }
@@ -588,10 +614,10 @@ pub(super) mod tests {
             client: Some(debug_segfault()),
             ..Scene::default()
         };
-        let text = scene_text(&scene, false);
+        let text = server_part(&scene);
+        assert_eq!(text, "\n------ INFO OUTPUT ------\n# Server\n");
+        let text = client_part(&scene, false);
         assert!(text.contains("redis_version:7.4.1\n"), "{text}");
-        assert!(text.contains("\n------ INFO OUTPUT ------\n# Server\n"), "{text}");
-        assert!(!text.contains("CLIENT LIST"), "{text}");
         let client = "\n------ CURRENT CLIENT INFO ------\nid=3 addr=x\nargc: '2'\nargv[0]: 'debug'\n\
                       argv[1]: 'seg\\xfffault'\n";
         assert!(text.ends_with(client), "{text}");
@@ -625,9 +651,13 @@ pub(super) mod tests {
     fn activity_tells_what_runs_until_it_ends() {
         let activity = Activity::default();
         assert_eq!(activity.current(), None);
-        activity.begin(7, "get");
-        assert_eq!(activity.current(), Some((7, "get")));
-        activity.end();
+        let nothing = std::ptr::null();
+        let before = activity.begin(7, "exec", nothing);
+        let outer = activity.begin(7, "get", nothing);
+        assert_eq!(activity.current(), Some((7, "get", nothing)));
+        activity.end(outer);
+        assert_eq!(activity.current(), Some((7, "exec", nothing)));
+        activity.end(before);
         assert_eq!(activity.current(), None);
     }
 
@@ -637,7 +667,7 @@ pub(super) mod tests {
             "process::crash::tests::a_bad_access_is_reported_and_ends_by_its_signal",
             || {
                 install(&options());
-                register_witness(|scene| scene.client = Some(debug_segfault()));
+                register_witness(|_, scene| scene.client = Some(debug_segfault()));
                 touch_nothing();
             },
         );
@@ -683,7 +713,7 @@ pub(super) mod tests {
             "process::crash::tests::a_witness_that_crashes_does_not_hide_the_signal",
             || {
                 install(&options());
-                register_witness(|_| touch_nothing());
+                register_witness(|_, _| touch_nothing());
                 raise(libc::SIGBUS);
             },
         );
@@ -701,7 +731,7 @@ pub(super) mod tests {
     fn a_witness_that_hangs_is_cut_off() {
         let victim = Victim::run("process::crash::tests::a_witness_that_hangs_is_cut_off", || {
             install(&options());
-            register_witness(|_| wait_for_the_end());
+            register_witness(|_, _| wait_for_the_end());
             raise(libc::SIGFPE);
         });
         let Some(victim) = victim else { return };
@@ -731,7 +761,7 @@ pub(super) mod tests {
             "process::crash::tests::a_panic_is_reported_once_and_aborts",
             || {
                 install(&options());
-                register_witness(|scene| scene.client = Some(debug_segfault()));
+                register_witness(|_, scene| scene.client = Some(debug_segfault()));
                 let (one, two) = (1, 2);
                 assert!(one == two);
             },

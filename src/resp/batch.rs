@@ -280,6 +280,8 @@ pub struct Batch {
     pub close: bool,
     /// Set by the executor: whether the client is authenticated, which decides the parser's limits.
     pub authenticated: bool,
+    /// Bytes of earlier replies that the connection could not write yet.
+    pub unwritten: usize,
     /// Bytes and reads it took to fill, counted by the connection and taken over by the executor.
     pub bytes_read: usize,
     /// See `bytes_read`.
@@ -382,6 +384,7 @@ impl Batch {
         self.session = 0;
         self.close = false;
         self.authenticated = false;
+        self.unwritten = 0;
         self.bytes_read = 0;
         self.reads = 0;
     }

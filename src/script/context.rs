@@ -37,14 +37,6 @@ pub struct Replication {
     pub replicas: bool,
 }
 
-impl Replication {
-    /// Everywhere.
-    pub const ALL: Replication = Replication {
-        aof: true,
-        replicas: true,
-    };
-}
-
 /// What the library functions of one state share.
 #[derive(Default)]
 pub struct Context {

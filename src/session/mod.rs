@@ -61,6 +61,8 @@ bitflags! {
         const BLOCKED = 1 << 13;
         /// A command was refused that MULTI should have queued: EXEC will fail.
         const DIRTY_EXEC = 1 << 14;
+        /// Waits for the end of its MIGRATE, which nothing cuts short.
+        const MIGRATING = 1 << 15;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
         /// Is told what to forget of a cache of its own (CLIENT TRACKING).
@@ -123,6 +125,8 @@ pub struct Session {
     pub db: usize,
     /// Protocol version: 2 or 3.
     pub resp: u8,
+    /// That of the replies to its script, while one runs.
+    pub script_resp: u8,
     /// Switches.
     pub flags: SessionFlags,
     /// Whether commands may run.
@@ -211,6 +215,7 @@ impl Session {
             id: 0,
             db: 0,
             resp: 2,
+            script_resp: 2,
             flags: SessionFlags::INTERNAL,
             authenticated: true,
             user: "default".into(),
@@ -318,6 +323,17 @@ impl Session {
         if let Some(outlet) = &self.outlet {
             outlet.close();
         }
+    }
+
+    /// Whether its commands are answered in RESP3: those of a script as the script wants it. Messages are the client's.
+    #[inline]
+    pub fn answers_resp3(&self) -> bool {
+        let version = if self.flags.contains(SessionFlags::SCRIPT) {
+            self.script_resp
+        } else {
+            self.resp
+        };
+        version == 3
     }
 
     /// Back to what a new connection starts with (RESET); identity and address stay.

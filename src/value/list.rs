@@ -15,6 +15,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::base::relocate::{self, Mover};
+use crate::base::size_class::rounded;
 use crate::ds::listpack::{At, Item, Listpack};
 use crate::ds::quicklist::{End, Fill, Quicklist, walk_pack};
 
@@ -76,10 +78,23 @@ impl Typed for List {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match self {
+            List::Packed(pack) => {
+                pack.relocate(mover);
+                0
+            }
+            List::Quick(quick) => {
+                relocate::first(cursor, quick, mover);
+                quick.relocate(cursor, mover)
+            }
+        }
+    }
+
+    fn sampled_bytes(&self, samples: usize) -> usize {
         match self {
             List::Packed(pack) => pack.heap_bytes(),
-            List::Quick(quick) => size_of::<Quicklist>() + quick.heap_bytes(),
+            List::Quick(quick) => rounded(size_of::<Quicklist>()) + quick.sampled_bytes(samples),
         }
     }
 }

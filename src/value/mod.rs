@@ -20,7 +20,8 @@ pub mod zset;
 
 pub use limits::Limits;
 
-use crate::base::size_class::rounded;
+use crate::base::relocate::{self, Mover};
+use crate::base::size_class::allocated;
 
 /// The types of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,13 +74,13 @@ pub trait Typed: Sized {
     fn encoding(&self) -> &'static str;
     /// How many allocations freeing it costs, roughly: what decides whether another thread does it.
     fn free_effort(&self) -> usize;
-    /// Bytes it holds on the heap beyond its own `size_of`; O(1), estimated for big values.
-    fn heap_bytes(&self) -> usize;
-    /// The same, estimated from so many of its elements (0: all of them), if it has to be estimated.
-    fn sampled_bytes(&self, samples: usize) -> usize {
-        let _ = samples;
-        self.heap_bytes()
-    }
+    /// Offers what it has on the heap from `cursor` on, until the end or until `mover` says stop; the next cursor, 0 at
+    /// the end. Start with 0; every number is a legal cursor, whatever has happened to the value meanwhile. What a small
+    /// encoding has is offered at once.
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64;
+    /// Bytes it holds on the heap beyond its own `size_of`, as the allocator rounds them: estimated from so many of its
+    /// elements in O(samples) if it is big, exact and in O(n) with 0.
+    fn sampled_bytes(&self, samples: usize) -> usize;
     /// A time, in Unix milliseconds, before which no part of it expires by itself; `None` when none ever will. O(1).
     #[inline]
     fn soonest(&self) -> Option<i64> {
@@ -135,18 +136,21 @@ macro_rules! values {
                 }
             }
 
-            /// Bytes this value holds on the heap beyond its own `size_of`, as the allocator rounds them.
-            pub fn heap_bytes(&self) -> usize {
+            /// Offers what it has on the heap, step by step (see [`Typed::relocate`]).
+            pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
                 match self {
-                    Value::String(bytes) => rounded(bytes.capacity()),
-                    $(Value::$variant(value) => value.heap_bytes(),)*
+                    Value::String(bytes) => {
+                        relocate::vec(bytes, mover);
+                        0
+                    }
+                    $(Value::$variant(value) => value.relocate(cursor, mover),)*
                 }
             }
 
-            /// The same; what has to be estimated is, from so many elements (0: all of them).
+            /// Bytes this value holds on the heap beyond its own `size_of` (see [`Typed::sampled_bytes`]).
             pub fn sampled_bytes(&self, samples: usize) -> usize {
                 match self {
-                    Value::String(bytes) => rounded(bytes.capacity()),
+                    Value::String(bytes) => allocated(bytes.capacity()),
                     $(Value::$variant(value) => value.sampled_bytes(samples),)*
                 }
             }

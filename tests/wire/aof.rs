@@ -1,8 +1,9 @@
 //! The append-only file: what is in it after any end of the server, for this server and for `redis-server`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use super::reference::{Reference, without_tools};
 use super::server::{Server, eventually, free_port, program, read_text, signal};
 use super::wire::{Wire, info_number, text};
 
@@ -261,51 +262,6 @@ fn a_single_file_of_before_redis_7_is_taken_over() {
     );
 }
 
-/// Whether other people's programs may be left out.
-fn without_tools() -> bool {
-    std::env::var_os("RUSSET_WITHOUT_TOOLS").is_some()
-}
-
-/// A `redis-server`, killed when dropped.
-struct Reference {
-    child: std::process::Child,
-    port: u16,
-}
-
-impl Reference {
-    fn start(folder: &Path, args: &[&str]) -> Reference {
-        let port = free_port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--dir"])
-            .arg(folder)
-            .args(args)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed, or RUSSET_WITHOUT_TOOLS is set");
-        let reference = Reference { child, port };
-        eventually("redis-server has loaded", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-                && info_number(&mut reference.connect(), "persistence", "loading") == 0
-        });
-        reference
-    }
-
-    fn connect(&self) -> Wire {
-        Wire::tcp(([127, 0, 0, 1], self.port).into())
-    }
-
-    fn digest(&self) -> String {
-        text(self.connect().run(&["DEBUG", "DIGEST"]))
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 fn redis_server_starts_from_our_log_and_we_from_its_own() {
     if without_tools() {
@@ -327,7 +283,7 @@ fn redis_server_starts_from_our_log_and_we_from_its_own() {
             ON,
             &["--aof-use-rdb-preamble", preamble, "--appendfsync", "always"],
         );
-        let reference = Reference::start(server.folder(), &theirs);
+        let reference = Reference::start_on(server.folder(), &theirs);
         assert_eq!(reference.digest(), before, "{preamble}");
         let mut wire = reference.connect();
         wire.run(&["BGREWRITEAOF"]);

@@ -99,8 +99,8 @@ fn check_growth(server: &Server, before: usize, most: usize) {
 }
 
 #[test]
-fn readers_that_never_read_cost_a_few_replies_each() {
-    let server = Server::start(&[]);
+fn readers_that_never_read_are_closed_at_the_limit_of_their_output() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal 8mb 0 0"]);
     let mut wire = server.connect();
     wire.ask(&command(&[b"SET", b"big", &vec![b'v'; MB]]), b"+OK\r\n");
     let witness = Witness::watch(&server);
@@ -114,18 +114,78 @@ fn readers_that_never_read_cost_a_few_replies_each() {
             .expect("requests fit the socket");
         sleepers.push(stream);
     }
-    witness.sees_answers(50);
-    check_growth(&server, before, 20 * 4 * MB + 32 * MB);
-    for stream in &mut sleepers {
-        let mut start = [0; 10];
-        stream.read_exact(&mut start).expect("replies wait to be read");
-        assert_eq!(&start, b"$1048576\r\n");
-    }
-    drop(sleepers);
     eventually("the readers are gone", || {
         info_number(&mut wire, "clients", "connected_clients") == 2
     });
+    check_growth(&server, before, 20 * 10 * MB + 32 * MB);
+    assert_eq!(
+        info_number(&mut wire, "stats", "client_output_buffer_limit_disconnections"),
+        20
+    );
     witness.ends_content();
+}
+
+/// A field of the CLIENT LIST line of the client of that name.
+fn client_field(wire: &mut Wire, name: &str, field: &str) -> Option<usize> {
+    let Value::Bulk(list) = wire.run(&["CLIENT", "LIST"]) else {
+        panic!("CLIENT LIST answers a bulk string");
+    };
+    let list = String::from_utf8_lossy(&list).into_owned();
+    let line = list
+        .lines()
+        .find(|line| line.contains(&format!(" name={name} ")))?;
+    let start = format!("{field}=");
+    let word = line.split(' ').find_map(|word| word.strip_prefix(&start));
+    word.map(|number| number.parse().expect("a number"))
+}
+
+#[test]
+fn replies_that_nobody_reads_pile_up_until_they_are_read() {
+    const COUNT: usize = 60;
+    for threads in ["1", "3"] {
+        let server = Server::start(&["--io-threads", threads]);
+        let mut wire = server.connect();
+        wire.ask(&command(&[b"SET", b"big", &vec![b'v'; MB]]), b"+OK\r\n");
+        let mut lazy = server.connect();
+        lazy.ok(&["CLIENT", "SETNAME", "lazy"]);
+        let round = [command(&[b"GET", b"big"]), command(&[b"INCR", b"n"])].concat();
+        lazy.send(&round.repeat(COUNT));
+        eventually("all has been run", || {
+            wire.run(&["GET", "n"]) == Value::Bulk(COUNT.to_string().into_bytes())
+        });
+        // Sockets hold a few megabytes.
+        let waiting = client_field(&mut wire, "lazy", "omem").expect("it is there");
+        assert!(
+            (COUNT - 20) * MB < waiting && waiting < (COUNT + 1) * MB,
+            "{waiting} bytes wait"
+        );
+        assert!(client_field(&mut wire, "lazy", "tot-mem") > Some(waiting));
+        for n in 1..=COUNT {
+            assert!(matches!(lazy.reply(), Value::Bulk(value) if value.len() == MB));
+            lazy.expect(format!(":{n}\r\n").as_bytes());
+        }
+        eventually("nothing waits any more", || {
+            client_field(&mut wire, "lazy", "omem") == Some(0)
+        });
+    }
+}
+
+#[test]
+fn who_sends_no_more_still_gets_what_it_asked_for() {
+    let server = Server::start(&[]);
+    let mut wire = server.connect();
+    wire.ask(&command(&[b"SET", b"big", &vec![b'v'; MB]]), b"+OK\r\n");
+    let mut stream = TcpStream::connect(server.address()).expect("it listens");
+    stream
+        .write_all(&command(&[b"GET", b"big"]).repeat(30))
+        .expect("requests fit the socket");
+    stream
+        .shutdown(std::net::Shutdown::Write)
+        .expect("a connected socket");
+    std::thread::sleep(Duration::from_millis(100));
+    let mut replies = Vec::new();
+    stream.read_to_end(&mut replies).expect("all of it, then the end");
+    assert_eq!(replies.len(), 30 * (MB + "$1048576\r\n\r\n".len()));
 }
 
 /// A client that has asked for more than its socket holds and reads nothing.
@@ -183,17 +243,16 @@ fn a_server_ends_whatever_its_clients_are_up_to() {
 }
 
 #[test]
-fn a_client_that_only_writes_is_read_from_up_to_the_limit_of_its_input() {
-    let server = Server::start(&["--client-query-buffer-limit", "8mb"]);
+fn a_client_that_only_writes_is_closed_at_the_limit_of_its_output() {
+    let server = Server::start(&["--client-output-buffer-limit", "normal 8mb 0 0"]);
     let witness = Witness::watch(&server);
     let before = server.resident_bytes();
     let requests = command(&[b"ECHO", &[b'e'; 1000]]).repeat(1000);
     let mut stream = TcpStream::connect(server.address()).expect("it listens");
-    // What sockets hold on both sides is the system's; hundreds of megabytes would be the server's.
     let taken = stuff(&mut stream, &requests, 400 * MB);
     assert!(
         taken < 400 * MB,
-        "the server read {} MB it could not answer",
+        "the server read {} MB and nobody its answers",
         taken / MB
     );
     witness.sees_answers(50);

@@ -12,15 +12,19 @@
 
 mod aof;
 mod blocking;
+mod check;
 mod clients;
 mod crash;
 mod hostile;
 mod libraries;
+mod migrate;
 mod network;
 mod pause;
 mod process;
 mod protocol;
+mod reference;
 mod server;
+mod shutdown;
 mod snapshot;
 mod tools;
 mod wire;

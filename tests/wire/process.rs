@@ -420,6 +420,7 @@ fn a_crash_leaves_a_report() {
     for how in ["PANIC", "SEGFAULT"] {
         let mut server = Server::start(&["--enable-debug-command", "yes"]);
         let mut wire = server.connect();
+        wire.ok(&["CLIENT", "SETNAME", "victim"]);
         wire.send(format!("DEBUG {how}\r\n").as_bytes());
         wire.expect_end(b"");
         let status = server.wait();
@@ -431,6 +432,11 @@ fn a_crash_leaves_a_report() {
         for words in [
             "=== REDIS BUG REPORT START",
             "STACK TRACE",
+            "------ CURRENT CLIENT INFO ------\nid=",
+            "argc: '2'\nargv[0]: 'DEBUG'\nargv[1]: ",
+            "------ INFO OUTPUT ------\n# Server",
+            "------ CLIENT LIST OUTPUT ------\nid=",
+            " name=victim ",
             "=== REDIS BUG REPORT END",
         ] {
             assert!(log.contains(words), "{how}: no {words:?} in {log}");
@@ -472,4 +478,21 @@ fn receive(socket: &UnixDatagram) -> String {
         .recv(&mut buffer)
         .expect("the server speaks to its supervisor");
     String::from_utf8_lossy(&buffer[..count]).into_owned()
+}
+
+#[test]
+fn the_watchdog_shows_where_the_server_is_stuck_and_can_be_called_off() {
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut wire = server.connect();
+    wire.ok(&["CONFIG", "SET", "watchdog-period", "200"]);
+    wire.ok(&["DEBUG", "SLEEP", "1"]);
+    assert!(
+        server.log().contains("--- WATCHDOG TIMER EXPIRED ---"),
+        "{}",
+        server.log()
+    );
+    wire.ok(&["CONFIG", "SET", "watchdog-period", "0"]);
+    let alarms = server.log().matches("WATCHDOG").count();
+    wire.ok(&["DEBUG", "SLEEP", "0.5"]);
+    assert_eq!(server.log().matches("WATCHDOG").count(), alarms);
 }

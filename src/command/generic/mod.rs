@@ -8,13 +8,17 @@
 //! | `ttl` | TTL PTTL EXPIRETIME PEXPIRETIME |
 //! | `iterate` | KEYS SCAN RANDOMKEY DBSIZE |
 //! | `object` | OBJECT |
+//! | `sort` | SORT SORT_RO |
+//! | `dump` | DUMP RESTORE |
+//! | `migrate` | MIGRATE |
 //!
-//! Not here: DUMP, RESTORE, MIGRATE, SORT, WAIT.
+//! Not here: WAIT.
 
 pub mod dump;
 pub mod expire;
 pub mod iterate;
 pub mod key;
+pub mod migrate;
 pub mod object;
 pub mod relocate;
 pub mod sort;

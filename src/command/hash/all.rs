@@ -191,6 +191,7 @@ fn hrandfield(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 fn hrandfield_many(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let (sample, with_values) = parse_sample(args)?;
     let (key, due_ms) = (args.key(1), cx.keys.due_ms());
+    let reply_bytes_max = cx.reply_bytes_max();
     cx.keys.forget_all_due_fields(key);
     let Some(hash) = cx.keys.read_as::<Hash>(key)? else {
         cx.reply.array(0);
@@ -206,16 +207,34 @@ fn hrandfield_many(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let nested = with_values && reply.resp3;
     let flat = with_values && !nested;
     reply.array(if flat { count.saturating_mul(2) } else { count });
-    hash.sample(sample, due_ms, cx.rng, &mut |field| {
-        if nested {
-            reply.array(2);
+    for part in portions(sample, count) {
+        if reply.out.len() > reply_bytes_max {
+            break;
         }
-        reply_item(reply, field.name);
-        if with_values {
-            reply_item(reply, field.value);
-        }
-    });
+        hash.sample(part, due_ms, cx.rng, &mut |field| {
+            if nested {
+                reply.array(2);
+            }
+            reply_item(reply, field.name);
+            if with_values {
+                reply_item(reply, field.value);
+            }
+        });
+    }
     Ok(DONE)
+}
+
+/// A sample in parts: one that repeats fields may be longer than any client is sent.
+fn portions(sample: Sample, count: usize) -> impl Iterator<Item = Sample> {
+    const DRAWS: usize = 64 * 1024;
+    let step = match sample {
+        Sample::Distinct(_) => count.max(1),
+        Sample::Repeated(_) => DRAWS,
+    };
+    (0..count).step_by(step).map(move |done| match sample {
+        Sample::Distinct(_) => sample,
+        Sample::Repeated(_) => Sample::Repeated(step.min(count - done)),
+    })
 }
 
 /// Count and WITHVALUES.

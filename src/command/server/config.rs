@@ -5,8 +5,8 @@ use crate::command::cx::{Control, Cx, DONE, Next, Outcome};
 use crate::command::error::Error;
 use crate::command::help::help;
 use crate::command::row::{Arg, Arity, Flags, Group, Row};
-use crate::config::Permissions;
 use crate::config::directive::{Traits, find};
+use crate::config::{Permissions, Scope};
 use crate::keyspace::KeyspaceStats;
 
 const SERVED: Flags = Flags::LOADING.with(Flags::STALE);
@@ -123,7 +123,7 @@ const REWRITE: Row = Row {
     arity: Arity::Exactly(2),
     flags: ADMIN,
     tips: EVERYWHERE,
-    run: |_, _| Ok(Next::Control(Control::RewriteConfig)),
+    run: |_, _| Ok(Next::Control(Control::RewriteConfig(Scope::Changed))),
     ..Row::BASE
 };
 

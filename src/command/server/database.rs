@@ -38,12 +38,11 @@ pub(super) const FLUSHDB: Row = Row {
 };
 
 fn flushdb(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let lazy = flush_mode(cx, args)?;
+    let mode = Mode::parse(cx, args)?;
     let db = cx.keys.selected();
-    cx.keys.flush(db, lazy);
+    cx.keys.flush(db, mode.is_lazy());
     propagate(cx, args);
-    cx.reply.ok();
-    Ok(DONE)
+    flushed(cx, mode, false)
 }
 
 pub(super) const FLUSHALL: Row = Row {
@@ -63,23 +62,52 @@ pub(super) const FLUSHALL: Row = Row {
 };
 
 fn flushall(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let lazy = flush_mode(cx, args)?;
+    let mode = Mode::parse(cx, args)?;
     for db in 0..cx.keys.db_count() {
-        cx.keys.flush(db, lazy);
+        cx.keys.flush(db, mode.is_lazy());
     }
     propagate(cx, args);
-    cx.reply.ok();
-    Ok(Next::Control(Control::Flushed))
+    flushed(cx, mode, true)
 }
 
-/// Whether the memory is freed on another thread.
-fn flush_mode(cx: &Cx<'_>, args: Args<'_>) -> Result<bool, Error> {
-    match args.len() {
-        1 => Ok(cx.keys.lazy.user_flush),
-        2 if args.is(1, "sync") => Ok(false),
-        2 if args.is(1, "async") => Ok(true),
-        _ => Err(Error::Syntax),
+/// Who frees the memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// The executor, before it answers.
+    Here,
+    /// Another thread, before the client is answered.
+    Awaited,
+    /// Another thread, whenever.
+    Elsewhere,
+}
+
+impl Mode {
+    fn parse(cx: &Cx<'_>, args: Args<'_>) -> Result<Mode, Error> {
+        let lazy = match args.len() {
+            1 => cx.keys.lazy.user_flush,
+            2 if args.is(1, "sync") => false,
+            2 if args.is(1, "async") => true,
+            _ => return Err(Error::Syntax),
+        };
+        Ok(match (lazy, cx.may_block) {
+            (true, _) => Mode::Elsewhere,
+            (false, true) => Mode::Awaited,
+            (false, false) => Mode::Here,
+        })
     }
+
+    fn is_lazy(self) -> bool {
+        self != Mode::Here
+    }
+}
+
+/// The end of a flush, of `all` databases or one.
+fn flushed(cx: &mut Cx<'_>, mode: Mode, all: bool) -> Outcome {
+    let waits = mode == Mode::Awaited;
+    if !waits {
+        cx.reply.ok();
+    }
+    Ok(Next::Control(Control::Flushed { all, waits }))
 }
 
 /// A flush reaches followers even when there was nothing to flush here: they may hold keys that expired here.

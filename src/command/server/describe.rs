@@ -79,7 +79,7 @@ fn write_begin(reply: &mut Reply<'_>, begin: Begin) {
             write_text(reply, "keyword", keyword);
             write_number(reply, "startfrom", from);
         }
-        Begin::Hidden(_) | Begin::Unknown => write_spec(reply, "unknown", 0),
+        Begin::Unknown => write_spec(reply, "unknown", 0),
     }
 }
 

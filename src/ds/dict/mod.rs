@@ -175,7 +175,7 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
         self.table.bucket_count() * BUCKET_SLOTS
     }
 
-    /// Bytes of the segments and the directory, as asked of the allocator; elements not included.
+    /// Bytes of the segments and the directory, as the allocator rounds them; elements not included.
     pub fn heap_bytes(&self) -> usize {
         self.table.heap_bytes()
     }

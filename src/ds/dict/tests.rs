@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::relocate::{self, MoveAll};
 
 /// A number for a key, and a value to tell one element from the next of the same key.
 #[derive(Debug, PartialEq)]
@@ -637,6 +638,21 @@ proptest! {
         for op in &ops {
             apply(op, &mut dict, &mut twin);
         }
+        let mut seen = Vec::new();
+        let mut cursor = 0;
+        let mut mover = MoveAll::pausing_after(3);
+        loop {
+            cursor = dict.relocate(cursor, &mut mover, &mut |element, mover| {
+                relocate::boxed(&mut element.0, mover);
+                seen.push(element.number());
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        seen.sort_unstable();
+        prop_assert!(seen.iter().eq(twin.keys()), "each is offered once while nothing changes");
+        prop_assert!(mover.moved >= seen.len() as u64);
         dict.check_invariants();
         let contents = |items: &mut dyn Iterator<Item = &Thin>| -> BTreeMap<u32, u32> {
             items.map(|element| (element.number(), element.0.value)).collect()
@@ -646,4 +662,111 @@ proptest! {
         prop_assert_eq!(scanned.len(), twin.len());
         prop_assert!(scanned.into_iter().collect::<BTreeSet<_>>().into_iter().eq(twin.into_keys()));
     }
+}
+
+#[test]
+fn an_element_is_found_and_taken_by_its_hash_alone() {
+    for hasher in [TestHash::Good, TestHash::Ordered, TestHash::LongPrefix] {
+        let mut dict = filled(hasher, 0..5_000);
+        for number in (0..5_000).step_by(3) {
+            let hash = hasher.hash(&key(number));
+            assert_eq!(dict.find_hashed(hash).map(Thin::number), Some(number));
+            assert_eq!(dict.take_hashed(hash).map(|gone| gone.number()), Some(number));
+            assert!(dict.find_hashed(hash).is_none() && dict.take_hashed(hash).is_none());
+        }
+        dict.check_invariants();
+        assert_eq!(dict.len(), 5_000 - 5_000usize.div_ceil(3));
+        assert!((0..5_000).all(|number| get(&dict, number).is_some() == (number % 3 != 0)));
+    }
+}
+
+#[test]
+fn of_several_with_one_hash_each_call_takes_one() {
+    let hasher = TestHash::FewTop(2);
+    let mut dict = filled(hasher, 0..100);
+    let hashes = [hasher.hash(&key(0)), hasher.hash(&key(1))];
+    let mut gone = HashSet::new();
+    for hash in [0, 1 << 60, hashes[0], hashes[1]] {
+        while let Some(element) = dict.take_hashed(hash) {
+            assert_eq!(hasher.hash(element.key()), hash);
+            assert!(gone.insert(element.number()));
+            dict.check_invariants();
+        }
+    }
+    assert_eq!((gone.len(), dict.len()), (100, 0));
+}
+
+/// Numbers that [`Dict::look_around`] shows when none is enough.
+fn look_at_all(dict: &mut TestDict, mark_at_most: u64, glance: impl Fn(u32) -> Glance) -> BTreeSet<u32> {
+    let (mut random, mut seen) = (random_numbers(9), BTreeSet::new());
+    dict.look_around(&mut random, mark_at_most, &mut |element| {
+        seen.insert(element.number());
+        glance(element.number())
+    });
+    seen
+}
+
+#[test]
+fn a_look_around_sees_all_when_nothing_is_enough() {
+    for count in [0, 1, 5, 300, 20_000] {
+        let mut dict = filled(TestHash::Good, 0..count);
+        let seen = look_at_all(&mut dict, NO_MARK, |_| Glance::Unmarked);
+        assert_eq!(seen, (0..count).collect());
+    }
+}
+
+#[test]
+fn a_look_around_ends_when_told() {
+    let mut dict = filled(TestHash::Good, 0..20_000);
+    let mut random = random_numbers(9);
+    for wanted in [1, 5, 4_000] {
+        let mut seen = 0;
+        dict.look_around(&mut random, NO_MARK, &mut |_| {
+            seen += 1;
+            if seen < wanted {
+                Glance::Unmarked
+            } else {
+                Glance::Enough
+            }
+        });
+        assert_eq!(seen, wanted);
+    }
+}
+
+#[test]
+fn looks_begin_everywhere() {
+    let mut dict = filled(TestHash::Good, 0..2_000);
+    let (mut random, mut seen) = (random_numbers(9), HashSet::new());
+    for _ in 0..40_000 {
+        dict.look_around(&mut random, NO_MARK, &mut |element| {
+            seen.insert(element.number());
+            Glance::Enough
+        });
+    }
+    // By their places' free neighbours some are met more often, but each is.
+    assert!(seen.len() > 1_950, "{}", seen.len());
+}
+
+#[test]
+fn segments_without_a_mark_are_passed_over_and_vain_marks_go() {
+    let hasher = TestHash::Good;
+    let mut dict = filled(hasher, 0..20_000);
+    assert!(dict.segment_count() > 4);
+    assert!(look_at_all(&mut dict, NO_MARK - 1, |_| Glance::Unmarked).is_empty());
+    for marked in [7, 11] {
+        dict.lower_mark(hasher.hash(&key(marked)), 5);
+    }
+    let is_marked = |number| match number {
+        7 => Glance::Marked,
+        _ => Glance::Unmarked,
+    };
+    let both = look_at_all(&mut dict, NO_MARK - 1, is_marked);
+    assert!(both.contains(&7) && both.contains(&11) && both.len() < 10_000);
+    let one = look_at_all(&mut dict, NO_MARK - 1, is_marked);
+    assert!(
+        one.contains(&7) && !one.contains(&11),
+        "the other's mark was vain"
+    );
+    assert!(look_at_all(&mut dict, 4, is_marked).is_empty(), "due later");
+    dict.check_invariants();
 }

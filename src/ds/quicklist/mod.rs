@@ -23,6 +23,8 @@ mod nodes;
 mod tests;
 mod walk;
 
+use crate::base::relocate::Mover;
+use crate::base::size_class;
 use crate::ds::listpack::{At, Item, Listpack};
 
 pub use node::{Content, Fill, Node};
@@ -110,13 +112,16 @@ impl Quicklist {
         self.nodes.iter()
     }
 
-    /// Bytes on the heap, estimated from the first nodes. O(1).
-    pub fn heap_bytes(&self) -> usize {
-        const SAMPLE: usize = 32;
-        let looked_at = self.node_count().clamp(1, SAMPLE);
-        let sampled: usize = self.nodes().take(SAMPLE).map(Node::heap_bytes).sum();
-        let per_node = sampled as f64 / looked_at as f64;
-        self.nodes.block_bytes() + (per_node * self.node_count() as f64) as usize
+    /// Bytes on the heap, those of the nodes estimated from the first few (0: all are asked). O(samples + blocks).
+    pub fn sampled_bytes(&self, samples: usize) -> usize {
+        let nodes = self.nodes().map(Node::heap_bytes);
+        self.nodes.block_bytes() + size_class::sampled(self.node_count(), samples, nodes)
+    }
+
+    /// Offers nodes and blocks from `cursor` on until the end or until `mover` says stop; the next cursor, 0 at the end.
+    /// Start with 0; every number is a legal cursor.
+    pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        self.nodes.relocate(cursor, mover)
     }
 
     /// Appends the elements of a listpack as nodes of their own.

@@ -21,7 +21,7 @@ use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{self, Broken, Replay};
 use crate::persist::disk::{Disk, File, How};
 use crate::persist::load::Loader;
-use crate::process::os_text;
+use crate::process::{os_text, signals};
 use crate::resp;
 use crate::session::SessionId;
 
@@ -324,7 +324,7 @@ impl Executor {
         } else {
             tracing::info!("Reading RDB base file on AOF loading...");
         }
-        match Loader::open(&*self.disk, path, self.config.bool("rdbchecksum"), &self.keys) {
+        match Loader::open(&*self.disk, path, self.file_scrutiny(), &self.keys) {
             Ok(loader) => Ok(Stage::Snapshot(Box::new(loader))),
             Err(refused) => Err(refuse_base(part, &refused)),
         }
@@ -338,6 +338,7 @@ impl Executor {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Fatal> {
         if let Stage::Snapshot(loader) = &mut open.stage {
+            loader.key_delay_us = self.config.int("key-load-delay");
             match loader.step(&mut self.keys, may_go_on) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
@@ -381,12 +382,19 @@ impl Executor {
                 return self.cut_short(open, is_last);
             }
             Ok(None) => return Ok(false),
-            Err(Broken::CutOff) => return self.cut_within(open, is_last),
+            Err(Broken::CutOff(_)) => return self.cut_within(open, is_last),
             Err(Broken::Io(error)) => return Err(unreadable(&open.part, &error)),
-            Err(Broken::Damaged) if self.is_cut_off_by_zeros(&open.path, open.valid_up_to) => {
+            Err(Broken::Damaged(_)) if self.is_cut_off_by_zeros(&open.path, open.valid_up_to) => {
                 return self.cut_within(open, is_last);
             }
-            Err(Broken::Damaged) => return Err(bad_format(&open.part)),
+            Err(Broken::Damaged(what)) => {
+                tracing::warn!(
+                    "{what} at offset {} of {}",
+                    replay.piece_offset(),
+                    open.part.shown()
+                );
+                return Err(bad_format(&open.part));
+            }
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
         self.replay(open.client, words, &open.part, reply)?;
@@ -525,6 +533,7 @@ impl Executor {
         }
         self.forget_libraries();
         let loaded = self.load_log_whole();
+        signals::set_loading(false);
         self.keys.expire_lazily = true;
         self.keys.changes.followed = followed;
         self.keys.changes.dirty = 0;

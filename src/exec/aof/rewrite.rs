@@ -294,8 +294,10 @@ impl Executor {
                         return false;
                     }
                     self.aof.state = State::On;
-                    // What the temporary file holds is not synced yet.
-                    self.aof.guard.distrust();
+                    if self.aof.is_strict() {
+                        // What the temporary file holds is not synced yet.
+                        self.aof.guard.distrust();
+                    }
                     self.find_log();
                 }
             }
@@ -493,6 +495,9 @@ impl Executor {
             if self.aof.state == State::Waiting && !forced {
                 tracing::warn!("Writing initial AOF, can't exit.");
                 return false;
+            }
+            if self.aof.state == State::Waiting {
+                tracing::warn!("Writing initial AOF. Exit anyway.");
             }
             tracing::warn!("There is a child rewriting the AOF. Killing it!");
             self.kill_rewrite();

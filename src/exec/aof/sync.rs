@@ -1,11 +1,13 @@
 //! The thread that syncs the log, so that the executor need not wait for the disk.
 //!
 //! Jobs are done in order. What is asked for in between is the executor's choice: it asks again when the last sync has
-//! ended, so that one sync serves all that was written meanwhile.
+//! ended, so that one sync serves all that was written meanwhile. Since it waits anyway it also keeps the executor's
+//! alarm clock.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::persist::disk::File;
 
@@ -31,6 +33,10 @@ struct Queue {
     failed: u64,
     /// How the last of those did.
     errno: Option<i32>,
+    /// How long the last job took.
+    took: Duration,
+    /// When to wake the executor, unless a job comes before.
+    alarm: Option<Instant>,
     over: bool,
 }
 
@@ -53,9 +59,11 @@ impl Shared {
     fn perform<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, job: &Job) -> MutexGuard<'a, Queue> {
         queue.busy = true;
         drop(queue);
+        let started = Instant::now();
         let synced = job.file.sync();
+        let took = started.elapsed();
         queue = self.queue();
-        queue.busy = false;
+        (queue.busy, queue.took) = (false, took);
         queue.ended += 1;
         match synced {
             Ok(()) => queue.done = queue.done.max(job.ticket),
@@ -66,6 +74,11 @@ impl Shared {
         }
         self.changed.notify_all();
         queue
+    }
+
+    fn wait_for<'a>(&self, queue: MutexGuard<'a, Queue>, time: Duration) -> MutexGuard<'a, Queue> {
+        let waited = self.changed.wait_timeout(queue, time);
+        waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
@@ -82,6 +95,8 @@ pub struct Progress {
     pub failed: u64,
     /// How the last of those did.
     pub errno: Option<i32>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The thread.
@@ -105,7 +120,17 @@ impl Syncer {
 
     /// Asks for a sync of `file`.
     pub fn request(&self, file: File, ticket: u64) {
-        self.shared.queue().jobs.push_back(Job { file, ticket });
+        let mut queue = self.shared.queue();
+        queue.alarm = None;
+        queue.jobs.push_back(Job { file, ticket });
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    /// Wakes the executor after `time`, unless it asks for a sync before. For times in which a timer of the runtime
+    /// does not go off.
+    pub fn wake_after(&self, time: Duration) {
+        self.shared.queue().alarm = Some(Instant::now() + time);
         self.shared.changed.notify_all();
     }
 
@@ -118,6 +143,7 @@ impl Syncer {
             pending: queue.jobs.len() + usize::from(queue.busy),
             failed: queue.failed,
             errno: queue.errno,
+            took: queue.took,
         }
     }
 
@@ -160,13 +186,28 @@ fn work(shared: &Shared, wake: &Waker) {
             if queue.over && !queue.busy {
                 return;
             }
-            queue = shared.wait(queue);
+            queue = idle(shared, queue, wake);
             continue;
         };
         drop(shared.perform(queue, &job));
         wake();
         queue = shared.queue();
     }
+}
+
+/// Waits for something to do; goes off when an alarm is due.
+fn idle<'a>(shared: &'a Shared, mut queue: MutexGuard<'a, Queue>, wake: &Waker) -> MutexGuard<'a, Queue> {
+    let Some(alarm) = queue.alarm else {
+        return shared.wait(queue);
+    };
+    let left = alarm.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        return shared.wait_for(queue, left);
+    }
+    queue.alarm = None;
+    drop(queue);
+    wake();
+    shared.queue()
 }
 
 #[cfg(test)]
@@ -195,6 +236,25 @@ mod tests {
         syncer.request(file, 4);
         syncer.finish();
         assert_eq!(syncer.progress().done, 4);
+    }
+
+    #[test]
+    fn an_alarm_wakes_the_executor_once_unless_a_sync_is_asked_for() {
+        let woken = Arc::new(AtomicU32::new(0));
+        let theirs = Arc::clone(&woken);
+        let wake = Box::new(move || {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
+        let syncer = Syncer::start(wake).expect("a thread more");
+        syncer.wake_after(Duration::from_micros(100));
+        while woken.load(Ordering::SeqCst) < 1 {
+            std::thread::yield_now();
+        }
+        syncer.wake_after(Duration::from_secs(3600));
+        let file = File::new(tempfile::tempfile().expect("a file"));
+        syncer.request(file, 1);
+        syncer.finish();
+        assert_eq!(syncer.shared.queue().alarm, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::base::clock::Tick;
 use crate::command::error::Error;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
+use crate::keyspace::changes::Audience;
 use crate::process::log;
 use crate::resp;
 use crate::script::context::{Host, Replication};
@@ -14,9 +15,9 @@ use crate::script::flags::ScriptFlags;
 use crate::session::SessionId;
 
 use super::super::Executor;
-use super::super::admit;
 use super::super::dispatch::{Resolved, Run};
 use super::Caused;
+use super::gates::{self, Licence};
 
 /// A script that has run for longer than `busy-reply-threshold`: others are told BUSY meanwhile.
 #[derive(Debug)]
@@ -43,14 +44,7 @@ pub(super) struct Caller<'e> {
     cause: Caused<'e>,
     name: &'e [u8],
     is_function: bool,
-    read_only: bool,
-    /// It may call what needs memory although there is none.
-    allows_oom: bool,
-    /// It has called a command that writes.
-    wrote: bool,
-    replication: Replication,
-    /// Whether anybody follows writes; off while the script does not want them to.
-    followed: bool,
+    licence: Licence,
     started: Tick,
     threshold_ms: u64,
 }
@@ -67,11 +61,11 @@ impl<'e> Caller<'e> {
             cause,
             name,
             is_function,
-            read_only: flags.contains(ScriptFlags::NO_WRITES),
-            allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
-            wrote: false,
-            replication: Replication::ALL,
-            followed: executor.keys.changes.followed,
+            licence: Licence {
+                read_only: flags.contains(ScriptFlags::NO_WRITES),
+                allows_oom: flags.contains(ScriptFlags::ALLOW_OOM),
+                wrote: false,
+            },
             started: executor.tick,
             threshold_ms: executor.busy_ms,
             executor,
@@ -80,7 +74,7 @@ impl<'e> Caller<'e> {
 
     /// The script is over.
     pub fn end(self) {
-        self.executor.keys.changes.followed = self.followed;
+        self.executor.keys.changes.audience = Audience::all();
         self.executor.running = None;
     }
 
@@ -89,25 +83,16 @@ impl<'e> Caller<'e> {
         let Resolved::Command(id) = self.executor.resolve(words) else {
             return Err((None, Error::fixed("ERR Unknown Redis command called from script")));
         };
-        let command = self.executor.table.command(CommandId(id));
-        let row = command.row;
-        let refuse = |text| Err((Some(id), Error::fixed(text)));
-        if !row.arity.admits(words.len()) {
-            return refuse("ERR Wrong number of args calling Redis command from script");
-        }
-        if row.flags.contains(Flags::NOSCRIPT) && !self.executor.server.noscript_allowed {
-            return refuse("ERR This Redis command is not allowed from script");
-        }
-        let replicates = Flags::WRITE.with(Flags::MAY_REPLICATE);
-        if self.read_only && row.flags.intersects(replicates) {
-            return refuse("ERR Write commands are not allowed from read-only scripts.");
-        }
-        if !self.wrote {
-            // One that has written already may go on: half of it would be worse.
-            let is_short = self.executor.evictor.is_short() && !self.allows_oom;
-            admit::memory(row.flags, is_short).map_err(|error| (Some(id), error))?;
-            admit::disk(command, self.executor.server_state()).map_err(|error| (Some(id), error))?;
-        }
+        let executor = &self.executor;
+        let admitted = gates::call(
+            executor.table.command(CommandId(id)),
+            words.len(),
+            self.licence,
+            executor.server.noscript_allowed,
+            executor.evictor.is_short(),
+            executor.server_state(),
+        );
+        admitted.map_err(|error| (Some(id), error))?;
         Ok(id)
     }
 
@@ -135,7 +120,7 @@ impl<'e> Caller<'e> {
             }));
         }
         if let Some(running) = &mut self.executor.running {
-            running.wrote = self.wrote;
+            running.wrote = self.licence.wrote;
             running.duration_ms = duration_ms;
         }
         if !self.is_to_end() {
@@ -175,7 +160,7 @@ impl Host for Caller<'_> {
             Err((id, error)) => return self.refuse(id, &error, reply),
         };
         let flags = self.executor.table.command(CommandId(id)).row.flags;
-        self.wrote |= flags.contains(Flags::WRITE);
+        self.licence.wrote |= flags.contains(Flags::WRITE);
         let run = Run {
             nested: true,
             ..Run::default()
@@ -185,17 +170,17 @@ impl Host for Caller<'_> {
     }
 
     fn set_resp(&mut self, version: u8) {
-        self.executor.sessions[self.cause.client].resp = version;
+        self.executor.sessions[self.cause.client].script_resp = version;
     }
 
     fn speaks_resp3(&self) -> bool {
-        self.executor.sessions[self.cause.client].resp == 3
+        self.executor.sessions[self.cause.client].script_resp == 3
     }
 
     fn set_replication(&mut self, targets: Replication) {
-        self.replication = targets;
-        let wanted = targets.aof || targets.replicas;
-        self.executor.keys.changes.followed = self.followed && wanted;
+        let audience = &mut self.executor.keys.changes.audience;
+        audience.set(Audience::LOG, targets.aof);
+        audience.set(Audience::REPLICAS, targets.replicas);
     }
 
     fn may_run(&mut self, words: resp::Args<'_>) -> Option<bool> {

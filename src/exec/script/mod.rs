@@ -13,6 +13,7 @@ mod busy;
 mod caller;
 mod commands;
 mod dump;
+mod gates;
 mod library;
 
 use crate::base::hash::KeyHasher;
@@ -87,8 +88,8 @@ impl Executor {
 
     #[cold]
     fn answer_script_error(&mut self, cause: Caused<'_>, error: &ScriptError, reply: &mut Vec<u8>) {
+        self.stats.commands.record_failed(cause.id);
         if !error.counted {
-            self.stats.commands.record_failed(cause.id);
             self.stats.record_error(&error.text);
         }
         let session = self.sessions.get(cause.client);
@@ -164,11 +165,12 @@ impl Executor {
         reply: &mut Vec<u8>,
     ) -> Result<(), ScriptError> {
         let keys = run.keys.map_err(uncounted)?;
-        admit(found.flags, run.read_only, self.server_state().unsaved).map_err(uncounted)?;
-        admit_memory(found.flags, self.evictor.is_short()).map_err(uncounted)?;
+        let (is_short, state) = (self.evictor.is_short(), self.server_state());
+        gates::begin(found.flags, run.read_only, is_short, state).map_err(uncounted)?;
         let (keys, args) = cause.words.tail(3).split_at(keys);
         let name = found.name;
         let call = Call { name, keys, args };
+        let resp3 = self.sessions[cause.client].resp == 3;
         let borrowed = self.lend_session(cause.client);
         let is_function = run.source == ScriptSource::Function;
         let mut flags = found.flags;
@@ -177,7 +179,7 @@ impl Executor {
             run.read_only || flags.contains(ScriptFlags::NO_WRITES),
         );
         let mut caller = Caller::new(self, cause, name, is_function, flags);
-        let mut reply = Reply::new(reply, borrowed.resp == 3);
+        let mut reply = Reply::new(reply, resp3);
         let outcome = if is_function {
             engine.run_function(found.function, &call, &mut caller, &mut reply)
         } else {
@@ -193,10 +195,9 @@ impl Executor {
         let session = &mut self.sessions[client];
         let borrowed = Borrowed {
             db: session.db,
-            resp: session.resp,
             flags: session.flags,
         };
-        session.resp = 2;
+        session.script_resp = 2;
         session.flags = session.flags.difference(SILENT) | SessionFlags::SCRIPT;
         borrowed
     }
@@ -207,7 +208,6 @@ impl Executor {
             return;
         };
         session.db = borrowed.db;
-        session.resp = borrowed.resp;
         session.flags = session.flags.difference(SessionFlags::SCRIPT) | borrowed.flags & SILENT;
     }
 
@@ -230,44 +230,11 @@ impl Executor {
 /// What a session had before a script used it.
 struct Borrowed {
     db: usize,
-    resp: u8,
     flags: SessionFlags,
 }
 
 /// Flags that would leave out replies, which a script wants to see.
 const SILENT: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
-
-/// Whether a script may run, by what it says about itself. `unsaved`: writes are refused because snapshots fail.
-fn admit(flags: ScriptFlags, read_only: bool, unsaved: bool) -> Result<(), Error> {
-    if flags.intersects(ScriptFlags::COMPAT | ScriptFlags::NO_WRITES) {
-        return Ok(());
-    }
-    if unsaved {
-        return Err(Error::fixed(
-            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable \
-             scripts are blocked. Use 'no-writes' flag for read only scripts.",
-        ));
-    }
-    if read_only {
-        return Err(Error::fixed(
-            "ERR Can not execute a script with write flag using *_ro command.",
-        ));
-    }
-    Ok(())
-}
-
-/// Whether a script that speaks for itself may run although no memory is left.
-fn admit_memory(flags: ScriptFlags, is_short: bool) -> Result<(), Error> {
-    const PASSES: ScriptFlags = ScriptFlags::COMPAT
-        .union(ScriptFlags::NO_WRITES)
-        .union(ScriptFlags::ALLOW_OOM);
-    if !is_short || flags.intersects(PASSES) {
-        return Ok(());
-    }
-    Err(Error::fixed(
-        "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
-    ))
-}
 
 /// An error that has not been counted yet.
 fn uncounted(error: Error) -> ScriptError {

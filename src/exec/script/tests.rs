@@ -2,6 +2,7 @@
 
 use super::super::Executor;
 use crate::command::cx::Pause;
+use crate::exec::testing::journal;
 use crate::session::{SessionFlags, SessionId};
 
 fn executor() -> (Executor, SessionId) {
@@ -16,19 +17,6 @@ fn run(executor: &mut Executor, client: SessionId, words: &[&str]) -> String {
     String::from_utf8(executor.run(client, &words)).expect("text")
 }
 
-/// What was handed on since the last look.
-fn journal(executor: &mut Executor) -> Vec<String> {
-    let show = |words: Vec<Box<[u8]>>| {
-        let words: Vec<_> = words.iter().map(|word| String::from_utf8_lossy(word)).collect();
-        words.join(" ")
-    };
-    executor
-        .journal
-        .drain(..)
-        .map(|propagated| show(propagated.words))
-        .collect()
-}
-
 #[test]
 fn the_effects_of_a_script_are_handed_on_as_one_unit() {
     let (mut executor, client) = executor();
@@ -36,14 +24,14 @@ fn the_effects_of_a_script_are_handed_on_as_one_unit() {
     run(&mut executor, client, &["EVAL", script, "0"]);
     assert_eq!(
         journal(&mut executor),
-        ["MULTI", "set a 1", "PEXPIREAT a 101000", "EXEC"]
+        ["*: MULTI", "0: set a 1", "0: PEXPIREAT a 101000", "*: EXEC"]
     );
     run(
         &mut executor,
         client,
         &["EVAL", "return redis.call('incr', 'a')", "0"],
     );
-    assert_eq!(journal(&mut executor), ["incr a"]);
+    assert_eq!(journal(&mut executor), ["0: incr a"]);
     run(
         &mut executor,
         client,
@@ -58,14 +46,68 @@ fn a_script_may_keep_its_writes_to_itself() {
     let script = "redis.set_repl(redis.REPL_NONE) redis.call('set', 'a', 1) redis.set_repl(redis.REPL_ALL) \
                   redis.call('set', 'b', 1)";
     run(&mut executor, client, &["EVAL", script, "0"]);
-    assert_eq!(journal(&mut executor), ["set b 1"]);
+    assert_eq!(journal(&mut executor), ["0: set b 1"]);
     run(
         &mut executor,
         client,
         &["EVAL", "redis.set_repl(redis.REPL_NONE)", "0"],
     );
     run(&mut executor, client, &["SET", "c", "1"]);
-    assert_eq!(journal(&mut executor), ["SET c 1"], "only for itself");
+    assert_eq!(journal(&mut executor), ["0: SET c 1"], "only for itself");
+}
+
+#[test]
+fn a_script_chooses_who_is_to_have_each_of_its_writes() {
+    let (mut executor, client) = executor();
+    let script = "redis.call('set', 'a', 1) redis.set_repl(redis.REPL_AOF) redis.call('set', 'b', 1) \
+                  redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'c', 1) redis.set_repl(redis.REPL_NONE) \
+                  redis.call('set', 'd', 1) redis.call('get', 'short')";
+    run(&mut executor, client, &["SET", "short", "1", "PX", "1"]);
+    executor.set_time_us(2_000_000);
+    executor.journal.clear();
+    run(&mut executor, client, &["EVAL", script, "0"]);
+    let shown = |propagated: crate::keyspace::changes::Propagated| {
+        let word = |at: usize| {
+            propagated
+                .words
+                .get(at)
+                .map_or("", |word| std::str::from_utf8(word).expect("text"))
+        };
+        format!("{} {} {:?}", word(0), word(1), propagated.audience.bits())
+    };
+    let got: Vec<String> = executor.journal.drain(..).map(shown).collect();
+    // What has expired goes everywhere, whatever the script says.
+    assert_eq!(
+        got,
+        [
+            "MULTI  3",
+            "set a 3",
+            "set b 1",
+            "set c 2",
+            "DEL short 3",
+            "EXEC  3"
+        ]
+    );
+}
+
+#[test]
+fn messages_to_the_client_of_a_script_are_in_its_own_protocol() {
+    let (mut executor, client) = executor();
+    run(&mut executor, client, &["HELLO", "3"]);
+    run(&mut executor, client, &["SUBSCRIBE", "c"]);
+    let script = "redis.call('publish', 'c', 'hi') redis.setresp(2) return redis.call('hgetall', 'none')";
+    assert_eq!(
+        run(&mut executor, client, &["EVAL", script, "0"]),
+        "*0\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+    );
+    let other = executor.connect();
+    run(&mut executor, other, &["SUBSCRIBE", "c"]);
+    let script = "redis.setresp(3) return redis.call('publish', 'c', 'hi')";
+    executor.sessions[other].flags.remove(SessionFlags::PUBSUB);
+    assert_eq!(
+        run(&mut executor, other, &["EVAL", script, "0"]),
+        ":2\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+    );
 }
 
 #[test]
@@ -77,7 +119,7 @@ fn what_failed_in_the_middle_has_happened_up_to_there() {
         &["EVAL", "redis.call('set', 'a', 1) redis.call('nope')", "0"],
     );
     assert!(reply.starts_with("-ERR Unknown Redis command"), "{reply}");
-    assert_eq!(journal(&mut executor), ["set a 1"]);
+    assert_eq!(journal(&mut executor), ["0: set a 1"]);
 }
 
 #[test]
@@ -86,13 +128,13 @@ fn libraries_are_handed_on_and_count_as_changes() {
     let library =
         "#!lua name=l\nredis.register_function('f', function(keys) return redis.call('incr', keys[1]) end)";
     run(&mut executor, client, &["FUNCTION", "LOAD", library]);
-    assert_eq!(journal(&mut executor), [format!("FUNCTION LOAD {library}")]);
+    assert_eq!(journal(&mut executor), [format!("0: FUNCTION LOAD {library}")]);
     run(&mut executor, client, &["FCALL", "f", "1", "n"]);
-    assert_eq!(journal(&mut executor), ["incr n"]);
+    assert_eq!(journal(&mut executor), ["0: incr n"]);
     run(&mut executor, client, &["FUNCTION", "LIST"]);
     assert!(journal(&mut executor).is_empty());
     run(&mut executor, client, &["FUNCTION", "DELETE", "l"]);
-    assert_eq!(journal(&mut executor), ["FUNCTION DELETE l"]);
+    assert_eq!(journal(&mut executor), ["0: FUNCTION DELETE l"]);
 }
 
 #[test]
@@ -156,6 +198,9 @@ fn errors_are_counted_once_where_they_arose() {
         (field("total_error_replies"), field("cmdstat_eval"))
     };
     let (errors, eval) = count("return redis.call('incr')");
+    assert_eq!(errors, "total_error_replies:1");
+    assert!(eval.ends_with("failed_calls=1"), "{eval}");
+    let (errors, eval) = count("redis.pcall('incr') return 1");
     assert_eq!(errors, "total_error_replies:1");
     assert!(eval.ends_with("failed_calls=0"), "{eval}");
     let (errors, eval) = count("error('own')");

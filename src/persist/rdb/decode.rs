@@ -2,16 +2,17 @@
 //! refused where it stands.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::base::lzf;
-use crate::ds::listpack::Item;
+use crate::base::{lzf, size_class};
 use crate::value::Typed;
 
 use super::checksum::Checksum;
 use super::ziplist::Flaw;
+
+/// What is wrong with an input that ends too early.
+pub const CUT_OFF: &str = "Unexpected EOF reading RDB file";
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -28,6 +29,11 @@ pub enum Refused {
         /// What is wrong.
         what: Cow<'static, str>,
     },
+    /// It is a collection without elements, which no key holds; the input stands behind it.
+    Empty {
+        /// Where it ends, in bytes from the start.
+        offset: u64,
+    },
     /// It cannot be read.
     Io(io::Error),
 }
@@ -36,12 +42,31 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::Damaged { offset, what } => write!(f, "{what} at offset {offset}"),
+            Refused::Empty { offset } => write!(f, "a collection without elements at offset {offset}"),
             Refused::Io(error) => write!(f, "{error}"),
         }
     }
 }
 
 impl std::error::Error for Refused {}
+
+/// How closely an input is looked at. Whatever is needed for a value to be sound is checked in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scrutiny {
+    /// Whether a wrong checksum matters (`rdbchecksum`).
+    pub checksum: bool,
+    /// Whether what costs time is checked too (`sanitize-dump-payload`): members of a small set that come twice, and
+    /// what a stream says of itself.
+    pub deep: bool,
+}
+
+impl Scrutiny {
+    /// Nothing is left out.
+    pub const FULL: Scrutiny = Scrutiny {
+        checksum: true,
+        deep: true,
+    };
+}
 
 /// A length, or a string's special form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,11 +88,20 @@ pub struct Decoder<R: Read> {
     checksum: Option<Checksum>,
     /// Up to where the buffer is in the checksum.
     summed: usize,
+    deep: bool,
+    /// Encodings looked at in depth.
+    sanitized: u64,
 }
 
 impl<R: Read> Decoder<R> {
-    /// An input of `size` bytes; `checksum`: whether to keep one.
+    /// An input of `size` bytes; `checksum`: whether to keep one. It is not looked at in depth.
     pub fn new(input: R, size: u64, checksum: bool) -> Self {
+        let deep = false;
+        Decoder::with_scrutiny(input, size, Scrutiny { checksum, deep })
+    }
+
+    /// An input of `size` bytes.
+    pub fn with_scrutiny(input: R, size: u64, scrutiny: Scrutiny) -> Self {
         let capacity = (BUFFER_BYTES as u64).min(size.max(1)) as usize;
         Decoder {
             input,
@@ -76,9 +110,22 @@ impl<R: Read> Decoder<R> {
             end: 0,
             offset: 0,
             size,
-            checksum: checksum.then(Checksum::default),
+            checksum: scrutiny.checksum.then(Checksum::default),
             summed: 0,
+            deep: scrutiny.deep,
+            sanitized: 0,
         }
+    }
+
+    /// Whether to look at the encoding just read in depth, which is counted.
+    pub fn looks_deep(&mut self) -> bool {
+        self.sanitized += u64::from(self.deep);
+        self.deep
+    }
+
+    /// How many encodings were looked at in depth.
+    pub fn sanitized(&self) -> u64 {
+        self.sanitized
     }
 
     /// Bytes read so far.
@@ -103,20 +150,14 @@ impl<R: Read> Decoder<R> {
     /// `value`, unless it is empty: no key holds an empty collection.
     pub fn not_empty<T: Typed>(&self, value: T) -> Result<T, Refused> {
         if value.is_empty() {
-            return self.damaged("a collection without elements");
+            return Err(Refused::Empty { offset: self.offset });
         }
         Ok(value)
     }
 
-    /// The outcome of reading an old encoding.
-    pub fn sound<T>(&self, read: Result<T, Flaw>) -> Result<T, Refused> {
-        read.or_else(|flaw| self.damaged(flaw))
-    }
-
-    /// Whether no element comes twice.
-    pub fn all_distinct<'i>(&self, items: impl Iterator<Item = Item<'i>>) -> bool {
-        let mut seen = HashSet::new();
-        items.into_iter().all(|item| seen.insert(item.to_vec()))
+    /// The outcome of reading `what` in an old encoding.
+    pub fn sound<T>(&self, what: &str, read: Result<T, Flaw>) -> Result<T, Refused> {
+        read.or_else(|flaw| self.damaged(format!("{what} integrity check failed: {flaw}")))
     }
 
     /// The checksum of what was read so far; 0 when none is kept.
@@ -145,7 +186,7 @@ impl<R: Read> Decoder<R> {
             }
         };
         if read == 0 {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         self.end += read;
         Ok(())
@@ -154,7 +195,7 @@ impl<R: Read> Decoder<R> {
     /// Whether the input has `count` more bytes; refused otherwise.
     fn require(&self, count: u64) -> Result<(), Refused> {
         if count > self.left() {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         Ok(())
     }
@@ -192,7 +233,7 @@ impl<R: Read> Decoder<R> {
     pub fn append(&mut self, count: u64, out: &mut Vec<u8>) -> Result<(), Refused> {
         self.require(count)?;
         let mut count = count as usize;
-        out.reserve_exact(count);
+        size_class::reserve(out, count);
         while count > 0 {
             if self.start == self.end {
                 self.fill()?;
@@ -274,12 +315,19 @@ impl<R: Read> Decoder<R> {
                 "{compressed_len} compressed bytes cannot stand for {len}"
             ));
         }
-        let mut compressed = Vec::new();
-        self.append(compressed_len, &mut compressed)?;
-        match lzf::decompress(&compressed, len as usize) {
-            Some(text) if out.is_empty() => *out = text,
-            Some(text) => out.extend_from_slice(&text),
-            None => return self.damaged("invalid LZF compressed string"),
+        let (compressed_len, len) = (compressed_len as usize, len as usize);
+        let sound = if compressed_len <= self.end - self.start {
+            let compressed = &self.buffer[self.start..self.start + compressed_len];
+            self.start += compressed_len;
+            self.offset += compressed_len as u64;
+            lzf::decompress_into(compressed, len, out)
+        } else {
+            let mut compressed = Vec::new();
+            self.append(compressed_len as u64, &mut compressed)?;
+            lzf::decompress_into(&compressed, len, out)
+        };
+        if !sound {
+            return self.damaged("invalid LZF compressed string");
         }
         Ok(())
     }
@@ -344,7 +392,7 @@ mod tests {
         let mut decoder = error;
         assert_eq!(decoder.string().expect("whole"), b"a");
         let error = decoder.string().expect_err("cut").to_string();
-        assert_eq!(error, "unexpected end of file at offset 3");
+        assert_eq!(error, "Unexpected EOF reading RDB file at offset 3");
     }
 
     proptest! {

@@ -11,7 +11,7 @@
 
 use std::io::{Read, Write};
 
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Listpack, all_distinct};
 use crate::value::hash::{EXPIRE_AT_MAX, Field, Hash, Previous};
 use crate::value::{Limits, Typed};
 
@@ -144,35 +144,43 @@ fn load_expiring<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<H
 
 fn load_packed<R: Read>(decoder: &mut Decoder<R>, width: usize, limits: &Limits) -> Result<Hash, Refused> {
     let bytes = decoder.string()?;
-    let Ok(hash) = Listpack::from_bytes(bytes).and_then(|pack| Hash::from_listpack(pack, width)) else {
-        return decoder.damaged("a damaged listpack");
+    decoder.looks_deep();
+    let Ok(pack) = Listpack::from_bytes(bytes) else {
+        return decoder.damaged("Hash listpack integrity check failed");
     };
-    if !decoder.all_distinct(hash.fields().map(|field| field.name)) {
-        return decoder.damaged("a field that is there twice");
+    if !all_distinct(pack.iter().step_by(width)) {
+        return decoder.damaged("Hash listpack with dup elements");
     }
-    Ok(hash.suited(limits))
+    match Hash::from_listpack(pack, width) {
+        Ok(hash) => Ok(hash.suited(limits)),
+        Err(_) => decoder.damaged("Hash listpack integrity check failed"),
+    }
 }
 
 fn load_ziplist<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Hash, Refused> {
     let bytes = decoder.string()?;
+    decoder.looks_deep();
     let mut items = Vec::new();
     let read = ziplist::read(&bytes, |item| items.push(item.to_vec()));
-    decoder.sound(read)?;
+    decoder.sound("Hash ziplist", read)?;
     if items.len() % 2 != 0 {
         return decoder.damaged("a field without a value");
     }
     let mut hash = Hash::empty();
     for pair in items.chunks_exact(2) {
-        add(decoder, &mut hash, &pair[0], &pair[1], limits)?;
+        if hash.set(&pair[0], &pair[1], limits) != Previous::Missing {
+            return decoder.damaged("Hash ziplist integrity check failed: a field that is there twice");
+        }
     }
     Ok(hash)
 }
 
 fn load_zipmap<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Hash, Refused> {
     let bytes = decoder.string()?;
+    decoder.looks_deep();
     let mut pairs = Vec::new();
     let read = zipmap::read(&bytes, |name, value| pairs.push((name, value)));
-    decoder.sound(read)?;
+    decoder.sound("Zipmap", read)?;
     let mut hash = Hash::empty();
     for (name, value) in pairs {
         add(decoder, &mut hash, name, value, limits)?;

@@ -84,10 +84,11 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
             let mut list = List::empty();
             for _ in 0..nodes {
                 let bytes = decoder.string()?;
+                decoder.looks_deep();
                 let read = ziplist::read(&bytes, |item| {
                     list.push(End::Tail, item.to_vec().as_slice().into(), limits);
                 });
-                decoder.sound(read)?;
+                decoder.sound("Ziplist", read)?;
             }
             Ok(list)
         }
@@ -102,14 +103,18 @@ fn load_nodes<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<List
         match decoder.length()? {
             PLAIN => {
                 let element = decoder.string()?;
+                if element.is_empty() {
+                    return decoder.damaged("a list's node for a big element, which is empty");
+                }
                 quick.push_plain(element);
             }
             PACKED => {
                 let bytes = decoder.string()?;
+                decoder.looks_deep();
                 match Listpack::from_bytes(bytes) {
                     Ok(pack) if !pack.is_empty() => quick.push_pack(pack),
                     Ok(_) => {}
-                    Err(_) => return decoder.damaged("a damaged listpack"),
+                    Err(_) => return decoder.damaged("Listpack integrity check failed"),
                 }
             }
             container => return decoder.damaged(format!("a list's node of unknown kind {container}")),

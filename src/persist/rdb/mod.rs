@@ -23,6 +23,7 @@ pub mod checksum;
 pub mod decode;
 pub mod encode;
 pub mod file;
+pub mod fuzz;
 pub mod hash;
 pub mod list;
 pub mod module;

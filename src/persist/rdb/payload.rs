@@ -4,7 +4,7 @@ use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
 
 use super::checksum::checksum;
-use super::decode::{Decoder, Refused};
+use super::decode::{Decoder, Refused, Scrutiny};
 use super::encode::Encoder;
 use super::opcode::{Type, VERSION};
 use super::value;
@@ -33,33 +33,48 @@ pub fn dump(entry: &Entry, version: u16, compresses: bool) -> Vec<u8> {
     bytes
 }
 
-/// Whether the footer of a payload is right: its version one that can be read, its checksum that of the rest.
+/// What is before the footer of a payload, if that is right: its version one that can be read and, if `checks`, its
+/// checksum that of the rest.
 ///
 /// # Errors
 /// [`Rejected::Footer`].
-pub fn verify(payload: &[u8]) -> Result<&[u8], Rejected> {
+pub fn verify(payload: &[u8], checks: bool) -> Result<&[u8], Rejected> {
     let body_len = payload.len().checked_sub(FOOTER_BYTES).ok_or(Rejected::Footer)?;
     let (body, footer) = payload.split_at(body_len);
     let version = u16::from_le_bytes([footer[0], footer[1]]);
     let sum = footer[2..].try_into().map(u64::from_le_bytes);
-    let right = sum.is_ok_and(|sum| sum == checksum(&payload[..body_len + 2]));
+    let right = !checks || sum.is_ok_and(|sum| sum == checksum(&payload[..body_len + 2]));
     if version > VERSION || !right {
         return Err(Rejected::Footer);
     }
     Ok(body)
 }
 
-/// The value in a payload. Strings are copied to `text`.
+/// The value in a payload, and how many encodings were looked at in depth. Strings are copied to `text`.
 ///
 /// # Errors
 /// [`Rejected`].
-pub fn restore<'a>(payload: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewValue<'a>, Rejected> {
-    let body = verify(payload)?;
-    read(body, limits, text).map_err(Rejected::Value)
+pub fn restore<'a>(
+    payload: &[u8],
+    scrutiny: Scrutiny,
+    limits: &Limits,
+    text: &'a mut Vec<u8>,
+) -> Result<(NewValue<'a>, u64), Rejected> {
+    let body = verify(payload, scrutiny.checksum)?;
+    read(body, scrutiny.deep, limits, text).map_err(Rejected::Value)
 }
 
-fn read<'a>(body: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewValue<'a>, Refused> {
-    let mut decoder = Decoder::new(body, body.len() as u64, false);
+fn read<'a>(
+    body: &[u8],
+    deep: bool,
+    limits: &Limits,
+    text: &'a mut Vec<u8>,
+) -> Result<(NewValue<'a>, u64), Refused> {
+    let scrutiny = Scrutiny {
+        checksum: false,
+        deep,
+    };
+    let mut decoder = Decoder::with_scrutiny(body, body.len() as u64, scrutiny);
     let byte = decoder.byte()?;
     let Some(kind) = Type::from_byte(byte) else {
         return decoder.damaged(format!("unknown type {byte}"));
@@ -68,5 +83,5 @@ fn read<'a>(body: &[u8], limits: &Limits, text: &'a mut Vec<u8>) -> Result<NewVa
     if decoder.left() > 0 {
         return decoder.damaged("more bytes than the value has");
     }
-    Ok(value)
+    Ok((value, decoder.sanitized()))
 }

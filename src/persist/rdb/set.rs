@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 
 use crate::ds::intset::Intset;
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Builder, Listpack, all_distinct};
 use crate::value::set::Set;
 use crate::value::{Limits, Typed};
 
@@ -20,7 +20,7 @@ pub fn kind(set: &Set, version: u16) -> Type {
     match set {
         Set::Ints(_) => Type::SetIntset,
         Set::Packed(_) if version >= Type::SetListpack.since() => Type::SetListpack,
-        Set::Packed(_) | Set::Table(_) => Type::Set,
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => Type::Set,
     }
 }
 
@@ -29,7 +29,7 @@ pub fn save<W: Write>(encoder: &mut Encoder<W>, set: &Set, kind: Type) {
     match set {
         Set::Ints(ints) => encoder.string(ints.as_bytes()),
         Set::Packed(pack) if kind == Type::SetListpack => encoder.string(pack.as_bytes()),
-        Set::Packed(_) | Set::Table(_) => {
+        Set::Packed(_) | Set::Few(_) | Set::Table(_) => {
             encoder.length(set.len() as u64);
             set.iter().for_each(|member| encoder.item(member));
         }
@@ -51,24 +51,46 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
 
 fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let count = decoder.count()?;
-    let (mut set, mut text) = (Set::empty(), Vec::new());
+    let (mut set, mut builder, mut text) = (Set::empty(), Some(Builder::default()), Vec::new());
     for index in 0..count {
         text.clear();
         decoder.string_into(&mut text)?;
         if index == 0 {
             set = Set::suited(&text, count, limits);
+            builder = builder.filter(|_| matches!(set, Set::Packed(_)));
         }
-        if !set.insert(&text, limits) {
-            return decoder.damaged("a member that is there twice");
+        let short = text.len() <= limits.set_max_listpack_value;
+        match &mut builder {
+            Some(builder) if short && builder.fits(text.len()) => builder.push(&text),
+            builder => {
+                settle(&mut set, builder.take());
+                set.append(&text, limits);
+            }
         }
+    }
+    settle(&mut set, builder);
+    let distinct = match &set {
+        Set::Packed(pack) => all_distinct(pack.iter()),
+        _ => set.len() == count,
+    };
+    if !distinct {
+        return decoder.damaged("a member that is there twice");
     }
     Ok(set)
 }
 
+/// Makes `set` what `builder` has gathered.
+fn settle(set: &mut Set, builder: Option<Builder>) {
+    if let Some(builder) = builder.filter(|builder| !builder.is_empty()) {
+        *set = Set::Packed(builder.finish());
+    }
+}
+
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
+    decoder.looks_deep();
     let Ok(ints) = Intset::from_bytes(bytes) else {
-        return decoder.damaged("a damaged intset");
+        return decoder.damaged("Intset integrity check failed");
     };
     if ints.len() <= limits.set_max_intset_entries {
         return Ok(Set::Ints(ints));
@@ -80,13 +102,14 @@ fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, 
 fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
     let Ok(pack) = Listpack::from_bytes(bytes) else {
-        return decoder.damaged("a damaged listpack");
+        return decoder.damaged("Set listpack integrity check failed");
     };
+    // A member that is there twice does no harm but to the set's own count.
+    if decoder.looks_deep() && !all_distinct(pack.iter()) {
+        return decoder.damaged("Set listpack with dup elements");
+    }
     let fits = pack.len() <= limits.set_max_listpack_entries;
     let set = Set::Packed(pack);
-    if !decoder.all_distinct(set.iter()) {
-        return decoder.damaged("a member that is there twice");
-    }
     Ok(if fits { set } else { rebuilt(&set, limits) })
 }
 

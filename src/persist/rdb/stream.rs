@@ -97,7 +97,7 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type) -> Result<Box<Stream>
         let name = decoder.string()?;
         let group = load_group(decoder, &stream.log, kind)?;
         if stream.groups.insert(name.into(), Box::new(group)).is_some() {
-            return decoder.damaged("duplicated consumer group name in a stream");
+            return decoder.damaged("Duplicated consumer group name in a stream");
         }
     }
     Ok(stream)
@@ -108,11 +108,13 @@ fn load_log<R: Read>(decoder: &mut Decoder<R>, log: &mut Log, kind: Type) -> Res
         let Ok(master) = <[u8; 16]>::try_from(decoder.string()?) else {
             return decoder.damaged("the key of a stream's node is no id");
         };
-        let node = Listpack::from_bytes(decoder.string()?)
+        let bytes = decoder.string()?;
+        decoder.looks_deep();
+        let node = Listpack::from_bytes(bytes)
             .ok()
             .and_then(|listpack| log.adopt_node(StreamId::from_bytes(master), listpack).ok());
         if node.is_none() {
-            return decoder.damaged("a node of a stream is damaged or out of order");
+            return decoder.damaged("Stream listpack integrity check failed: damaged, or out of order");
         }
     }
     let entries = decoder.length()?;
@@ -120,6 +122,10 @@ fn load_log<R: Read>(decoder: &mut Decoder<R>, log: &mut Log, kind: Type) -> Res
         return decoder.damaged("a stream has entries but no nodes");
     }
     let last_id = load_id(decoder)?;
+    let newest_id = log.newest_id();
+    if decoder.looks_deep() && (entries != log.len() || newest_id.is_some_and(|newest| last_id < newest)) {
+        return decoder.damaged("a stream's entries are not those it says it has");
+    }
     let (mut max_deleted_id, mut entries_added) = (StreamId::MIN, log.len());
     if kind != Type::StreamListpacks {
         load_id(decoder)?;
@@ -147,7 +153,7 @@ fn load_group<R: Read>(decoder: &mut Decoder<R>, log: &Log, kind: Type) -> Resul
         let id = StreamId::from_bytes(decoder.array()?);
         let delivery = (decoder.millis()?, decoder.length()?);
         if pending.insert(id, delivery).is_some() {
-            return decoder.damaged("duplicated pending entry of a consumer group");
+            return decoder.damaged("Duplicated global PEL entry loading stream consumer group");
         }
     }
     for _ in 0..decoder.count()? {
@@ -168,7 +174,7 @@ fn load_consumer<R: Read>(
     let name = decoder.string()?;
     let seen_ms = decoder.millis()?;
     let Some(consumer) = group.create_consumer(&name, seen_ms) else {
-        return decoder.damaged("duplicated consumer name in a consumer group");
+        return decoder.damaged("Duplicate stream consumer detected");
     };
     group.consumer_mut(consumer).active_ms = match kind {
         Type::StreamListpacks3 => decoder.millis()?,

@@ -27,6 +27,9 @@ pub fn read<'a>(bytes: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) -> R
         count += 1;
         rest = tail;
     }
+    if count == 0 {
+        return Err("a zipmap without fields");
+    }
     if stated < 254 && usize::from(stated) != count {
         return Err("a zipmap with another count than it says");
     }

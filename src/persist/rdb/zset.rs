@@ -45,16 +45,18 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
     let zset = match kind {
         Type::ZsetListpack => {
             let bytes = decoder.string()?;
+            decoder.looks_deep();
             match Listpack::from_bytes(bytes) {
                 Ok(listpack) => packed(decoder, listpack, limits)?,
-                Err(_) => return decoder.damaged("a damaged listpack"),
+                Err(_) => return decoder.damaged("Zset listpack integrity check failed"),
             }
         }
         Type::ZsetZiplist => {
             let bytes = decoder.string()?;
+            decoder.looks_deep();
             let mut listpack = Listpack::new();
             let read = ziplist::read(&bytes, |item| listpack.push_back_item(item));
-            decoder.sound(read)?;
+            decoder.sound("Zset ziplist", read)?;
             packed(decoder, listpack, limits)?
         }
         _ => load_members(decoder, kind, limits)?,
@@ -64,7 +66,7 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
 
 fn packed<R: Read>(decoder: &Decoder<R>, listpack: Listpack, limits: &Limits) -> Result<Zset, Refused> {
     let Ok(zset) = Zset::from_listpack(listpack) else {
-        return decoder.damaged("a listpack that is no sorted set");
+        return decoder.damaged("Zset listpack integrity check failed: not in order, or a member twice");
     };
     if zset.len() <= limits.zset_max_listpack_entries {
         return Ok(zset);

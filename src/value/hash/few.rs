@@ -1,22 +1,20 @@
 //! The `hashtable` encoding of a few fields: elements (see `element.rs`) in a row, without a table around them.
 //!
-//! A hash that left its listpack for a single long value takes 150 bytes less than with a table of its own, and a lookup
-//! among so few compares as many names as it would in one bucket of a table.
-//!
 //! Compat: Redis knows no such encoding; it is a hashtable to everybody outside.
 
-use crate::base::size_class::rounded;
+use crate::base::relocate::Mover;
+use crate::ds::dict::Stats;
+use crate::ds::few::Few as Elements;
 use crate::ds::thin::Thin;
 
 use super::element::{field, found, parts, set_expiry, update};
 use super::{Field, Found, Previous};
 
-/// More fields get a table.
-pub(super) const FEW_MAX: usize = 8;
+pub(super) use crate::ds::few::FEW_MAX;
 
-/// At most [`FEW_MAX`] elements, in no order.
+/// At most [`FEW_MAX`] fields.
 #[derive(Clone, Default)]
-pub(super) struct Few(Vec<Thin>);
+pub(super) struct Few(Elements);
 
 impl Few {
     pub(super) fn len(&self) -> usize {
@@ -27,9 +25,14 @@ impl Few {
         self.0.iter()
     }
 
+    /// Offers the row and its elements.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+
     /// All elements.
     pub(super) fn into_elements(self) -> Vec<Thin> {
-        self.0
+        self.0.into_iter().collect()
     }
 
     pub(super) fn soonest(&self) -> Option<i64> {
@@ -37,16 +40,15 @@ impl Few {
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<Found<'_>> {
-        Some(found(&self.0[self.index(name)?]))
+        self.0.find(name).map(found)
     }
 
     /// Stores a value; the field lives for ever afterwards.
     pub(super) fn set(&mut self, name: &[u8], value: &[u8]) -> Previous {
-        let Some(index) = self.index(name) else {
+        let Some(element) = self.0.find_mut(name) else {
             self.push(Thin::new(name, &[value]));
             return Previous::Missing;
         };
-        let element = &mut self.0[index];
         let previous = Previous::of(parts(element).0);
         element.set_payload(&[value]);
         previous
@@ -54,37 +56,28 @@ impl Few {
 
     /// Stores a value and leaves the expiry as it is.
     pub(super) fn update(&mut self, name: &[u8], value: &[u8]) -> Previous {
-        match self.index(name) {
-            Some(index) => update(&mut self.0[index], value),
+        match self.0.find_mut(name) {
+            Some(element) => update(element, value),
             None => self.set(name, value),
         }
     }
 
-    /// Adds a field that is known to be new, in whole size classes.
+    /// Adds a field that is known to be new.
     pub(super) fn push(&mut self, element: Thin) {
-        if self.0.len() == self.0.capacity() {
-            let wanted = rounded((self.0.len() + 1) * size_of::<Thin>()) / size_of::<Thin>();
-            self.0.reserve_exact(wanted - self.0.len());
-        }
         self.0.push(element);
     }
 
     /// Whether the field was there.
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
-        let index = self.index(name);
-        if let Some(index) = index {
-            self.0.swap_remove(index);
-        }
-        index.is_some()
+        self.0.remove(name).is_some()
     }
 
     /// Sets or removes the expiry; false when there is no such field.
     pub(super) fn set_expiry(&mut self, name: &[u8], expire_at: Option<i64>) -> bool {
-        let index = self.index(name);
-        if let Some(index) = index {
-            set_expiry(&mut self.0[index], expire_at);
-        }
-        index.is_some()
+        let element = self.0.find_mut(name);
+        let found = element.is_some();
+        element.map(|element| set_expiry(element, expire_at));
+        found
     }
 
     /// Removes due fields; how many were looked at.
@@ -100,12 +93,11 @@ impl Few {
         seen
     }
 
-    pub(super) fn heap_bytes(&self) -> usize {
-        let elements: usize = self.0.iter().map(Thin::heap_bytes).sum();
-        size_of::<Few>() + self.0.capacity() * size_of::<Thin>() + elements
+    pub(super) fn table_stats(&self) -> Stats {
+        self.0.table_stats()
     }
 
-    fn index(&self, name: &[u8]) -> Option<usize> {
-        self.0.iter().position(|element| element.key() == name)
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
     }
 }

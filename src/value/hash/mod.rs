@@ -27,6 +27,8 @@ mod table;
 mod tests;
 
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::{self, Mover};
+use crate::base::size_class::rounded;
 use crate::ds::dict;
 use crate::ds::listpack::{Damaged, Item, Listpack, Pairs};
 use crate::ds::thin::Thin;
@@ -234,11 +236,7 @@ impl Hash {
     pub fn table_stats(&self) -> Option<dict::Stats> {
         match &self.0 {
             Repr::Table(table) => Some(table.dict().stats()),
-            Repr::Few(few) => Some(dict::Stats {
-                elements: few.len(),
-                buckets: 2,
-                ..dict::Stats::default()
-            }),
+            Repr::Few(few) => Some(few.table_stats()),
             Repr::Packed(_) | Repr::Expiring(_) => None,
         }
     }
@@ -457,12 +455,31 @@ impl Typed for Hash {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match &mut self.0 {
+            Repr::Packed(pack) => pack.relocate(mover),
+            Repr::Expiring(triples) => {
+                relocate::boxed(triples, mover);
+                triples.relocate(mover);
+            }
+            Repr::Few(few) => {
+                relocate::boxed(few, mover);
+                few.relocate(mover);
+            }
+            Repr::Table(table) => {
+                relocate::first(cursor, table, mover);
+                return table.relocate(cursor, mover);
+            }
+        }
+        0
+    }
+
+    fn sampled_bytes(&self, samples: usize) -> usize {
         match &self.0 {
             Repr::Packed(pack) => pack.heap_bytes(),
-            Repr::Expiring(pack) => size_of::<Expiring>() + pack.pack().heap_bytes(),
-            Repr::Few(few) => few.heap_bytes(),
-            Repr::Table(table) => table.heap_bytes(),
+            Repr::Expiring(pack) => rounded(size_of::<Expiring>()) + pack.pack().heap_bytes(),
+            Repr::Few(few) => rounded(size_of::<Few>()) + few.heap_bytes(),
+            Repr::Table(table) => rounded(size_of::<Table>()) + table.sampled_bytes(samples),
         }
     }
 }

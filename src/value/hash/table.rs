@@ -10,14 +10,13 @@
 //! Costs: O(1) a field; looking for due ones O(segments) plus the elements of the segments opened.
 
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::Mover;
+use crate::base::size_class::sampled;
 use crate::ds::dict::{self, Dict, Entry as Place, NO_MARK, Verdict};
 use crate::ds::thin::Thin;
 
 use super::element::{field, found, parts, set_expiry, update};
 use super::{Field, Found, Previous};
-
-/// Fields looked at to estimate the size of all.
-const SAMPLES: usize = 5;
 
 pub(super) struct Table {
     dict: Dict<Thin>,
@@ -40,6 +39,12 @@ impl Table {
             soonest_ms: i64::MAX,
             cursor: 0,
         }
+    }
+
+    /// See [`Dict::relocate`].
+    pub(super) fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        self.dict
+            .relocate(cursor, mover, &mut |field, mover| field.relocate(mover))
     }
 
     #[inline]
@@ -184,12 +189,9 @@ impl Table {
         (seen, over)
     }
 
-    /// Bytes on the heap: the table exactly, its fields by a sample.
-    pub(super) fn heap_bytes(&self) -> usize {
-        let sampled = self.iter().take(SAMPLES).map(Thin::heap_bytes);
-        let (count, bytes) = sampled.fold((0, 0), |(count, sum), bytes| (count + 1, sum + bytes));
-        let elements = (bytes * self.len()).checked_div(count).unwrap_or(0);
-        size_of::<Table>() + self.dict.heap_bytes() + elements
+    /// Bytes on the heap: the table exactly, its fields by so many samples (0: all).
+    pub(super) fn sampled_bytes(&self, samples: usize) -> usize {
+        self.dict.heap_bytes() + sampled(self.len(), samples, self.iter().map(Thin::heap_bytes))
     }
 
     /// Asserts I1, I2 and the table's invariants. O(n).

@@ -130,7 +130,7 @@ pub fn difference_to_store(first: &Set, others: &[&Set], limits: &Limits) -> Set
     });
     // Compat: this way Redis copies the first set and removes from the copy, whose encoding stays.
     if !asks_others(first, others) && !fits_small(first, limits) {
-        result.become_table(limits);
+        result.become_hashtable(0, limits);
     }
     result
 }

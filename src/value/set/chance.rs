@@ -44,6 +44,9 @@ impl Set {
                 let index = rng.index(list.len());
                 list.seek(index as i64).map(|at| list.get(at))
             }
+            Set::Few(few) => few
+                .get(rng.index(few.len()))
+                .map(|element| Member::Bytes(element.key())),
             Set::Table(table) => random_of(table, rng).map(|element| Member::Bytes(element.key())),
         }
     }
@@ -94,6 +97,10 @@ impl Set {
                 list.remove(at);
                 Some(answer)
             }
+            Set::Few(few) => {
+                let element = few.take(rng.index(few.len()))?;
+                Some(take(Member::Bytes(element.key())))
+            }
             Set::Table(table) => take_from(table, rng).map(|element| take(Member::Bytes(element.key()))),
         }
     }
@@ -133,6 +140,13 @@ impl Set {
                 }
                 *list = kept;
             }
+            Set::Few(few) => few.retain(|element| {
+                let goes = selection.next();
+                if goes {
+                    take(Member::Bytes(element.key()));
+                }
+                !goes
+            }),
             Set::Table(_) => self.pop_many_of_table(count, limits, rng, take),
         }
     }

@@ -5,6 +5,7 @@
 
 use crate::base::number;
 use crate::ds::dict::{Dict, Entry};
+use crate::ds::few::{FEW_MAX, Few};
 use crate::ds::intset::Intset;
 use crate::ds::listpack::Listpack;
 use crate::ds::thin::Thin;
@@ -27,19 +28,20 @@ impl Set {
         } else if count <= limits.set_max_listpack_entries {
             Set::Packed(Listpack::new())
         } else {
-            Set::Table(Box::new(Dict::new(limits.hasher)))
+            hashtable(count, limits)
         }
     }
 
-    /// Becomes a table if its encoding would not do for `count` members.
+    /// Becomes a hashtable if its encoding would not do for `count` members.
     pub fn expect(&mut self, count: usize, limits: &Limits) {
         let too_many = match self {
             Set::Ints(_) => count > limits.set_max_intset_entries,
             Set::Packed(_) => count > limits.set_max_listpack_entries,
+            Set::Few(_) => count > FEW_MAX,
             Set::Table(_) => false,
         };
         if too_many {
-            self.become_table(limits);
+            self.become_hashtable(count, limits);
         }
     }
 
@@ -48,6 +50,7 @@ impl Set {
     pub fn insert(&mut self, text: &[u8], limits: &Limits) -> bool {
         match self {
             Set::Table(table) => insert_into(table, text),
+            Set::Few(few) => few.find(text).is_none() && self.insert_new(Thin::new(text, &[]), limits),
             Set::Packed(list) => {
                 let found = list.first().and_then(|at| list.find(at, text, 0));
                 found.is_none() && self.insert_packed(text, limits)
@@ -56,6 +59,15 @@ impl Set {
                 Some(value) => self.insert_int(value, limits),
                 None => self.insert_among_ints(text, limits),
             },
+        }
+    }
+
+    /// Adds a member that ought not to be there: in a listpack nobody looks, and the caller checks at the end.
+    pub fn append(&mut self, text: &[u8], limits: &Limits) {
+        if let Set::Packed(_) = self {
+            self.insert_packed(text, limits);
+        } else {
+            self.insert(text, limits);
         }
     }
 
@@ -80,6 +92,7 @@ impl Set {
                     true
                 })
             }
+            Set::Few(few) => few.remove(text).is_some(),
             Set::Table(table) => table.remove(table.hash(text), text).is_some(),
         }
     }
@@ -90,7 +103,7 @@ impl Set {
         };
         let added = ints.insert(value);
         if added && ints.len() > ints_max(limits) {
-            self.become_table(limits);
+            self.become_hashtable(0, limits);
         }
         added
     }
@@ -105,7 +118,8 @@ impl Set {
             list.push_back(text);
             return true;
         }
-        insert_into(self.become_table(limits), text)
+        self.become_hashtable(self.len() + 1, limits);
+        self.insert_new(Thin::new(text, &[]), limits)
     }
 
     /// Adds what is no integer to a set that so far had nothing else.
@@ -119,22 +133,38 @@ impl Set {
             *self = Set::Packed(list);
             return self.insert_packed(text, limits);
         }
-        insert_into(self.become_table(limits), text)
+        self.become_hashtable(self.len() + 1, limits);
+        self.insert_new(Thin::new(text, &[]), limits)
     }
 
-    /// The table it is from now on.
-    pub(super) fn become_table(&mut self, limits: &Limits) -> &mut Table {
-        if !matches!(self, Set::Table(_)) {
-            let mut table: Box<Table> = Box::new(Dict::new(limits.hasher));
-            self.iter().for_each(|member| {
-                with_text(member, |text| insert_into(&mut table, text));
-            });
-            *self = Set::Table(table);
+    /// Becomes a hashtable for its members and at least `expected` in all, if it is none that holds them.
+    #[cold]
+    pub(super) fn become_hashtable(&mut self, expected: usize, limits: &Limits) {
+        let elements: Vec<Thin> = match self {
+            Set::Table(_) => return,
+            Set::Few(few) if few.len().max(expected) <= FEW_MAX => return,
+            Set::Few(few) => std::mem::take(&mut **few).into_iter().collect(),
+            _ => self.iter().map(element_of).collect(),
+        };
+        *self = hashtable(elements.len().max(expected), limits);
+        for element in elements {
+            self.insert_new(element, limits);
         }
-        match self {
-            Set::Table(table) => table,
-            _ => unreachable!("it was just made one"),
+    }
+
+    /// Adds an element that is known to be new to a hashtable; true, for it was new.
+    fn insert_new(&mut self, element: Thin, limits: &Limits) -> bool {
+        if let Set::Few(few) = self {
+            if !few.is_full() {
+                few.push(element);
+                return true;
+            }
+            self.become_hashtable(FEW_MAX + 1, limits);
         }
+        if let Set::Table(table) = self {
+            table.insert_new(table.hash(element.key()), element);
+        }
+        true
     }
 
     /// Becomes an intset if all members are integers and few enough. O(n).
@@ -152,18 +182,26 @@ impl Set {
         *self = Set::Ints(values.into_iter().collect());
     }
 
-    /// Adds an element taken from a table, without copying it if this is one too.
+    /// Adds an element taken from a hashtable, without copying it if this is one too.
     pub(super) fn adopt(&mut self, element: Thin, limits: &Limits) {
         match self {
-            Set::Table(table) => {
-                let hash = table.hash(element.key());
-                table.insert_new(hash, element);
-            }
-            _ => {
-                self.insert(element.key(), limits);
-            }
-        }
+            Set::Few(_) | Set::Table(_) => self.insert_new(element, limits),
+            _ => self.insert(element.key(), limits),
+        };
     }
+}
+
+/// An empty one for so many members.
+fn hashtable(count: usize, limits: &Limits) -> Set {
+    if count <= FEW_MAX {
+        Set::Few(Box::new(Few::new()))
+    } else {
+        Set::Table(Box::new(Dict::new(limits.hasher)))
+    }
+}
+
+fn element_of(member: Member<'_>) -> Thin {
+    with_text(member, |text| Thin::new(text, &[]))
 }
 
 #[inline]

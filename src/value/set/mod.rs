@@ -1,15 +1,15 @@
 //! Sets: distinct byte strings in no order, in one of three encodings.
 //!
 //! ```text
-//!            a member that is no integer          too many, or too long
-//!   Ints ─────────────────────────────> Packed ─────────────────────────> Table
-//!   intset │                            listpack                          hashtable
-//!          └── too many ────────────────────────────────────────────────────^
+//!            a member that is no integer          too long, or too many
+//!   Ints ─────────────────────────────> Packed ─────────────────────────> Few ── more than 8 ──> Table
+//!   intset │                            listpack                          hashtable              hashtable
+//!          └── too many ───────────────────────────────────────────────────^
 //! ```
 //!
 //! A set only ever moves to the right; results of set operations start anew. A member that is the canonical text of a
-//! 64-bit integer is an integer in `Ints` and `Packed`, and text in `Table`: to readers the same member
-//! ([`Member`]).
+//! 64-bit integer is an integer in `Ints` and `Packed`, and text in the others: to readers the same member
+//! ([`Member`]). Compat: Redis knows no set of a few; it is a hashtable to everybody outside.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -19,7 +19,7 @@
 //! | `algebra` | intersection, union, difference |
 //!
 //! Costs: membership O(1) in a table, O(log n) among integers, O(n) in a listpack, which is kept short. Memory of a
-//! table: 12 to 19 bytes per member beside its own allocation, which is the member and one byte.
+//! table: 12 to 19 bytes per member beside its own allocation, which is the member and one byte; a few members take 8.
 
 pub mod algebra;
 mod chance;
@@ -28,8 +28,10 @@ mod edit;
 mod tests;
 
 use crate::base::number;
-use crate::base::size_class::rounded;
+use crate::base::relocate::{self, Mover};
+use crate::base::size_class::{rounded, sampled};
 use crate::ds::dict::{self, Dict};
+use crate::ds::few::Few;
 use crate::ds::intset::{self, Intset};
 use crate::ds::listpack::{self, Listpack};
 use crate::ds::thin::Thin;
@@ -48,12 +50,11 @@ pub enum Set {
     Ints(Intset),
     /// Few and short (`listpack`).
     Packed(Listpack),
+    /// A few of any length (`hashtable`).
+    Few(Box<Few>),
     /// Anything (`hashtable`).
     Table(Box<Table>),
 }
-
-/// Members that an estimate of memory looks at.
-const MEMORY_SAMPLES: usize = 5;
 
 impl Set {
     /// How many members. O(1), but O(n) in a listpack of 65535 or more.
@@ -62,6 +63,7 @@ impl Set {
         match self {
             Set::Ints(ints) => ints.len(),
             Set::Packed(list) => list.len(),
+            Set::Few(few) => few.len(),
             Set::Table(table) => table.len(),
         }
     }
@@ -72,6 +74,7 @@ impl Set {
         match self {
             Set::Ints(ints) => ints.is_empty(),
             Set::Packed(list) => list.is_empty(),
+            Set::Few(few) => few.is_empty(),
             Set::Table(table) => table.is_empty(),
         }
     }
@@ -82,6 +85,7 @@ impl Set {
         match self {
             Set::Ints(ints) => number::parse_i64(text).is_some_and(|value| ints.contains(value)),
             Set::Packed(list) => list.first().is_some_and(|at| list.find(at, text, 0).is_some()),
+            Set::Few(few) => few.find(text).is_some(),
             Set::Table(table) => table.find(table.hash(text), text).is_some(),
         }
     }
@@ -101,7 +105,17 @@ impl Set {
         match self {
             Set::Ints(ints) => Members::Ints(ints.iter()),
             Set::Packed(list) => Members::Packed(list.iter()),
+            Set::Few(few) => Members::Few(few.iter()),
             Set::Table(table) => Members::Table(table.iter()),
+        }
+    }
+
+    /// The shape of the table; a few members in a row look like two buckets. O(n).
+    pub fn table_stats(&self) -> Option<dict::Stats> {
+        match self {
+            Set::Table(table) => Some(table.stats()),
+            Set::Few(few) => Some(few.table_stats()),
+            Set::Ints(_) | Set::Packed(_) => None,
         }
     }
 
@@ -133,6 +147,8 @@ pub enum Members<'a> {
     Ints(intset::Iter<'a>),
     /// Of a listpack, oldest first.
     Packed(listpack::Iter<'a>),
+    /// Of a few, in no order.
+    Few(std::slice::Iter<'a, Thin>),
     /// Of a table, in the order of hashes.
     Table(dict::Iter<'a, Thin>),
 }
@@ -145,6 +161,7 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Members::Ints(ints) => ints.next().map(Member::Int),
             Members::Packed(items) => items.next(),
+            Members::Few(elements) => elements.next().map(|element| Member::Bytes(element.key())),
             Members::Table(elements) => elements.next().map(|element| Member::Bytes(element.key())),
         }
     }
@@ -155,6 +172,9 @@ impl<'a> Iterator for Members<'a> {
         match self {
             Members::Ints(ints) => ints.fold(init, |sum, value| f(sum, Member::Int(value))),
             Members::Packed(items) => items.fold(init, f),
+            Members::Few(elements) => {
+                elements.fold(init, |sum, element| f(sum, Member::Bytes(element.key())))
+            }
             Members::Table(elements) => {
                 elements.fold(init, |sum, element| f(sum, Member::Bytes(element.key())))
             }
@@ -180,35 +200,44 @@ impl Typed for Set {
         match self {
             Set::Ints(_) => "intset",
             Set::Packed(_) => "listpack",
-            Set::Table(_) => "hashtable",
+            Set::Few(_) | Set::Table(_) => "hashtable",
         }
     }
 
     fn free_effort(&self) -> usize {
         match self {
+            Set::Few(few) => few.len(),
             Set::Table(table) => table.len(),
             _ => 1,
         }
     }
 
-    fn heap_bytes(&self) -> usize {
-        self.sampled_bytes(MEMORY_SAMPLES)
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match self {
+            Set::Ints(ints) => ints.relocate(mover),
+            Set::Packed(pack) => pack.relocate(mover),
+            Set::Few(few) => {
+                relocate::boxed(few, mover);
+                few.relocate(mover);
+            }
+            Set::Table(table) => {
+                relocate::first(cursor, table, mover);
+                return table.relocate(cursor, mover, &mut |member, mover| member.relocate(mover));
+            }
+        }
+        0
     }
 
     fn sampled_bytes(&self, samples: usize) -> usize {
-        let table = match self {
-            Set::Ints(ints) => return ints.heap_bytes(),
-            Set::Packed(list) => return list.heap_bytes(),
-            Set::Table(table) => table,
-        };
-        let sampled = if samples == 0 {
-            table.len()
-        } else {
-            samples.min(table.len())
-        };
-        let measured: usize = table.iter().take(sampled).map(Thin::heap_bytes).sum();
-        let typical = measured as f64 / sampled.max(1) as f64;
-        rounded(size_of::<Table>()) + table.heap_bytes() + (typical * table.len() as f64) as usize
+        match self {
+            Set::Ints(ints) => ints.heap_bytes(),
+            Set::Packed(list) => list.heap_bytes(),
+            Set::Few(few) => rounded(size_of::<Few>()) + few.heap_bytes(),
+            Set::Table(table) => {
+                let members = sampled(table.len(), samples, table.iter().map(Thin::heap_bytes));
+                rounded(size_of::<Table>()) + table.heap_bytes() + members
+            }
+        }
     }
 }
 
@@ -218,6 +247,7 @@ impl Clone for Set {
         let table = match self {
             Set::Ints(ints) => return Set::Ints(ints.clone()),
             Set::Packed(list) => return Set::Packed(list.clone()),
+            Set::Few(few) => return Set::Few(few.clone()),
             Set::Table(table) => table,
         };
         let mut copy = Dict::new(table.hasher());

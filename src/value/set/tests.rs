@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
+use crate::ds::few::FEW_MAX;
 use crate::value::Limits;
 
 /// Limits so low that few members cross them all.
@@ -174,7 +175,16 @@ fn every_member_is_chosen_as_often_as_the_others() {
     ints.iter().for_each(|text| {
         of_ints.insert(text.as_bytes(), &defaults);
     });
-    for set in [of_ints, numbers(0..100), numbers(0..400)] {
+    let few = Limits {
+        set_max_listpack_entries: 0,
+        ..defaults
+    };
+    let mut of_few = Set::empty();
+    for text in ["m0", "m1", "m2", "m3", "m4", "m5", "m6"] {
+        of_few.insert(text.as_bytes(), &few);
+    }
+    assert!(matches!(of_few, Set::Few(_)));
+    for set in [of_ints, of_few, numbers(0..100), numbers(0..400)] {
         let len = set.len();
         let (mut drawn, mut repeated, mut sampled) = (vec![0; len], vec![0; len], vec![0; len]);
         for _ in 0..len * 500 {
@@ -198,6 +208,7 @@ fn a_sample_has_each_member_once() {
     for set in [
         set_of(&["1", "2", "3"]),
         set_of(&["a", "b", "c"]),
+        set_of(&["a", "b", "c", "d", "e", "f"]),
         numbers(0..300),
     ] {
         for count in [0, 1, 2, 3, 50, 150, 299, 300, usize::MAX] {
@@ -218,7 +229,24 @@ fn memory_is_measured_by_samples() {
     let exact = set.sampled_bytes(0);
     assert!(exact > 1000 * (8 + 8) && exact < 1000 * (16 + 24), "{exact}");
     assert_eq!(set.sampled_bytes(1000), exact);
-    assert!(set.heap_bytes().abs_diff(exact) < exact / 2);
+    assert!(set.sampled_bytes(5).abs_diff(exact) < exact / 2);
+}
+
+#[test]
+fn a_few_long_members_have_no_table_until_they_are_more() {
+    let limits = Limits::new(KeyHasher::with_seed(3));
+    let long = |number: usize| format!("{number:0>73}").into_bytes();
+    let mut set = Set::empty();
+    for count in 1..=FEW_MAX {
+        assert!(set.insert(&long(count), &limits) && !set.insert(&long(count), &limits));
+        assert!(matches!(set, Set::Few(_)) && set.encoding() == "hashtable");
+        // 80 for a member and 8 for its place, beside 32 for the row itself.
+        assert!(set.sampled_bytes(0) <= 32 + count * 80 + (count * 8).next_multiple_of(16));
+    }
+    let shape = set.table_stats().expect("it passes for a table");
+    assert_eq!(shape.elements, FEW_MAX);
+    assert!(set.insert(&long(0), &limits) && matches!(set, Set::Table(_)));
+    assert!((0..=FEW_MAX).all(|number| set.contains(&long(number))));
 }
 
 fn member() -> impl Strategy<Value = String> {

@@ -14,9 +14,12 @@
 //! Costs: by id O(log n); a new consumer moves 4 bytes for each that sorts behind it. A pending entry takes 40 bytes in
 //! the group and 16 at its consumer; a consumer about 85 and its name.
 
+use crate::base::relocate;
+use crate::base::size_class::{allocated, rounded};
 use crate::ds::radix::Radix;
 
 use super::id::StreamId;
+use super::relocated::Walk;
 
 /// Number of a consumer within its group.
 pub type ConsumerIndex = u32;
@@ -62,6 +65,15 @@ impl Consumer {
         &self.name
     }
 
+    /// Offers what it has on the heap.
+    fn relocate(&mut self, walk: &mut Walk<'_>) {
+        walk.piece(|mover| {
+            relocate::slice(&mut self.name, mover);
+            self.pending.relocate_queue(mover);
+        });
+        walk.blocks(&mut self.pending, &mut |_, (), _| {});
+    }
+
     /// Ids of the entries it has not acknowledged.
     pub fn pending(&self) -> &Radix<StreamId, ()> {
         &self.pending
@@ -84,6 +96,24 @@ impl Group {
     /// All entries given out and not acknowledged.
     pub fn pending(&self) -> &Radix<StreamId, Pending> {
         &self.pending
+    }
+
+    /// Offers what it has on the heap.
+    pub(super) fn relocate(&mut self, walk: &mut Walk<'_>) {
+        walk.piece(|mover| {
+            self.pending.relocate_queue(mover);
+            relocate::vec(&mut self.consumers, mover);
+            relocate::vec(&mut self.vacant, mover);
+            relocate::vec(&mut self.by_name, mover);
+        });
+        walk.blocks(&mut self.pending, &mut |_, _, _| {});
+        for consumer in self.consumers.iter_mut().flatten() {
+            if walk.is_over() {
+                return;
+            }
+            walk.piece(|mover| relocate::boxed(consumer, mover));
+            consumer.relocate(walk);
+        }
     }
 
     /// How many consumers there are.
@@ -193,10 +223,17 @@ impl Group {
     pub fn heap_bytes(&self) -> usize {
         let each = self.consumers();
         let consumers: usize = each
-            .map(|consumer| size_of_val(consumer) + consumer.name.len() + consumer.pending.heap_bytes())
+            .map(|consumer| {
+                rounded(size_of_val(consumer))
+                    + allocated(consumer.name.len())
+                    + consumer.pending.heap_bytes()
+            })
             .sum();
-        let slots = self.consumers.capacity() * size_of::<Option<Box<Consumer>>>();
-        let numbers = (self.vacant.capacity() + self.by_name.capacity()) * size_of::<ConsumerIndex>();
+        let slots = allocated(self.consumers.capacity() * size_of::<Option<Box<Consumer>>>());
+        let numbers: usize = [&self.vacant, &self.by_name]
+            .map(|numbers| allocated(numbers.capacity() * size_of::<ConsumerIndex>()))
+            .iter()
+            .sum();
         consumers + slots + numbers + self.pending.heap_bytes()
     }
 

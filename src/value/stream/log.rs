@@ -8,6 +8,7 @@
 //!
 //! Costs: append O(fields); search by id O(log nodes) and a walk of one node; trimming O(1) a node.
 
+use crate::base::size_class::sampled;
 use crate::ds::radix::{Radix, shape};
 use crate::value::Limits;
 
@@ -215,26 +216,14 @@ impl Log {
         shape::nodes(self.nodes.iter().map(|(id, _)| id.to_bytes()))
     }
 
-    /// Bytes on the heap, estimated from the first and the last of so many nodes.
-    pub fn heap_bytes(&self, samples: usize) -> usize {
-        let nodes = self.nodes.len();
-        if nodes == 0 {
-            return 0;
-        }
-        let sampled = samples.clamp(1, nodes);
-        let bytes: usize = self
-            .nodes
-            .iter()
-            .take(sampled)
-            .map(|(_, node)| node.heap_bytes())
-            .sum();
-        let last = self.nodes.last().map_or(0, |(_, node)| node.heap_bytes());
-        let listpacks = if sampled == nodes {
-            bytes
-        } else {
-            bytes / sampled * (nodes - 1) + last
+    /// Bytes on the heap: the last node, which is still being filled, and the others by so many samples (0: all).
+    pub fn sampled_bytes(&self, samples: usize) -> usize {
+        let Some((_, last)) = self.nodes.last() else {
+            return self.nodes.heap_bytes();
         };
-        listpacks + self.nodes.heap_bytes()
+        let full = self.nodes.len() - 1;
+        let each = self.nodes.iter().take(full).map(|(_, node)| node.heap_bytes());
+        self.nodes.heap_bytes() + sampled(full, samples, each) + last.heap_bytes()
     }
 
     /// The nodes as Redis saves them: master ids and listpacks.
@@ -245,16 +234,20 @@ impl Log {
     /// Takes a node of a file over, behind those there are; totals are the caller's to set.
     ///
     /// # Errors
-    /// [`Damaged`] when its master id is not above those of the others or the listpack is no node.
+    /// [`Damaged`] when its master id is not above the ids of the other nodes' entries or the listpack is no node.
     pub fn adopt_node(
         &mut self,
         master: StreamId,
         listpack: crate::ds::listpack::Listpack,
     ) -> Result<(), Damaged> {
-        if self.nodes.last().is_some_and(|(last, _)| *last >= master) {
+        let greatest = self.nodes.last().map(|(&last, node)| {
+            let entry = node.last_entry(last, node.head());
+            entry.map_or(last, |entry| entry.id)
+        });
+        if greatest.is_some_and(|greatest| greatest >= master) {
             return Err(Damaged);
         }
-        let node = Node::adopt(listpack)?;
+        let node = Node::adopt(master, listpack)?;
         let (live, _) = node.counts();
         if live > 0 {
             self.len += live;

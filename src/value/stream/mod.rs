@@ -17,10 +17,13 @@ mod lag;
 pub mod log;
 pub mod node;
 pub mod range;
+mod relocated;
 #[cfg(test)]
 mod tests;
 pub mod trim;
 
+use crate::base::relocate::{self, Mover};
+use crate::base::size_class::{allocated, rounded};
 use crate::ds::radix::Radix;
 
 use super::{Kind, Typed};
@@ -28,9 +31,6 @@ use super::{Kind, Typed};
 pub use group::Group;
 pub use id::StreamId;
 pub use log::Log;
-
-/// How many nodes MEMORY USAGE looks at unless told otherwise.
-const SAMPLES: usize = 5;
 
 /// A log of entries and the groups that read it.
 #[derive(Debug, Clone, Default)]
@@ -63,18 +63,18 @@ impl Typed for Box<Stream> {
         2 + self.log.node_count() + groups.sum::<usize>()
     }
 
-    fn heap_bytes(&self) -> usize {
-        self.sampled_bytes(SAMPLES)
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        relocate::first(cursor, self, mover);
+        relocated::stream(self, cursor, mover)
     }
 
     /// Nodes are sampled; groups count their blocks.
     fn sampled_bytes(&self, samples: usize) -> usize {
-        let samples = if samples == 0 { usize::MAX } else { samples };
         let groups: usize = self
             .groups
             .iter()
-            .map(|(name, group)| name.len() + size_of::<Group>() + group.heap_bytes())
+            .map(|(name, group)| allocated(name.len()) + rounded(size_of::<Group>()) + group.heap_bytes())
             .sum();
-        size_of::<Stream>() + self.log.heap_bytes(samples) + self.groups.heap_bytes() + groups
+        rounded(size_of::<Stream>()) + self.log.sampled_bytes(samples) + self.groups.heap_bytes() + groups
     }
 }

@@ -13,6 +13,7 @@
 //! A node's listpack is walked without further checks: what comes from outside passes [`Node::adopt`] first.
 //! Cost: to find an entry is to walk the node.
 
+use crate::base::relocate::Mover;
 use crate::ds::listpack::{At, Item, Listpack};
 
 use super::id::StreamId;
@@ -61,6 +62,11 @@ pub struct Entry<'a> {
 }
 
 impl Node {
+    /// Offers the listpack.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+
     /// A node without entries that knows these names.
     pub fn begin<'n>(names: impl Iterator<Item = &'n [u8]>, count: usize) -> Node {
         let mut listpack = Listpack::new();
@@ -273,11 +279,11 @@ impl<'a> Entry<'a> {
 }
 
 impl Node {
-    /// A node of a listpack from outside.
+    /// A node of a listpack from outside, whose key is `master`.
     ///
     /// # Errors
-    /// [`Damaged`] unless every entry is whole and the counts are true. Walks all of it.
-    pub fn adopt(listpack: Listpack) -> Result<Node, Damaged> {
+    /// [`Damaged`] unless every entry is whole, ids ascend from `master` on, and the counts are true. Walks all of it.
+    pub fn adopt(master: StreamId, listpack: Listpack) -> Result<Node, Damaged> {
         let mut elements = listpack.iter();
         let mut number = || elements.next().and_then(Item::int).ok_or(Damaged);
         let (live, deleted, names) = (number()?, number()?, number()?);
@@ -289,11 +295,18 @@ impl Node {
         if elements.next() != Some(Item::Int(0)) {
             return Err(Damaged);
         }
-        let (mut found_live, mut found_deleted) = (0, 0);
+        let (mut found_live, mut found_deleted, mut last) = (0, 0, None);
         while let Some(flags) = elements.next() {
-            match check_entry(flags, &mut elements, names)? {
-                true => found_deleted += 1,
-                false => found_live += 1,
+            let (is_deleted, ms, seq) = check_entry(flags, &mut elements, names)?;
+            let id = master.offset(ms, seq);
+            if id < master || last.is_some_and(|last| last >= id) {
+                return Err(Damaged);
+            }
+            last = Some(id);
+            if is_deleted {
+                found_deleted += 1;
+            } else {
+                found_live += 1;
             }
         }
         if (found_live, found_deleted) != (live, deleted) {
@@ -303,19 +316,18 @@ impl Node {
     }
 }
 
-/// Checks the entry that begins with these flags; whether it is a tombstone.
+/// Checks the entry that begins with these flags; whether it is a tombstone, and how far its id is from the master's.
 fn check_entry<'a>(
     flags: Item<'_>,
     elements: &mut impl Iterator<Item = Item<'a>>,
     names: i64,
-) -> Result<bool, Damaged> {
+) -> Result<(bool, i64, i64), Damaged> {
     let flags = flags
         .int()
         .filter(|flags| (0..4).contains(flags))
         .ok_or(Damaged)?;
     let mut number = || elements.next().and_then(Item::int).ok_or(Damaged);
-    number()?;
-    number()?;
+    let (ms, seq) = (number()?, number()?);
     let (body, head) = if flags & SAME_NAMES != 0 {
         (names, FIXED_ELEMENTS as i64)
     } else {
@@ -328,7 +340,7 @@ fn check_entry<'a>(
     if Some(count) != body.checked_add(head) {
         return Err(Damaged);
     }
-    Ok(flags & DELETED != 0)
+    Ok((flags & DELETED != 0, ms, seq))
 }
 
 /// Passes over `count` elements that must be there.

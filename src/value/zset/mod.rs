@@ -23,6 +23,7 @@ mod tests;
 
 use std::ops::Range;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::rounded;
 use crate::ds::listpack::{Damaged, Listpack};
 use crate::ds::ranked::{self, Ranked};
@@ -367,10 +368,23 @@ impl Typed for Zset {
         }
     }
 
-    fn heap_bytes(&self) -> usize {
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
         match self {
-            Zset::Packed(packed) => rounded(packed.listpack().heap_bytes()),
-            Zset::Ranked(ranked) => rounded(size_of::<Ranked>()) + ranked.heap_bytes(),
+            Zset::Packed(packed) => {
+                packed.relocate(mover);
+                0
+            }
+            Zset::Ranked(ranked) => {
+                relocate::first(cursor, ranked, mover);
+                ranked.relocate(cursor, mover)
+            }
+        }
+    }
+
+    fn sampled_bytes(&self, samples: usize) -> usize {
+        match self {
+            Zset::Packed(packed) => packed.listpack().heap_bytes(),
+            Zset::Ranked(ranked) => rounded(size_of::<Ranked>()) + ranked.sampled_bytes(samples),
         }
     }
 }

@@ -203,7 +203,10 @@ fn unblock(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let blocked = u64::try_from(id)
         .ok()
         .and_then(|id| cx.sessions.find_client(id))
-        .filter(|&client| cx.sessions[client].flags.contains(SessionFlags::BLOCKED));
+        .filter(|&client| {
+            let flags = cx.sessions[client].flags & (SessionFlags::BLOCKED | SessionFlags::MIGRATING);
+            flags == SessionFlags::BLOCKED
+        });
     cx.reply.int(i64::from(blocked.is_some()));
     let unblock = |client| Next::Control(Control::Unblock { client, with_error });
     Ok(blocked.map_or(DONE, unblock))

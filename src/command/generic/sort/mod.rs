@@ -17,6 +17,7 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::{Error, until_zero};
 use crate::command::row::{Access, Arg, Arity, Begin, Categories, Find, Flags, Group, KeySpec, Row};
 use crate::ds::quicklist::End;
+use crate::session::SessionFlags;
 use crate::value::Typed;
 use crate::value::list::List;
 
@@ -47,7 +48,7 @@ const PATTERN_KEYS: KeySpec = KeySpec {
 };
 
 const STORE_KEY: KeySpec = KeySpec {
-    begin: Begin::Hidden(store_position),
+    begin: Begin::Unknown,
     find: Find::Unknown,
     access: Access::OW.with(Access::UPDATE),
     notes: Some(
@@ -81,6 +82,7 @@ const SORT: Row = Row {
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::MOVABLE_KEYS),
     categories: CATEGORIES,
     keys: &[KEY, PATTERN_KEYS, STORE_KEY],
+    find_keys: Some(find_keys),
     args: &[
         Arg::key("key", 0),
         BY,
@@ -109,20 +111,21 @@ const SORT_RO: Row = Row {
     ..Row::BASE
 };
 
-/// Word of the key behind the last STORE that is no option's value.
-fn store_position(argc: usize, word: &dyn Fn(usize) -> Vec<u8>) -> Option<usize> {
-    let mut found = None;
+/// The key to sort, and the one behind the last STORE that is no option's value.
+fn find_keys(argc: usize, word: &dyn Fn(usize) -> Vec<u8>) -> Vec<(usize, usize)> {
+    let mut stored = None;
     let mut at = 2;
     while at < argc {
         match word(at).to_ascii_lowercase().as_slice() {
             b"limit" => at += 2,
             b"by" | b"get" => at += 1,
-            b"store" if at + 1 < argc => found = Some(at + 1),
+            b"store" if at + 1 < argc => stored = Some(at + 1),
             _ => {}
         }
         at += 1;
     }
-    found
+    let stored = stored.map(|at| (at, 2));
+    [(1, 0)].into_iter().chain(stored).collect()
 }
 
 /// What is asked for.
@@ -201,7 +204,7 @@ impl<'a> Options<'a> {
 
 fn sort(cx: &mut Cx<'_>, args: Args<'_>, may_store: bool) -> Outcome {
     let mut options = Options::parse(args, may_store)?;
-    let must_agree = options.store_at.is_some();
+    let must_agree = options.store_at.is_some() || cx.session().flags.contains(SessionFlags::SCRIPT);
     let mut elements = Elements::read(cx.keys, args.key(1), &mut options, must_agree)?;
     if options.sorts {
         elements.weigh(cx.keys, &options)?;

@@ -49,7 +49,7 @@ fn serialized_bytes(entry: &Entry) -> usize {
         View::Value(Value::List(list)) => serialized_list_bytes(list),
         View::Value(Value::Set(set)) => serialized_set_bytes(set),
         View::Value(Value::Zset(zset)) => serialized_zset_bytes(zset),
-        View::Value(Value::Stream(stream)) => stream.heap_bytes(),
+        View::Value(Value::Stream(stream)) => stream.sampled_bytes(5),
     }
 }
 
@@ -58,12 +58,12 @@ fn serialized_set_bytes(set: &Set) -> usize {
     match set {
         Set::Ints(ints) => serialized_string_bytes(ints.as_bytes().len()),
         Set::Packed(list) => serialized_string_bytes(list.size()),
-        Set::Table(table) => {
-            let members = table.iter().map(|element| match string::encode(element.key()) {
+        Set::Few(_) | Set::Table(_) => {
+            let members = set.iter().map(|member| match string::encode(&member.to_vec()) {
                 StringRef::Int(n) => serialized_integer_bytes(n),
                 StringRef::Bytes(bytes) => serialized_string_bytes(bytes.len()),
             });
-            serialized_length_bytes(table.len()) + members.sum::<usize>()
+            serialized_length_bytes(set.len()) + members.sum::<usize>()
         }
     }
 }
@@ -173,7 +173,7 @@ pub(super) fn htstats_key(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 /// The shape of the table an entry holds, if it does.
 fn table_stats(entry: &Entry) -> Option<dict::Stats> {
     match entry.view() {
-        View::Value(Value::Set(Set::Table(table))) => Some(table.stats()),
+        View::Value(Value::Set(set)) => set.table_stats(),
         View::Value(Value::Hash(hash)) => hash.table_stats(),
         View::Value(Value::Zset(zset)) => zset.as_ranked().map(Ranked::table_stats),
         _ => None,

@@ -127,6 +127,13 @@ const TOOLS: &[Tool] = &[
         eviction::client_eviction,
     ),
     tool(
+        "CONFIG-REWRITE-FORCE-ALL",
+        "",
+        "Write all directives into the configuration file, defaults included.",
+        2..=2,
+        act::rewrite_config,
+    ),
+    tool(
         "DICT-RESIZING",
         "<0|1>",
         "Let tables keep their room when keys go, or shrink again. A full segment splits all the same.",
@@ -183,6 +190,20 @@ const TOOLS: &[Tool] = &[
         act::load_aof,
     ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
+    tool(
+        "MALLCTL",
+        "<control>",
+        "Tell a number of the allocator's.",
+        3..=3,
+        act::mallctl,
+    ),
+    tool(
+        "MALLCTL-STR",
+        "thread.tcache.flush VOID",
+        "Hand what this thread's cache holds back to the allocator.",
+        4..=4,
+        act::mallctl_str,
+    ),
     tool(
         "OBJECT",
         "<key>",
@@ -269,6 +290,13 @@ const TOOLS: &[Tool] = &[
         act::set_disable_deny_scripts,
     ),
     tool(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        "<0|1>",
+        "Take snapshots and payloads whose checksum is wrong, or refuse them again.",
+        3..=3,
+        act::set_skip_checksum_validation,
+    ),
+    tool(
         "SLEEP",
         "<seconds>",
         "Do nothing for a while, fractions allowed.",
@@ -285,7 +313,6 @@ const TOOLS: &[Tool] = &[
     tool("HELP", "", "Print this help.", 2..=2, help),
 ];
 
-const PERSISTENCE: &str = "needs persistence, which this build does not have yet";
 const REPLICATION: &str = "needs replication, which this build does not have yet";
 const CLUSTER: &str = "needs the cluster, which this build does not have yet";
 /// What Redis offers and this build refuses, with the end of the sentence that says why.
@@ -293,25 +320,18 @@ const ABSENT: &[(&str, &str)] = &[
     ("CHANGE-REPL-ID", REPLICATION),
     ("CLUSTERLINK", CLUSTER),
     (
-        "CONFIG-REWRITE-FORCE-ALL",
-        "is not there: CONFIG REWRITE writes what differs from the defaults",
-    ),
-    (
         "CRASH-AND-RECOVER",
         "is not there: end the server with SHUTDOWN and start it anew",
     ),
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
     ("LEAK", "is not there"),
-    ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
-    ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
     ("REPLICATE", REPLICATION),
     (
         "RESTART",
         "is not there: end the server with SHUTDOWN and start it anew",
     ),
-    ("SET-SKIP-CHECKSUM-VALIDATION", PERSISTENCE),
 ];
 
 fn help(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
@@ -351,10 +371,10 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_tool() {
-        let text = refusal(b"reload", PERSISTENCE).text().into_owned();
+        let text = refusal(b"replicate", REPLICATION).text().into_owned();
         assert_eq!(
             text,
-            b"ERR DEBUG RELOAD needs persistence, which this build does not have yet"
+            b"ERR DEBUG REPLICATE needs replication, which this build does not have yet"
         );
     }
 }

@@ -163,6 +163,11 @@ impl Run {
 
     /// The end of a turn, and what syncs do.
     fn end_turn(&mut self) {
+        if self.rng.below(2) == 0 {
+            // The executor does not sync by itself then.
+            let executor = &mut self.machine.executor;
+            executor.aof.bystander_us = executor.now_unix_us;
+        }
         self.machine.answer(self.strict);
         let is_strict = self.is_strict();
         for state in self.machine.end_turn() {
