@@ -1,12 +1,12 @@
 //! Reading a snapshot file into the databases, in steps, so that clients can be told meanwhile that it is going on.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::path::Path;
 
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Arriving, Restored};
 
+use super::disk::{Disk, File, How};
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
 use super::snapshot::dawdle;
@@ -42,13 +42,18 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`.
+    /// Opens `path` of `disk`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
-        let file = File::open(path).map_err(Refused::Io)?;
-        let total_bytes = file.metadata().map_err(Refused::Io)?.len();
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        scrutiny: Scrutiny,
+        keys: &Keyspace,
+    ) -> Result<Loader, Refused> {
+        let file = disk.open(path, How::Read).map_err(Refused::Io)?;
+        let total_bytes = file.size().map_err(Refused::Io)?;
         Ok(Loader {
             reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             arriving: Vec::with_capacity(ARRIVING),
