@@ -31,6 +31,7 @@ use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
+use crate::persist::check;
 use crate::process::log::{notice, verbose, warning};
 use crate::process::{
     code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
@@ -39,6 +40,12 @@ use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(call) = check::Call::of(&args) {
+        return match call.run() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
+    }
     let program = args
         .first()
         .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());

@@ -4,11 +4,14 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
+use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Arriving, Restored};
 
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+use super::rdb::opcode::Type;
+use super::snapshot::dawdle;
 
 /// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
 const ARRIVING: usize = 32;
@@ -36,6 +39,8 @@ pub struct Loader {
     pub replaces: bool,
     /// Sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// `key-load-delay`: microseconds to sleep after each key; below 0, one after so many keys.
+    pub key_delay_us: i64,
 }
 
 impl Loader {
@@ -57,6 +62,7 @@ impl Loader {
             empty: 0,
             replaces: false,
             functions: Vec::new(),
+            key_delay_us: 0,
         })
     }
 
@@ -70,7 +76,8 @@ impl Loader {
         self.reader.sanitized()
     }
 
-    /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
+    /// Reads on while `may_go_on` says so, which is asked every few records, or after each if they take their time; whether
+    /// more is left.
     ///
     /// # Errors
     /// What is wrong with the file, and where.
@@ -80,8 +87,9 @@ impl Loader {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Refused> {
         const RECORDS: usize = 256;
+        let records = if self.key_delay_us > 0 { 1 } else { RECORDS };
         loop {
-            for _ in 0..RECORDS {
+            for _ in 0..records {
                 if !self.record(keys)? {
                     self.admit(keys)?;
                     return Ok(false);
@@ -97,7 +105,11 @@ impl Loader {
     /// Takes one record in; whether there was one.
     fn record(&mut self, keys: &mut Keyspace) -> Result<bool, Refused> {
         let offset = self.reader.offset();
-        match self.reader.next_record()? {
+        let record = match self.reader.next_record() {
+            Ok(record) => record,
+            Err(refused) => return Err(about(refused, self.reader.under_way())),
+        };
+        match record {
             None => return Ok(false),
             Some(Record::Aux(name, text)) => {
                 let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -132,6 +144,10 @@ impl Loader {
                 if self.arriving.len() == ARRIVING {
                     self.admit(keys)?;
                 }
+                dawdle(
+                    self.key_delay_us,
+                    self.keys + self.expired + self.arriving.len() as u64,
+                );
             }
         }
         Ok(true)
@@ -147,6 +163,24 @@ impl Loader {
             }
         }
         Ok(())
+    }
+}
+
+/// Says in which value the damage is.
+#[cold]
+fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
+    const SHOWN_BYTES_MAX: usize = 128;
+    match (refused, under_way) {
+        (Refused::Damaged { offset, what }, Some((kind, key))) => {
+            let mut shown = Vec::new();
+            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+            let key = String::from_utf8_lossy(&shown);
+            Refused::Damaged {
+                offset,
+                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+            }
+        }
+        (other, _) => other,
     }
 }
 

@@ -31,6 +31,7 @@ mod tests;
 
 use super::buffer::{Buffer, Total};
 use crate::base::number;
+use crate::base::relocate::Mover;
 use codec::{END, Encoded, entry_len};
 
 pub use builder::Builder;
@@ -221,6 +222,11 @@ impl Listpack {
     #[inline]
     pub fn size(&self) -> usize {
         self.buffer.len().max(EMPTY.len())
+    }
+
+    /// Offers its memory (see [`relocate`](crate::base::relocate)).
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.buffer.relocate(mover);
     }
 
     /// Bytes it holds on the heap.

@@ -11,6 +11,9 @@ use crate::value::Typed;
 use super::checksum::Checksum;
 use super::ziplist::Flaw;
 
+/// What is wrong with an input that ends too early.
+pub const CUT_OFF: &str = "Unexpected EOF reading RDB file";
+
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The longest text that `n` bytes of LZF can stand for, as a factor: three bytes make 264.
@@ -183,7 +186,7 @@ impl<R: Read> Decoder<R> {
             }
         };
         if read == 0 {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         self.end += read;
         Ok(())
@@ -192,7 +195,7 @@ impl<R: Read> Decoder<R> {
     /// Whether the input has `count` more bytes; refused otherwise.
     fn require(&self, count: u64) -> Result<(), Refused> {
         if count > self.left() {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         Ok(())
     }
@@ -389,7 +392,7 @@ mod tests {
         let mut decoder = error;
         assert_eq!(decoder.string().expect("whole"), b"a");
         let error = decoder.string().expect_err("cut").to_string();
-        assert_eq!(error, "unexpected end of file at offset 3");
+        assert_eq!(error, "Unexpected EOF reading RDB file at offset 3");
     }
 
     proptest! {

@@ -14,6 +14,7 @@
 use std::ops::Range;
 
 use crate::base::float;
+use crate::base::relocate::Mover;
 use crate::ds::listpack::{At, Damaged, Item, Listpack, Pairs, all_distinct};
 
 /// The longest text of a score.
@@ -22,6 +23,13 @@ const SCORE_TEXT_MAX: usize = 25;
 /// A listpack of members and scores. See the module's documentation.
 #[derive(Debug, Clone, Default)]
 pub struct Packed(Listpack);
+
+impl Packed {
+    /// Offers its memory.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+}
 
 /// A score on its way into the listpack.
 enum Written {
