@@ -14,6 +14,7 @@ mod aof;
 mod blocking;
 mod clients;
 mod crash;
+mod defrag;
 mod hostile;
 mod libraries;
 mod migrate;

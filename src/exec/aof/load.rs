@@ -236,6 +236,9 @@ impl Executor {
     }
 }
 
+/// How long DEBUG LOADAOF reads on before active defragmentation may do its part.
+const LOAD_STRETCH: Duration = Duration::from_millis(1);
+
 /// Reading.
 impl Executor {
     /// Reads on while `may_go_on` says so; whether more is left.
@@ -518,7 +521,14 @@ impl Executor {
         };
         self.keys.expire_lazily = false;
         self.note_load_begin(load.total_bytes);
-        self.step_log_load(&mut load, &mut || true)?;
+        let begun = Instant::now();
+        loop {
+            let stretch = Instant::now();
+            if !self.step_log_load(&mut load, &mut || stretch.elapsed() < LOAD_STRETCH)? {
+                break;
+            }
+            self.defrag_beside(begun.elapsed());
+        }
         self.conclude_log_load(&load);
         Ok(())
     }
