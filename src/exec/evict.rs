@@ -202,6 +202,16 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// Clients that hold too much go before keys do.
+    #[cold]
+    fn free_clients_and_keys(&mut self, client: Option<SessionId>) -> Room {
+        self.evict_clients(client);
+        match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
+            0 => Room::Enough,
+            excess => self.free_excess(excess, client),
+        }
+    }
+
     /// `client` is whose command needs it.
     #[inline]
     fn make_room(&mut self, client: Option<SessionId>) -> Room {
@@ -215,7 +225,7 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_excess(excess, client),
+            _ => self.free_clients_and_keys(client),
         };
         self.note_room(room);
         room
@@ -521,6 +531,16 @@ mod tests {
         let mut scene = scene(1);
         scene.turn("a: SET k v;WATCH k;CONFIG SET maxmemory-policy allkeys-lru maxmemory 1");
         assert_eq!(scene.turn("a: MULTI;PING;EXEC"), ["a: +OK +QUEUED *-1"]);
+    }
+
+    #[test]
+    fn who_had_it_in_a_cache_is_told_before_the_reply_that_needed_the_memory() {
+        let mut scene = scene(1);
+        scene.turn("a: SET k v;HELLO 3;CLIENT TRACKING ON;GET k");
+        assert_eq!(
+            scene.turn("a: CONFIG SET maxmemory-policy allkeys-lru maxmemory 1;ECHO x"),
+            ["a: +OK >2 $10 invalidate *1 $1 k $1 x"]
+        );
     }
 
     #[test]

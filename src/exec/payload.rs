@@ -55,22 +55,37 @@ impl Executor {
             (None, None) => Access::Fresh,
         };
         let db = self.keys.selected();
-        let existed = request.replaces && self.keys.delete(self.keys.key(&request.key), false);
-        let restored = self
-            .keys
-            .restore(db, &request.key, value, request.expire_at, access, false);
-        let changes = &mut self.keys.changes;
+        let restored = self.keys.restore(
+            db,
+            &request.key,
+            value,
+            request.expire_at,
+            access,
+            request.replaces,
+        );
         match restored {
             Restored::Stored => {
+                let changes = &mut self.keys.changes;
                 changes.touch(db, &request.key);
                 changes.event(Classes::GENERIC, "restore", db, &request.key);
                 self.propagate_restore(db, request);
             }
             // Compat: its time has passed, so it is only the old key that goes.
-            Restored::Expired if existed => changes.instead(db, &[b"DEL", &request.key]),
+            Restored::Expired if request.replaces => self.bury_replaced(db, &request.key),
             Restored::Expired | Restored::Exists => {}
         }
         Ok(())
+    }
+
+    fn bury_replaced(&mut self, db: usize, key: &[u8]) {
+        if self.keys.delete(self.keys.key(key), false) {
+            let verb: &[u8] = if self.keys.lazy.server_del {
+                b"UNLINK"
+            } else {
+                b"DEL"
+            };
+            self.keys.changes.instead(db, &[verb, key]);
+        }
     }
 
     /// How closely payloads are looked at: those that clients send, and those that come from the log.

@@ -269,4 +269,41 @@ mod tests {
         assert_eq!(turns.executor().exit_code(), Some(0));
         while turns.go_on(&mut letters) == Progress::Paused {}
     }
+
+    #[test]
+    fn who_waits_for_what_a_long_script_has_made_is_served_at_its_end() {
+        let mut executor = Executor::for_tests();
+        let (busy, waiting, other) = (executor.connect(), executor.connect(), executor.connect());
+        executor.run(other, &[b"CONFIG", b"SET", b"busy-reply-threshold", b"1"]);
+        executor.keys.changes.followed = true;
+        let mut turns = Turns::new(executor).expect("a stack");
+        let mut letters = vec![Mail::Batch(waiting, batch(b"BLPOP k 0\r\n"))];
+        turns.open(&mut letters, NOW);
+        let script = b"EVAL \"redis.call('rpush','k','1') local n = 0 repeat n = n + 1 until n == 3e7 \
+            redis.call('lpush','k','2')\" 0\r\n";
+        letters.push(Mail::Batch(busy, batch(script)));
+        assert_eq!(turns.open(&mut letters, NOW), Progress::Paused);
+        turns.executor().open_busy(&mut vec![
+            Mail::Tick,
+            Mail::Batch(other, batch(b"HELLO 2 SETNAME x\r\nPING\r\n")),
+        ]);
+        assert_eq!(replies(turns.executor()).len(), 1, "the waiting one waits on");
+        assert!(
+            turns.executor().journal.is_empty(),
+            "nor is half of the script handed on"
+        );
+        while turns.go_on(&mut letters) == Progress::Paused {}
+        assert!(matches!(letters[..], [Mail::Tick]), "recurring jobs are overdue");
+        assert_eq!(
+            replies(turns.executor()),
+            ["$-1\r\n", "*2\r\n$1\r\nk\r\n$1\r\n2\r\n"]
+        );
+        let words: Vec<_> = turns
+            .executor()
+            .journal
+            .iter()
+            .map(|unit| unit.words[0].to_vec())
+            .collect();
+        assert_eq!(words, [&b"MULTI"[..], b"rpush", b"lpush", b"EXEC", b"LPOP"]);
+    }
 }

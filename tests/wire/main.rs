@@ -12,6 +12,7 @@
 
 mod aof;
 mod blocking;
+mod check;
 mod clients;
 mod crash;
 mod defrag;
@@ -24,6 +25,7 @@ mod process;
 mod protocol;
 mod reference;
 mod server;
+mod shutdown;
 mod snapshot;
 mod tools;
 mod wire;

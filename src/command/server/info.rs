@@ -357,7 +357,6 @@ fn snapshots(info: &mut InfoWriter, cx: &Cx<'_>) {
 /// How far a load is, and when it may be done.
 fn loading(info: &mut InfoWriter, loading: &Loading, now_s: i64) {
     let elapsed_s = now_s - loading.started_s;
-    let percent = 100.0 * loading.loaded_bytes as f64 / loading.total_bytes.max(1) as f64;
     let left = loading.total_bytes.saturating_sub(loading.loaded_bytes);
     let eta_s = match elapsed_s {
         0 => 1,
@@ -367,7 +366,7 @@ fn loading(info: &mut InfoWriter, loading: &Loading, now_s: i64) {
         .field("loading_total_bytes", loading.total_bytes)
         .field("loading_rdb_used_mem", loading.rdb_used_bytes)
         .field("loading_loaded_bytes", loading.loaded_bytes)
-        .field("loading_loaded_perc", format_args!("{percent:.2}"))
+        .field("loading_loaded_perc", format_args!("{:.2}", loading.percent()))
         .field("loading_eta_seconds", eta_s);
 }
 

@@ -42,7 +42,11 @@ fn xack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         edit.noted_quietly(acknowledged as u64);
         Ok(acknowledged)
     };
-    let acknowledged = cx.keys.edit(args.key(1), acknowledge)?.transpose()?;
+    // Compat: it counts as a read.
+    let acknowledged = match cx.keys.read_as::<Held>(args.key(1))? {
+        Some(_) => cx.keys.edit(args.key(1), acknowledge)?.transpose()?,
+        None => None,
+    };
     cx.reply.int(acknowledged.unwrap_or(0) as i64);
     Ok(DONE)
 }

@@ -35,7 +35,8 @@ const LCS: Row = Row {
 
 /// Both keys are read before the options, as Redis does: their types are complained of first.
 fn lcs(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    let (a, b) = (read(cx, args.key(1))?, read(cx, args.key(2))?);
+    let (a, b) = (read(cx, args.key(1)), read(cx, args.key(2)));
+    let (a, b) = (a?, b?);
     let options = LcsOptions::parse(args)?;
     if table_bytes(a.len(), b.len()) > cx.config.int("proto-max-bulk-len") as u64 {
         return Err(Error::fixed(

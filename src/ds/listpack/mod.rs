@@ -21,7 +21,9 @@
 //!
 //! Not here: pairs with meaning (fields, scores), order, encodings' thresholds. After Redis's listpack.
 
+mod builder;
 mod codec;
+mod distinct;
 pub mod fuzz;
 mod iter;
 #[cfg(test)]
@@ -32,6 +34,8 @@ use crate::base::number;
 use crate::base::relocate::Mover;
 use codec::{END, Encoded, entry_len};
 
+pub use builder::Builder;
+pub use distinct::all_distinct;
 pub use iter::{Iter, Pairs};
 
 const HEADER: usize = 6;

@@ -115,7 +115,9 @@ proptest! {
     #[test]
     fn members_of_equal_scores_are_found_where_they_have_moved(members in 1..3000u16, scores in 1..4u16) {
         let mut ranked = Ranked::new(hasher());
-        (0..members).for_each(|number| drop(ranked.set(&name(number), f64::from(number % scores))));
+        for number in 0..members {
+            ranked.set(&name(number), f64::from(number % scores));
+        }
         let before = listed(&ranked, 0..usize::MAX);
         let mut mover = MoveAll::pausing_after(7);
         let mut cursor = ranked.relocate(0, &mut mover);

@@ -47,14 +47,22 @@ impl Executor {
                 Mail::Connect(new) => self.admit_client(*new),
                 Mail::Disconnect(client) if !self.runs_script(client) => self.forget_client(client),
                 Mail::Overflow => self.stats.counters.client_query_buffer_limit_disconnections += 1,
-                // Time stands still; a signal, and the farewell of whom the script runs for, wait for its end.
-                Mail::Tick | Mail::Synced => {}
+                Mail::Synced => {}
+                Mail::Tick => self.defer_tick(),
                 Mail::Stop { interrupt } => self.ask_to_stop(interrupt),
+                // The farewell of whom the script runs for waits for its end.
                 other => self.deferred.push(other),
             }
         }
         if !batches.is_empty() {
             self.run_batches(&mut batches);
+        }
+    }
+
+    /// Time stands still while a script runs. Recurring jobs are overdue at its end, however many times they were.
+    fn defer_tick(&mut self) {
+        if !self.deferred.iter().any(|letter| matches!(letter, Mail::Tick)) {
+            self.deferred.push(Mail::Tick);
         }
     }
 

@@ -95,8 +95,8 @@ impl Executor {
 
     #[cold]
     fn answer_script_error(&mut self, cause: Caused<'_>, error: &ScriptError, reply: &mut Vec<u8>) {
+        self.stats.commands.record_failed(cause.id);
         if !error.counted {
-            self.stats.commands.record_failed(cause.id);
             self.stats.record_error(&error.text);
         }
         let session = self.sessions.get(cause.client);

@@ -57,6 +57,60 @@ fn a_script_may_keep_its_writes_to_itself() {
 }
 
 #[test]
+fn a_script_chooses_who_is_to_have_each_of_its_writes() {
+    let (mut executor, client) = executor();
+    let script = "redis.call('set', 'a', 1) redis.set_repl(redis.REPL_AOF) redis.call('set', 'b', 1) \
+                  redis.set_repl(redis.REPL_REPLICA) redis.call('set', 'c', 1) redis.set_repl(redis.REPL_NONE) \
+                  redis.call('set', 'd', 1) redis.call('get', 'short')";
+    run(&mut executor, client, &["SET", "short", "1", "PX", "1"]);
+    executor.set_time_us(2_000_000);
+    executor.journal.clear();
+    run(&mut executor, client, &["EVAL", script, "0"]);
+    let shown = |propagated: crate::keyspace::changes::Propagated| {
+        let word = |at: usize| {
+            propagated
+                .words
+                .get(at)
+                .map_or("", |word| std::str::from_utf8(word).expect("text"))
+        };
+        format!("{} {} {:?}", word(0), word(1), propagated.audience.bits())
+    };
+    let got: Vec<String> = executor.journal.drain(..).map(shown).collect();
+    // What has expired goes everywhere, whatever the script says.
+    assert_eq!(
+        got,
+        [
+            "MULTI  3",
+            "set a 3",
+            "set b 1",
+            "set c 2",
+            "DEL short 3",
+            "EXEC  3"
+        ]
+    );
+}
+
+#[test]
+fn messages_to_the_client_of_a_script_are_in_its_own_protocol() {
+    let (mut executor, client) = executor();
+    run(&mut executor, client, &["HELLO", "3"]);
+    run(&mut executor, client, &["SUBSCRIBE", "c"]);
+    let script = "redis.call('publish', 'c', 'hi') redis.setresp(2) return redis.call('hgetall', 'none')";
+    assert_eq!(
+        run(&mut executor, client, &["EVAL", script, "0"]),
+        "*0\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+    );
+    let other = executor.connect();
+    run(&mut executor, other, &["SUBSCRIBE", "c"]);
+    let script = "redis.setresp(3) return redis.call('publish', 'c', 'hi')";
+    executor.sessions[other].flags.remove(SessionFlags::PUBSUB);
+    assert_eq!(
+        run(&mut executor, other, &["EVAL", script, "0"]),
+        ":2\r\n*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$2\r\nhi\r\n"
+    );
+}
+
+#[test]
 fn what_failed_in_the_middle_has_happened_up_to_there() {
     let (mut executor, client) = executor();
     let reply = run(
@@ -144,6 +198,9 @@ fn errors_are_counted_once_where_they_arose() {
         (field("total_error_replies"), field("cmdstat_eval"))
     };
     let (errors, eval) = count("return redis.call('incr')");
+    assert_eq!(errors, "total_error_replies:1");
+    assert!(eval.ends_with("failed_calls=1"), "{eval}");
+    let (errors, eval) = count("redis.pcall('incr') return 1");
     assert_eq!(errors, "total_error_replies:1");
     assert!(eval.ends_with("failed_calls=0"), "{eval}");
     let (errors, eval) = count("error('own')");
