@@ -16,6 +16,7 @@ mod chat;
 mod check;
 mod clients;
 mod crash;
+mod defrag;
 mod hostile;
 mod libraries;
 mod memory;
