@@ -252,6 +252,31 @@ fn events_need_a_place_to_be_published() {
     }
 }
 
+#[test]
+fn a_key_restored_in_the_place_of_another_is_restored_and_nothing_else() {
+    let mut executor = Executor::for_tests();
+    let client = executor.connect();
+    executor.run(client, &[b"SET", b"k", b"v"]);
+    let dump = executor.run(client, &[b"DUMP", b"k"]);
+    let start = dump.iter().position(|&byte| byte == b'\n').expect("a line") + 1;
+    let payload = &dump[start..dump.len() - 2];
+    executor.run(client, &[b"HELLO", b"3"]);
+    executor.run(client, &[b"CONFIG", b"SET", b"notify-keyspace-events", b"EAn"]);
+    executor.run(client, &[b"PSUBSCRIBE", b"__keyevent@0__:*"]);
+    let mut events = |ttl: &[u8]| {
+        let reply = executor.run(client, &[b"RESTORE", b"k", ttl, payload, b"REPLACE", b"ABSTTL"]);
+        let shown = values(&reply);
+        let names = shown.split(" $__keyevent@0__:").skip(1);
+        names
+            .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(events(b"0"), ["new", "restore"]);
+    assert_eq!(events(b"1"), ["del"], "its time has passed");
+    assert_eq!(events(b"1"), [""; 0]);
+    assert_eq!(events(b"0"), ["new", "restore"]);
+}
+
 // ---- over sockets ----
 
 /// A running server, killed when dropped.

@@ -171,6 +171,7 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: u16,
+        words: resp::Args<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), crate::command::error::Error> {
         // Compat: while a script keeps the server busy, keys do not go: their DEL would be part of it.
@@ -184,15 +185,7 @@ impl Executor {
         if !is_short {
             return Ok(());
         }
-        let row = self.table.command(CommandId(id)).row;
-        let session = &self.sessions[client];
-        let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
-        let runs_queue = row.flags.contains(Flags::RUNS_QUEUE);
-        let flags = if runs_queue {
-            Flags::from_bits_retain(queued)
-        } else {
-            row.flags
-        };
+        let flags = self.flags_in_force(client, id, words);
         admit::memory(flags, is_short)
     }
 
