@@ -31,6 +31,7 @@ use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
 use crate::net::listen::{self, Addresses, Listening};
+use crate::persist::check;
 use crate::process::log::{notice, verbose, warning};
 use crate::process::{
     code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
@@ -39,6 +40,12 @@ use crate::stats::memory;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
+    if let Some(call) = check::Call::of(&args) {
+        return match call.run() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        };
+    }
     let program = args
         .first()
         .map_or("russet-server".into(), |a| a.to_string_lossy().into_owned());
@@ -483,6 +490,8 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
             progress = turns.go_on(&mut letters);
         }
         if let Some(code) = finish_turn(turns.executor(), None) {
+            // The process ends: the system takes memory back faster than key by key.
+            std::mem::forget(turns);
             return code;
         }
     }
@@ -513,6 +522,8 @@ fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
         }
         executor.open(&mut letters, clock.now());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
+            // As above.
+            std::mem::forget(executor);
             return code;
         }
     }

@@ -65,7 +65,8 @@ const ROOMS: &[Room] = &[
     room(
         "persist",
         &["base", "ds", "resp", "config", "stats", "value", "keyspace"],
-    ),
+    )
+    .and(&["process::os_text", "process::version"]),
     room("replication", &["base", "resp", "config", "stats", "persist"]),
     room("cluster", &["base", "resp", "config", "stats"]),
     room("script", &["base", "resp"]),
@@ -105,7 +106,8 @@ const ROOMS: &[Room] = &[
             "base", "process", "ds", "resp", "acl", "config", "stats", "value", "keyspace", "session",
             "pubsub", "command", "exec", "net",
         ],
-    ),
+    )
+    .and(&["persist::check"]),
 ];
 
 /// Longest file of `src/`.

@@ -107,6 +107,7 @@ impl Executor {
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
         let applied = self
             .apply_log_config(client, changed.names())
+            .and_then(|()| self.check_defrag())
             .and_then(|()| self.host.apply_config(&self.config, changed.names()));
         if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
@@ -120,6 +121,9 @@ impl Executor {
         self.take_slices();
         if changed.names().contains(&"maxmemory") {
             self.limit_changed();
+        }
+        if changed.names().iter().any(|name| name.starts_with("active")) {
+            self.defrag_configured();
         }
         self.write_ok(client, reply);
     }

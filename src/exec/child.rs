@@ -10,7 +10,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::keyspace::Keyspace;
 use crate::persist::snapshot::SaveError;
@@ -19,6 +19,37 @@ use crate::process::os_text;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
 use super::Executor;
+
+/// What copy-on-write has cost, measured now and then: the system walks all pages to tell, which for many gigabytes
+/// takes longer than writing the keys between two reports.
+struct CowGauge {
+    bytes: u64,
+    next: Instant,
+}
+
+impl CowGauge {
+    /// Of the child's time at most a hundredth goes into measuring.
+    const DUTY: u32 = 100;
+    const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+    fn new() -> CowGauge {
+        CowGauge {
+            bytes: 0,
+            next: Instant::now(),
+        }
+    }
+
+    fn bytes(&mut self) -> u64 {
+        let started = Instant::now();
+        if started >= self.next {
+            self.bytes = child::private_dirty_bytes();
+            let ended = Instant::now();
+            let spent = ended - started;
+            self.next = ended + (spent * Self::DUTY).max(Self::INTERVAL_MIN);
+        }
+        self.bytes
+    }
+}
 
 /// A child at work.
 pub(super) struct Job {
@@ -68,12 +99,17 @@ impl Executor {
     ) -> io::Result<()> {
         let (started, keys) = (Instant::now(), &self.keys);
         let child = child::spawn(|report| {
-            let mut tell = |done: u64| {
-                report.line(&format!("keys {done} {}", child::private_dirty_bytes()));
+            let (mut gauge, mut done) = (CowGauge::new(), 0);
+            let mut tell = |keys_done: u64| {
+                done = keys_done;
+                report.line(&format!("keys {done} {}", gauge.bytes()));
             };
             let temp = temp_path(kind, std::process::id() as i32);
             match work(keys, temp, &mut tell) {
-                Ok(_) => 0,
+                Ok(_) => {
+                    report.line(&format!("keys {done} {}", child::private_dirty_bytes()));
+                    0
+                }
                 Err(SaveError { doing, error }) => {
                     report.line(&format!("failed {doing}: {}", os_text(&error)));
                     1

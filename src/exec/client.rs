@@ -9,6 +9,7 @@ use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
+use super::client_memory::reply_bytes;
 use super::dispatch::Resolved;
 use super::mailbox::{NewClient, Outbox};
 use super::{Executor, admit};
@@ -148,7 +149,7 @@ impl Executor {
             INPUT_PEAK_MS,
         );
         session.reply_peak.note(batch.reply.len(), now_ms, reply_ms);
-        self.count_client(client, batch.reply.len());
+        self.count_client(client, reply_bytes(&batch));
         let counters = &mut self.stats.counters;
         counters.net_input_bytes += std::mem::take(&mut batch.bytes_read) as u64;
         counters.total_reads_processed += u64::from(std::mem::take(&mut batch.reads));

@@ -13,7 +13,10 @@ use crate::command::connection::client::list::{Moment, write_line};
 use crate::config::Config;
 use crate::session::{ClientClass, Session, SessionFlags, SessionId};
 
+use crate::resp::Batch;
+
 use super::Executor;
+use super::mailbox::is_noted;
 
 /// No limit is smaller, so that there is always a client that can raise it again.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;
@@ -46,6 +49,16 @@ fn counts(session: &Session) -> bool {
     session.outlet.is_some() && matches!(session.class(), ClientClass::Normal | ClientClass::Pubsub)
 }
 
+/// What the replies of a batch take: for few the buffer is the pool's, which the connections share.
+#[inline]
+pub(super) fn reply_bytes(batch: &Batch) -> usize {
+    if is_noted(&batch.reply) {
+        batch.reply.capacity()
+    } else {
+        batch.reply.len()
+    }
+}
+
 impl Executor {
     /// Takes the limit from the configuration.
     pub(super) fn limit_client_memory(&mut self) {
@@ -75,7 +88,7 @@ impl Executor {
             used + free
         });
         self.count_client(client, bytes.saturating_sub(known));
-        self.evict_clients();
+        self.evict_clients(None);
     }
 
     #[cold]
@@ -117,14 +130,15 @@ impl Executor {
         self.count_all_clients();
         let finished = std::mem::take(&mut self.finished);
         for (client, batch) in &finished {
-            self.count(*client, batch.reply.len());
+            self.count(*client, reply_bytes(batch));
         }
         self.finished = finished;
     }
 
-    /// At the end of a turn: closes clients while they hold too much together.
+    /// At the end of a turn, and before keys go: closes clients while they hold too much together, but for the one that is
+    /// being served.
     #[inline]
-    pub(super) fn evict_clients(&mut self) {
+    pub(super) fn evict_clients(&mut self, present: Option<SessionId>) {
         let Some(limit_bytes) = self.client_memory.limit_bytes else {
             return;
         };
@@ -132,12 +146,12 @@ impl Executor {
             self.count(client, 0);
         }
         if self.client_memory.total_bytes >= limit_bytes {
-            self.evict_largest(limit_bytes);
+            self.evict_largest(limit_bytes, present);
         }
     }
 
     #[cold]
-    fn evict_largest(&mut self, limit_bytes: u64) {
+    fn evict_largest(&mut self, limit_bytes: u64, present: Option<SessionId>) {
         let now_ms = self.time_us() / 1000;
         if self.client_memory.futile_ms == now_ms {
             return;
@@ -149,6 +163,7 @@ impl Executor {
             .iter()
             .filter(|(_, s)| s.counted_bytes > 0 && !s.flags.contains(SessionFlags::NO_EVICT))
             .map(|(client, session)| (session.counted_bytes, client))
+            .filter(|(_, client)| Some(*client) != present)
             .collect();
         victims.sort_unstable_by(|a, b| b.cmp(a));
         for (_, victim) in victims {
@@ -157,7 +172,7 @@ impl Executor {
             }
             self.evict_client(victim);
         }
-        if self.client_memory.total_bytes >= limit_bytes {
+        if self.client_memory.total_bytes >= limit_bytes && present.is_none() {
             tracing::warn!("Over client maxmemory after evicting all evictable clients");
             self.client_memory.futile_ms = now_ms;
         }
@@ -174,6 +189,8 @@ impl Executor {
         tracing::info!("Evicting client: {}", line.trim_end());
         self.stats.counters.evicted_clients += 1;
         self.kill(client);
+        // Replies that are still here will not be sent.
+        self.finished.retain(|(finished, _)| *finished != client);
     }
 }
 

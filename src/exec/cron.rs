@@ -66,6 +66,10 @@ const JOBS: &[Job] = &[
         run: Executor::end_idle_tracking,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::watch_fragmentation,
+    },
+    Job {
         period_ms: 5000,
         run: log_databases,
     },
@@ -126,6 +130,7 @@ impl Executor {
     /// Goes on with it for a moment.
     #[inline]
     pub fn go_on(&mut self) {
+        self.go_on_defrag();
         if self.loading.is_some() {
             return;
         }

@@ -15,11 +15,10 @@
 
 use std::time::Duration;
 
-use crate::command::row::Flags;
-use crate::command::table::CommandId;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::keyspace::evict::{Chooser, Policy};
+use crate::resp;
 use crate::session::SessionId;
 use crate::stats::Stats;
 
@@ -195,6 +194,16 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// Clients that hold too much go before keys do.
+    #[cold]
+    fn free_clients_and_keys(&mut self, client: Option<SessionId>) -> Room {
+        self.evict_clients(client);
+        match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
+            0 => Room::Enough,
+            excess => self.free_excess(excess, client),
+        }
+    }
+
     /// `client` is whose command needs it.
     #[inline]
     fn make_room(&mut self, client: Option<SessionId>) -> Room {
@@ -208,7 +217,7 @@ impl Executor {
         }
         let room = match excess {
             0 => Room::Enough,
-            _ => self.free_excess(excess, client),
+            _ => self.free_clients_and_keys(client),
         };
         self.note_room(room);
         room

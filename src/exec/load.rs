@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::persist::load::Loader;
 use crate::persist::rdb::decode::{Refused, Scrutiny};
+use crate::process::signals;
 use crate::stats::persistence::Loading as Progress;
 
 use super::aof::load::{Fatal, LogLoad};
@@ -13,11 +14,16 @@ use super::{Executor, effects};
 /// Longest piece of loading between two looks at the mailbox.
 const SLICE: Duration = Duration::from_millis(5);
 
+/// How often the log says how far it is.
+const LOGGED_EVERY: Duration = Duration::from_secs(10);
+
 /// A load under way.
 pub(super) struct Loading {
     source: Source,
     started: Instant,
     told: bool,
+    /// When the log last said how far it is.
+    logged: Instant,
 }
 
 /// What is loaded.
@@ -34,6 +40,7 @@ impl Loading {
             source,
             started: Instant::now(),
             told: false,
+            logged: Instant::now(),
         }
     }
 }
@@ -78,6 +85,7 @@ impl Executor {
             "Fatal error loading the DB from {}: {refused}. Exiting.",
             path.display()
         );
+        crate::persist::check::report(&path);
         tracing::warn!("Terminating server after rdb file reading failure.");
         self.stats.persistence.loading = None;
         self.exit = Some(1);
@@ -96,6 +104,7 @@ impl Executor {
     }
 
     pub(super) fn note_load_begin(&mut self, total_bytes: u64) {
+        signals::set_loading(true);
         self.stats.persistence.loading = Some(Progress {
             started_s: self.now_unix_us / 1_000_000,
             total_bytes,
@@ -111,10 +120,16 @@ impl Executor {
         let started = Instant::now();
         let mut may_go_on = || started.elapsed() < SLICE;
         let more = match &mut loading.source {
-            Source::Snapshot(loader) => loader.step(&mut self.keys, &mut may_go_on).map_err(Some),
+            Source::Snapshot(loader) => {
+                loader.key_delay_us = self.config.int("key-load-delay");
+                loader.step(&mut self.keys, &mut may_go_on).map_err(Some)
+            }
             Source::Log(load) => self.step_log_load(load, &mut may_go_on).map_err(|Fatal| None),
         };
         self.note_progress(&mut loading);
+        if !matches!(more, Ok(true)) {
+            signals::set_loading(false);
+        }
         match more {
             Ok(true) => self.loading = Some(loading),
             Ok(false) => self.end_load(&loading),
@@ -164,6 +179,10 @@ impl Executor {
         };
         if let Some(progress) = &mut self.stats.persistence.loading {
             progress.loaded_bytes = loaded_bytes;
+            if loading.logged.elapsed() >= LOGGED_EVERY {
+                loading.logged = Instant::now();
+                tracing::info!("Loading: {:.1}% done", progress.percent());
+            }
         }
         if let Source::Snapshot(loader) = &loading.source
             && !loading.told

@@ -17,6 +17,7 @@ mod child;
 pub mod client;
 pub mod client_memory;
 pub mod cron;
+mod defrag;
 pub mod dispatch;
 pub mod effects;
 mod evict;
@@ -173,6 +174,8 @@ pub struct Executor {
     slow: dispatch::SlowLimits,
     /// The limit on memory.
     evictor: evict::Evictor,
+    /// Moving what lies badly in memory.
+    defrag: defrag::Defrag,
     /// When a browser was last warned of, in Unix seconds.
     browser_warned_s: i64,
     /// What followers were given.
@@ -244,6 +247,7 @@ impl Executor {
             cron: cron::Cron::default(),
             slow: dispatch::SlowLimits::default(),
             evictor: evict::Evictor::default(),
+            defrag: defrag::Defrag::default(),
             browser_warned_s: 0,
             scripting: None,
             interlude: None,
@@ -310,14 +314,15 @@ impl Executor {
     }
 
     /// When the executor has something to do although no mail comes, in Unix microseconds: a blocked client's time is
-    /// up, or a pause that holds clients back is over.
+    /// up, a pause that holds clients back is over, or memory is to be moved.
     pub fn wake_at_us(&self) -> Option<i64> {
         let deadline_us = |ms: i64| ms.saturating_add(1).saturating_mul(1000);
         let blocked = self.blocking.first_deadline_ms().map(deadline_us);
         let delays = !self.held.is_empty() || self.keys.changes.interest.is_any_ready();
         let paused = self.server.pause.filter(|_| delays);
         let held = paused.map(|pause| pause.until_ms.saturating_mul(1000));
-        blocked.into_iter().chain(held).min()
+        let moving = self.defrag_due_us();
+        blocked.into_iter().chain(held).chain(moving).min()
     }
 
     /// All commands.

@@ -55,7 +55,7 @@ impl Executor {
             self.load_slice();
         }
         self.broadcast_invalidations();
-        self.evict_clients();
+        self.evict_clients(None);
         // RESETSTAT may have been among the commands.
         let commands = self
             .stats

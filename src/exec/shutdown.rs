@@ -94,9 +94,9 @@ impl Executor {
             self.exit = Some(0);
             return true;
         }
-        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
         self.asked_to_stop = None;
         signals::forget_request();
+        tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
         false
     }
 

@@ -17,6 +17,7 @@
 
 pub mod access;
 pub mod changes;
+pub mod defrag;
 pub mod entry;
 pub mod evict;
 pub mod expire;

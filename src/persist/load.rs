@@ -1,13 +1,20 @@
 //! Reading a snapshot file into the databases, in steps, so that clients can be told meanwhile that it is going on.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
+use crate::base::quote;
 use crate::keyspace::Keyspace;
-use crate::keyspace::restore::{Access, Restored};
+use crate::keyspace::restore::{Access, Arriving, Restored};
 
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
+use super::rdb::opcode::Type;
+use super::snapshot::dawdle;
+
+/// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
+const ARRIVING: usize = 32;
 
 /// How many empty keys of a file the log names.
 const EMPTY_TOLD_MAX: u64 = 10;
@@ -15,6 +22,8 @@ const EMPTY_TOLD_MAX: u64 = 10;
 /// A load under way.
 pub struct Loader {
     reader: Reader<File>,
+    /// Keys that are made, and where the file has them.
+    arriving: Vec<(u64, Arriving)>,
     db: usize,
     /// Size of the file in bytes.
     pub total_bytes: u64,
@@ -30,6 +39,8 @@ pub struct Loader {
     pub replaces: bool,
     /// Sources of libraries of functions.
     pub functions: Vec<Vec<u8>>,
+    /// `key-load-delay`: microseconds to sleep after each key; below 0, one after so many keys.
+    pub key_delay_us: i64,
 }
 
 impl Loader {
@@ -42,6 +53,7 @@ impl Loader {
         let total_bytes = file.metadata().map_err(Refused::Io)?.len();
         Ok(Loader {
             reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
+            arriving: Vec::with_capacity(ARRIVING),
             db: 0,
             total_bytes,
             aux: Vec::new(),
@@ -50,6 +62,7 @@ impl Loader {
             empty: 0,
             replaces: false,
             functions: Vec::new(),
+            key_delay_us: 0,
         })
     }
 
@@ -63,7 +76,8 @@ impl Loader {
         self.reader.sanitized()
     }
 
-    /// Reads on while `may_go_on` says so, which is asked every few records; whether more is left.
+    /// Reads on while `may_go_on` says so, which is asked every few records, or after each if they take their time; whether
+    /// more is left.
     ///
     /// # Errors
     /// What is wrong with the file, and where.
@@ -73,12 +87,15 @@ impl Loader {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Refused> {
         const RECORDS: usize = 256;
+        let records = if self.key_delay_us > 0 { 1 } else { RECORDS };
         loop {
-            for _ in 0..RECORDS {
+            for _ in 0..records {
                 if !self.record(keys)? {
+                    self.admit(keys)?;
                     return Ok(false);
                 }
             }
+            self.admit(keys)?;
             if !may_go_on() {
                 return Ok(true);
             }
@@ -88,11 +105,11 @@ impl Loader {
     /// Takes one record in; whether there was one.
     fn record(&mut self, keys: &mut Keyspace) -> Result<bool, Refused> {
         let offset = self.reader.offset();
-        let refuse = |what: String| Refused::Damaged {
-            offset,
-            what: what.into(),
+        let record = match self.reader.next_record() {
+            Ok(record) => record,
+            Err(refused) => return Err(about(refused, self.reader.under_way())),
         };
-        match self.reader.next_record()? {
+        match record {
             None => return Ok(false),
             Some(Record::Aux(name, text)) => {
                 let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -105,10 +122,11 @@ impl Loader {
                     .filter(|&index| index < keys.db_count())
                     .ok_or_else(|| {
                         let count = keys.db_count();
-                        refuse(format!(
+                        let what = format!(
                             "Data file was created with a Redis server configured to handle more than {count} \
                              databases, it names database {index}"
-                        ))
+                        );
+                        refuse(offset, what)
                     })?;
             }
             Some(Record::Sizes(..)) => {}
@@ -118,21 +136,66 @@ impl Loader {
                     tracing::info!("RDB skipping empty key: {}", String::from_utf8_lossy(key));
                 }
             }
-            Some(Record::Entry(loaded)) => match admit(keys, self.db, loaded, self.replaces) {
-                Restored::Stored => self.keys += 1,
-                Restored::Expired => self.expired += 1,
-                Restored::Exists => return Err(refuse("a key that is there twice".into())),
-            },
+            Some(Record::Entry(loaded)) => {
+                match prepare(keys, self.db, loaded) {
+                    Some(arriving) => self.arriving.push((offset, arriving)),
+                    None => self.expired += 1,
+                }
+                if self.arriving.len() == ARRIVING {
+                    self.admit(keys)?;
+                }
+                dawdle(
+                    self.key_delay_us,
+                    self.keys + self.expired + self.arriving.len() as u64,
+                );
+            }
         }
         Ok(true)
     }
+
+    /// Puts the keys in their places that are made.
+    fn admit(&mut self, keys: &mut Keyspace) -> Result<(), Refused> {
+        for (offset, arriving) in self.arriving.drain(..) {
+            match keys.admit(arriving, self.replaces) {
+                Restored::Stored => self.keys += 1,
+                Restored::Expired => self.expired += 1,
+                Restored::Exists => return Err(refuse(offset, "a key that is there twice")),
+            }
+        }
+        Ok(())
+    }
 }
 
-fn admit(keys: &mut Keyspace, db: usize, loaded: Loaded<'_>, replaces: bool) -> Restored {
+/// Says in which value the damage is.
+#[cold]
+fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
+    const SHOWN_BYTES_MAX: usize = 128;
+    match (refused, under_way) {
+        (Refused::Damaged { offset, what }, Some((kind, key))) => {
+            let mut shown = Vec::new();
+            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+            let key = String::from_utf8_lossy(&shown);
+            Refused::Damaged {
+                offset,
+                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+            }
+        }
+        (other, _) => other,
+    }
+}
+
+fn refuse(offset: u64, what: impl Into<Cow<'static, str>>) -> Refused {
+    Refused::Damaged {
+        offset,
+        what: what.into(),
+    }
+}
+
+fn prepare(keys: &Keyspace, db: usize, loaded: Loaded<'_>) -> Option<Arriving> {
     let access = match loaded.usage {
         Usage::Unknown => Access::Fresh,
         Usage::IdleSeconds(seconds) => Access::IdleSeconds(seconds),
         Usage::Frequency(counter) => Access::Frequency(counter),
     };
-    keys.restore(db, loaded.key, loaded.value, loaded.expire_at, access, replaces)
+    keys.prepare(db, loaded.key, loaded.value, loaded.expire_at, access)
 }

@@ -1,8 +1,9 @@
 //! What outlives the process: snapshots (RDB), and the log of writes (AOF).
 //!
-//! Imports: base, ds, resp, config, stats, value, keyspace. Knows no clients, commands or sockets.
+//! Imports: base, ds, resp, config, stats, value, keyspace; of process the version and the text of errors. Knows no clients, commands or sockets.
 
 pub mod aof;
+pub mod check;
 pub mod load;
 pub mod rdb;
 pub mod snapshot;

@@ -76,6 +76,11 @@ pub fn usage(program: &str) -> String {
        {program} --test-memory <megabytes>  write, read and compare memory
        {program} --check-system             look for settings of the system that hurt
        {program} <file> --sentinel          watch over other servers
+       {program} check-rdb <file>           check a snapshot, as redis-check-rdb
+       {program} check-aof [--fix|--truncate-to-timestamp <seconds>] <file>
+                                            check an append-only file, as redis-check-aof
+
+Called redis-check-rdb or redis-check-aof, by a link, it is that tool.
 
 Directives on the command line are those of the configuration file and come after it, so they win.
 
@@ -131,6 +136,8 @@ mod tests {
             "--test-memory",
             "--check-system",
             "--sentinel",
+            "check-rdb",
+            "check-aof",
         ] {
             assert!(text.contains(option), "{option}");
         }

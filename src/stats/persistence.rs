@@ -58,6 +58,13 @@ pub struct Loading {
     pub rdb_used_bytes: u64,
 }
 
+impl Loading {
+    /// How much of the file is read, in percent.
+    pub fn percent(&self) -> f64 {
+        100.0 * self.loaded_bytes as f64 / self.total_bytes.max(1) as f64
+    }
+}
+
 /// Facts about the append-only file.
 #[derive(Debug, Clone, Copy)]
 pub struct AofFacts {

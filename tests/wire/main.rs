@@ -12,6 +12,7 @@
 
 mod aof;
 mod blocking;
+mod check;
 mod clients;
 mod crash;
 mod hostile;
@@ -23,6 +24,7 @@ mod process;
 mod protocol;
 mod reference;
 mod server;
+mod shutdown;
 mod snapshot;
 mod tools;
 mod wire;

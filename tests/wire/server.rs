@@ -40,9 +40,15 @@ impl Server {
     /// The same, after `prepare` has adjusted the command (environment, standard input).
     #[track_caller]
     pub fn start_with(args: &[&str], prepare: impl Fn(&mut Command)) -> Server {
+        Server::start_until(READY, args, prepare)
+    }
+
+    /// The same, once its log says `line`.
+    #[track_caller]
+    pub fn start_until(line: &str, args: &[&str], prepare: impl Fn(&mut Command)) -> Server {
         for _ in 0..5 {
             let mut server = Server::spawn(args, &prepare);
-            if server.becomes_ready() {
+            if server.tells(line) {
                 return server;
             }
             let log = server.log();
@@ -72,13 +78,13 @@ impl Server {
     }
 
     /// Waits until the log says so; false when the process ended instead.
-    fn becomes_ready(&mut self) -> bool {
+    fn tells(&mut self, line: &str) -> bool {
         let mut ended = false;
-        eventually("ready to accept connections", || {
+        eventually(line, || {
             ended = self.child.try_wait().expect("our child").is_some();
-            ended || self.log().contains(READY)
+            ended || self.log().contains(line)
         });
-        !ended || self.log().contains(READY)
+        !ended || self.log().contains(line)
     }
 
     /// Its port.

@@ -120,6 +120,56 @@ fn a_damaged_file_stops_the_start_and_stays_as_it_is() {
     assert_eq!(std::fs::read(&path).expect("still there"), bytes);
 }
 
+/// A server that takes its time to load what `other`, which has ended, has saved.
+fn load_slowly(other: &Server, args: &[&str]) -> Server {
+    let folder = other.folder().to_str().expect("a plain path");
+    let args = [&["--dir", folder, "--key-load-delay", "20000"], args].concat();
+    Server::start_until("Server initialized", &args, |_| {})
+}
+
+#[test]
+fn while_it_loads_it_tells_how_far_it_is_and_can_be_ended() {
+    let mut server = Server::start(DEBUG);
+    server.connect().ok(&["DEBUG", "POPULATE", "1000"]);
+    server.connect().ok(&["SAVE"]);
+    server.signal("KILL");
+    server.wait();
+    let saved = std::fs::read(server.folder().join("dump.rdb")).expect("just written");
+    for how in ["SHUTDOWN", "SIGTERM"] {
+        // Save points or not: what is half read is not saved.
+        let mut next = load_slowly(&server, &["--save", "1 1"]);
+        let mut wire = next.connect();
+        assert!(wire.error(&["GET", "key:1"]).starts_with("LOADING "));
+        assert_eq!(info_number(&mut wire, "persistence", "loading"), 1);
+        assert_eq!(
+            info_number(&mut wire, "persistence", "loading_total_bytes"),
+            saved.len() as u64
+        );
+        eventually("it has read some", || {
+            info_number(&mut wire, "persistence", "loading_loaded_bytes") > 0
+        });
+        wire.ok(&["CONFIG", "SET", "key-load-delay", "30000"]);
+        match how {
+            "SHUTDOWN" => wire.send(b"SHUTDOWN SAVE\r\n"),
+            _ => next.signal("TERM"),
+        }
+        assert_eq!(next.wait().code(), Some(0), "{how}");
+        let announced = next.log().contains("Received shutdown signal during loading");
+        assert_eq!(announced, how == "SIGTERM", "{}", next.log());
+        assert_eq!(
+            std::fs::read(server.folder().join("dump.rdb")).expect("still there"),
+            saved
+        );
+    }
+    let hasty = load_slowly(&server, &[]);
+    let mut wire = hasty.connect();
+    wire.ok(&["CONFIG", "SET", "key-load-delay", "0"]);
+    eventually("all is there", || {
+        wire.run(&["DBSIZE"]) == russet::resp::Value::Int(1000)
+    });
+    assert_eq!(info_number(&mut wire, "persistence", "loading"), 0);
+}
+
 #[test]
 fn writes_are_refused_while_saves_fail() {
     let server = Server::start(&["--save", "900 1"]);

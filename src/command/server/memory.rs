@@ -143,13 +143,13 @@ fn write_dataset(reply: &mut Reply<'_>, footprint: &Footprint) {
     write_share(reply, "peak.percentage", footprint.peak_percent());
 }
 
-/// Twelve pairs. "Muzzy" pages, lazily given back, do not occur: jemalloc's default is to skip that state.
+/// Twelve pairs.
 fn write_allocator(reply: &mut Reply<'_>, footprint: &Footprint) {
     for (name, bytes) in [
         ("allocator.allocated", footprint.allocated),
         ("allocator.active", footprint.active),
         ("allocator.resident", footprint.resident),
-        ("allocator.muzzy", 0),
+        ("allocator.muzzy", memory::muzzy_bytes()),
     ] {
         write_amount(reply, name, bytes);
     }

@@ -22,7 +22,7 @@ use crate::persist::aof::incr::Incr;
 use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{Broken, Replay};
 use crate::persist::load::Loader;
-use crate::process::os_text;
+use crate::process::{os_text, signals};
 use crate::resp;
 use crate::session::SessionId;
 
@@ -322,6 +322,7 @@ impl Executor {
         may_go_on: &mut dyn FnMut() -> bool,
     ) -> Result<bool, Fatal> {
         if let Stage::Snapshot(loader) = &mut open.stage {
+            loader.key_delay_us = self.config.int("key-load-delay");
             match loader.step(&mut self.keys, may_go_on) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
@@ -365,14 +366,21 @@ impl Executor {
                 return self.cut_short(open, is_last);
             }
             Ok(None) => return Ok(false),
-            Err(Broken::CutOff) => {
+            Err(Broken::CutOff(_)) => {
                 if self.sessions[open.client].multi >= 0 {
                     open.valid_up_to = open.before_multi;
                 }
                 return self.cut_short(open, is_last);
             }
             Err(Broken::Io(error)) => return Err(unreadable(&open.part, &error)),
-            Err(Broken::Damaged) => return Err(bad_format(&open.part)),
+            Err(Broken::Damaged(what)) => {
+                tracing::warn!(
+                    "{what} at offset {} of {}",
+                    replay.piece_offset(),
+                    open.part.shown()
+                );
+                return Err(bad_format(&open.part));
+            }
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
         self.replay(open.client, words, &open.part, reply)?;
@@ -497,6 +505,7 @@ impl Executor {
         }
         self.forget_libraries();
         let loaded = self.load_log_whole();
+        signals::set_loading(false);
         self.keys.expire_lazily = true;
         self.keys.changes.followed = followed;
         self.keys.changes.dirty = 0;

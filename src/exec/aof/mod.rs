@@ -7,6 +7,7 @@
 //!    └────────── CONFIG SET no ───┴──────────────────────────────────────┘
 //!
 //!   effects ──> append: framed into `buffer` ── end of the turn ──> one write ──> sync, on its own thread
+//!                          (always: when the next sync begins)
 //!                                                                     └── replies leave (`hold`: always, later)
 //! ```
 //!
@@ -14,7 +15,7 @@
 //! | --- | --- | --- |
 //! | `no` | when the kernel likes | after the write |
 //! | `everysec` | once a second, on the thread | after the write, which waits up to 2 s for a sync under way |
-//! | `always` | as soon as the last one is done, on the thread | of those concerned after the sync (`hold`) |
+//! | `always` | as soon as the last one is done (`crowd`: or a moment later), on the thread or on the spot | of those concerned after the sync (`hold`) |
 //!
 //! A write that fails leaves the commands in `buffer`: they are written again at each turn's end, and writes of clients
 //! are refused meanwhile. A sync that fails under `always` ends the server, as the kernel may have dropped what it could
@@ -22,6 +23,7 @@
 //!
 //! With the log off a turn costs a branch. `load` reads the log, `rewrite` begins new bases and switches it on and off.
 
+mod crowd;
 pub mod hold;
 pub mod load;
 pub mod rewrite;
@@ -39,6 +41,7 @@ use crate::persist::aof::manifest::Manifest;
 use crate::process::os_text;
 
 use super::Executor;
+use crowd::Advice;
 use hold::Guard;
 use rewrite::Limiter;
 use sync::{Progress, Syncer};
@@ -75,10 +78,16 @@ impl Policy {
 /// How long a write waits at most for a sync under way, milliseconds.
 const POSTPONE_MS_MAX: i64 = 2_000;
 
+/// A sync that takes less, and that nobody but those it serves would see, is done on the spot.
+const SPOT_MAX: Duration = Duration::from_millis(1);
+
+/// For so long somebody who was served without waiting keeps syncs off the executor's time.
+const BYSTANDER_US: i64 = 1_000_000;
+
 /// Seconds between two complaints about writes that fail.
 const COMPLAINT_S: i64 = 30;
 
-/// A buffer larger than this is given back once it is written.
+/// A buffer larger than this is given back once it is written, and written though a sync is under way.
 const KEEP_BYTES: usize = 1 << 20;
 
 /// The log.
@@ -97,6 +106,10 @@ pub struct Log {
     syncer: Option<Syncer>,
     /// What the thread had done when it was last asked.
     heard: Progress,
+    /// How long the last sync took, zero before the first.
+    took: Duration,
+    /// When a client was last answered that waited for no sync, Unix microseconds.
+    bystander_us: i64,
     /// When the last sync began, Unix milliseconds.
     synced_ms: i64,
     /// Since when a write waits for a sync, Unix milliseconds.
@@ -126,6 +139,8 @@ impl Log {
             guard: Guard::default(),
             syncer: None,
             heard: Progress::default(),
+            took: Duration::ZERO,
+            bystander_us: i64::MIN,
             synced_ms: 0,
             postponed_ms: None,
             write_errno: None,
@@ -202,6 +217,28 @@ impl Log {
         now_ms - since < POSTPONE_MS_MAX
     }
 
+    /// Whether what was appended stays in memory until the next sync begins: its clients wait for that, and a write beside
+    /// a sync under way may have to wait for it, with everybody else.
+    fn saves_up(&mut self) -> bool {
+        const SAVED_BYTES_MAX: usize = KEEP_BYTES;
+        self.is_strict()
+            && self.buffer.len() < SAVED_BYTES_MAX
+            && (self.heard.pending > 0 || self.guard.has_gathered() && self.awaits_crowd())
+    }
+
+    /// Whether a sync had better wait a moment for more clients to serve; the thread wakes the executor then.
+    fn awaits_crowd(&mut self) -> bool {
+        let Some(syncer) = &self.syncer else {
+            return false;
+        };
+        match self.guard.crowd.advise(self.took, Instant::now()) {
+            Advice::Begin => return false,
+            Advice::WaitFor(time) => syncer.wake_after(time),
+            Advice::WaitOn => {}
+        }
+        true
+    }
+
     fn sync_is_due(&self, now_ms: i64) -> bool {
         let unsynced = self.incr.as_ref().is_some_and(Incr::is_unsynced);
         match self.policy {
@@ -225,8 +262,13 @@ impl Executor {
     fn end_logged_turn(&mut self) {
         let started = (!self.aof.buffer.is_empty()).then(Instant::now);
         self.hear_syncer();
-        self.write_log(false);
-        self.sync_log();
+        if self.aof.is_strict() && self.has_bystanders() {
+            self.aof.bystander_us = self.now_unix_us;
+        }
+        if !self.aof.saves_up() {
+            self.write_log(false);
+            self.sync_log();
+        }
         if self.aof.guard.holds_any() || !self.aof.guard.is_quiet() {
             self.hold_replies();
         }
@@ -247,6 +289,9 @@ impl Executor {
         }
         let ended = progress.ended != self.aof.heard.ended;
         self.aof.heard = progress;
+        if ended {
+            self.aof.took = progress.took;
+        }
         self.aof.guard.note_synced(progress.done);
         if ended {
             self.note_sync(progress.errno);
@@ -371,7 +416,38 @@ impl Executor {
             return;
         }
         self.aof.synced_ms = now_ms;
-        self.request_sync();
+        if self.syncs_on_the_spot() {
+            self.sync_on_the_spot();
+        } else {
+            self.request_sync();
+        }
+    }
+
+    /// Whether the executor syncs itself: where everybody waits for the disk anyway, and that is fast, handing over
+    /// costs more than it gains.
+    fn syncs_on_the_spot(&self) -> bool {
+        let log = &self.aof;
+        let alone = self.now_unix_us.abs_diff(log.bystander_us) > BYSTANDER_US.unsigned_abs();
+        log.is_strict() && alone && !log.took.is_zero() && log.took < SPOT_MAX
+    }
+
+    fn sync_on_the_spot(&mut self) {
+        let log = &mut self.aof;
+        let Some(incr) = &mut log.incr else {
+            return log.guard.settle();
+        };
+        let (ticket, started) = (log.guard.begin_sync(), Instant::now());
+        let synced = incr.sync();
+        log.took = started.elapsed();
+        match synced {
+            Ok(()) => {
+                log.guard.note_synced(ticket);
+                if log.sync_errno.is_some() {
+                    self.note_sync(None);
+                }
+            }
+            Err(error) => self.note_sync(Some(error.raw_os_error().unwrap_or(libc::EIO))),
+        }
     }
 
     /// Hands the file to the thread.

@@ -1,12 +1,14 @@
 //! The thread that syncs the log, so that the executor need not wait for the disk.
 //!
 //! Jobs are done in order. What is asked for in between is the executor's choice: it asks again when the last sync has
-//! ended, so that one sync serves all that was written meanwhile.
+//! ended, so that one sync serves all that was written meanwhile. Since it waits anyway it also keeps the executor's
+//! alarm clock.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Wakes the executor.
 pub type Waker = Box<dyn Fn() + Send>;
@@ -28,6 +30,10 @@ struct Queue {
     ended: u64,
     /// How the last job failed, if it did.
     errno: Option<i32>,
+    /// How long the last job took.
+    took: Duration,
+    /// When to wake the executor, unless a job comes before.
+    alarm: Option<Instant>,
     over: bool,
 }
 
@@ -45,6 +51,11 @@ impl Shared {
     fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
         self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait_for<'a>(&self, queue: MutexGuard<'a, Queue>, time: Duration) -> MutexGuard<'a, Queue> {
+        let waited = self.changed.wait_timeout(queue, time);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 /// How far the thread is.
@@ -58,6 +69,8 @@ pub struct Progress {
     pub pending: usize,
     /// How the last one failed, if it did.
     pub errno: Option<i32>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The thread.
@@ -81,7 +94,17 @@ impl Syncer {
 
     /// Asks for a sync of `file`.
     pub fn request(&self, file: Arc<File>, ticket: u64) {
-        self.shared.queue().jobs.push_back(Job { file, ticket });
+        let mut queue = self.shared.queue();
+        queue.alarm = None;
+        queue.jobs.push_back(Job { file, ticket });
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    /// Wakes the executor after `time`, unless it asks for a sync before. For times in which a timer of the runtime
+    /// does not go off.
+    pub fn wake_after(&self, time: Duration) {
+        self.shared.queue().alarm = Some(Instant::now() + time);
         self.shared.changed.notify_all();
     }
 
@@ -93,6 +116,7 @@ impl Syncer {
             ended: queue.ended,
             pending: queue.jobs.len() + usize::from(queue.busy),
             errno: queue.errno,
+            took: queue.took,
         }
     }
 
@@ -119,14 +143,16 @@ fn work(shared: &Shared, wake: &Waker) {
             if queue.over {
                 return;
             }
-            queue = shared.wait(queue);
+            queue = idle(shared, queue, wake);
             continue;
         };
         queue.busy = true;
         drop(queue);
+        let started = Instant::now();
         let synced = job.file.sync_data();
+        let took = started.elapsed();
         queue = shared.queue();
-        queue.busy = false;
+        (queue.busy, queue.took) = (false, took);
         queue.ended += 1;
         match synced {
             Ok(()) => (queue.done, queue.errno) = (queue.done.max(job.ticket), None),
@@ -137,6 +163,21 @@ fn work(shared: &Shared, wake: &Waker) {
         wake();
         queue = shared.queue();
     }
+}
+
+/// Waits for something to do; goes off when an alarm is due.
+fn idle<'a>(shared: &'a Shared, mut queue: MutexGuard<'a, Queue>, wake: &Waker) -> MutexGuard<'a, Queue> {
+    let Some(alarm) = queue.alarm else {
+        return shared.wait(queue);
+    };
+    let left = alarm.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        return shared.wait_for(queue, left);
+    }
+    queue.alarm = None;
+    drop(queue);
+    wake();
+    shared.queue()
 }
 
 #[cfg(test)]
@@ -162,6 +203,25 @@ mod tests {
         while woken.load(Ordering::SeqCst) < 3 {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn an_alarm_wakes_the_executor_once_unless_a_sync_is_asked_for() {
+        let woken = Arc::new(AtomicU32::new(0));
+        let theirs = Arc::clone(&woken);
+        let wake = Box::new(move || {
+            theirs.fetch_add(1, Ordering::SeqCst);
+        });
+        let syncer = Syncer::start(wake).expect("a thread more");
+        syncer.wake_after(Duration::from_micros(100));
+        while woken.load(Ordering::SeqCst) < 1 {
+            std::thread::yield_now();
+        }
+        syncer.wake_after(Duration::from_secs(3600));
+        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        syncer.request(file, 1);
+        syncer.finish();
+        assert_eq!(syncer.shared.queue().alarm, None);
     }
 
     #[test]

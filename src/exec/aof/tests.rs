@@ -217,3 +217,38 @@ fn what_cannot_be_written_waits_and_refuses_further_writes() {
     let sync = logged.begin_sync();
     assert_eq!(logged.end_sync(sync), ["a: +OK"]);
 }
+
+/// Ends a turn in which `script` has run; how many are answered at once.
+fn answered(logged: &mut Logged, script: &str) -> usize {
+    for line in logged.scene.turn(script) {
+        let client = logged.scene.clients[usize::from(line.as_bytes()[0] - b'a')];
+        logged.scene.executor.finished.push((client, batch_of(&line)));
+    }
+    logged.scene.executor.end_turn();
+    logged.scene.executor.finished.drain(..).count()
+}
+
+#[test]
+fn a_fast_disk_is_waited_for_on_the_spot_unless_somebody_else_is_served() {
+    let mut logged = Logged::new(3, "always");
+    logged.scene.executor.aof.took = super::SPOT_MAX / 2;
+    assert_eq!(answered(&mut logged, "a: SET k 1\nb: SET l 1"), 2);
+    assert!(logged.scene.executor.aof.guard.is_quiet());
+    assert!(logged.scene.executor.aof.syncer.is_none());
+    logged.scene.executor.aof.took = super::SPOT_MAX / 2;
+    assert_eq!(
+        answered(&mut logged, "a: SET k 2\nc: GET other"),
+        1,
+        "the reader alone"
+    );
+    assert!(logged.scene.executor.aof.guard.holds_any());
+    assert!(logged.scene.executor.aof.syncer.is_some());
+}
+
+#[test]
+fn a_slow_disk_is_not_waited_for_on_the_spot() {
+    let mut logged = Logged::new(1, "always");
+    logged.scene.executor.aof.took = super::SPOT_MAX;
+    assert_eq!(answered(&mut logged, "a: SET k 1"), 0);
+    assert!(logged.scene.executor.aof.syncer.is_some());
+}

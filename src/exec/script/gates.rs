@@ -92,7 +92,10 @@ pub fn flags(row: Flags, script: ScriptFlags) -> Flags {
     let writes = !script.contains(ScriptFlags::NO_WRITES);
     let mut flags = row.difference(UNSAID);
     flags.set(Flags::WRITE, writes);
-    flags.set(Flags::DENY_OOM, writes && !script.contains(ScriptFlags::ALLOW_OOM));
+    flags.set(
+        Flags::DENY_OOM,
+        writes && !script.contains(ScriptFlags::ALLOW_OOM),
+    );
     flags.set(Flags::STALE, script.contains(ScriptFlags::ALLOW_STALE));
     flags
 }

@@ -4,6 +4,7 @@
 //! is told from what merely ends too early, because a crash leaves the latter behind ([`Broken::CutOff`]).
 //! A tail of zeros counts as cut off, too: some file systems leave one after a loss of power.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 
 use crate::base::number;
@@ -22,10 +23,26 @@ const WORDS_MAX: u64 = i32::MAX as u64;
 pub enum Broken {
     /// The file cannot be read.
     Io(io::Error),
-    /// It ends in the middle of a command.
-    CutOff,
-    /// It holds something that is no command.
-    Damaged,
+    /// It ends in the middle of a command: what is missing.
+    CutOff(Cow<'static, str>),
+    /// It holds something that is no command: what is wrong.
+    Damaged(Cow<'static, str>),
+}
+
+fn damaged<T>(what: impl Into<Cow<'static, str>>) -> Result<T, Broken> {
+    Err(Broken::Damaged(what.into()))
+}
+
+const NO_LINE_END: &str = "Expected \\r\\n at the end";
+const NO_MORE: &str = "Reached EOF within a line";
+
+/// A part of the file.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A command.
+    Command(Args<'a>),
+    /// A note, without its `#` and the end of its line.
+    Note(&'a [u8]),
 }
 
 /// A file of commands.
@@ -40,6 +57,11 @@ pub struct Replay<R: Read> {
     /// Size of the whole file.
     size: u64,
     words: ArgBuf,
+    note: Vec<u8>,
+    /// Where the line or word begins that was read last.
+    piece: u64,
+    /// Lines passed, a word being one.
+    lines: u64,
 }
 
 impl<R: Read> Replay<R> {
@@ -53,7 +75,20 @@ impl<R: Read> Replay<R> {
             offset,
             size,
             words: ArgBuf::new(),
+            note: Vec::new(),
+            piece: offset,
+            lines: 0,
         }
+    }
+
+    /// Where the line or word begins that was read last, or that cannot be read, in bytes of the file.
+    pub fn piece_offset(&self) -> u64 {
+        self.piece
+    }
+
+    /// Lines of commands passed, a word being one.
+    pub fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// Where the next command begins, in bytes of the file.
@@ -66,38 +101,53 @@ impl<R: Read> Replay<R> {
     /// # Errors
     /// Why there is none; [`Replay::offset`] is of no use then.
     pub fn next_command(&mut self) -> Result<Option<Args<'_>>, Broken> {
-        self.words.clear();
-        let count = loop {
-            if self.is_at_end()? {
-                return Ok(None);
-            }
-            match self.header()? {
-                (b'*', count) => break count,
-                (b'#', _) => {}
-                _ => return Err(Broken::Damaged),
-            }
-        };
-        if count == 0 || count > WORDS_MAX {
-            return Err(Broken::Damaged);
-        }
-        for _ in 0..count {
-            match self.header()? {
-                (b'$', len) => self.word(len)?,
-                _ => return Err(Broken::Damaged),
+        while !self.is_at_end()? {
+            if let (b'*', count) = self.header(b"*#")? {
+                self.words(count)?;
+                return Ok(Some(self.words.args()));
             }
         }
-        Ok(Some(self.words.args()))
+        Ok(None)
     }
 
-    /// A line that begins with a mark: the mark, and the number behind it unless it is a note.
-    fn header(&mut self) -> Result<(u8, u64), Broken> {
+    /// The next command or note; `None` at the end.
+    ///
+    /// # Errors
+    /// Why there is none; [`Replay::offset`] is of no use then.
+    pub fn next_item(&mut self) -> Result<Option<Item<'_>>, Broken> {
+        if self.is_at_end()? {
+            return Ok(None);
+        }
+        match self.header(b"*#")? {
+            (b'*', count) => self.words(count)?,
+            _ => return Ok(Some(Item::Note(&self.note))),
+        }
+        Ok(Some(Item::Command(self.words.args())))
+    }
+
+    /// The words of a command.
+    fn words(&mut self, count: u64) -> Result<(), Broken> {
+        self.words.clear();
+        if count == 0 || count > WORDS_MAX {
+            return damaged(format!("A command of {count} words"));
+        }
+        for _ in 0..count {
+            let (_, len) = self.header(b"$")?;
+            self.word(len)?;
+        }
+        Ok(())
+    }
+
+    /// A line that begins with one of these marks: the mark, and the number behind it; a note is kept instead.
+    fn header(&mut self, marks: &'static [u8]) -> Result<(u8, u64), Broken> {
+        self.piece = self.offset;
         let line_end = loop {
             let waiting = &self.buffer[self.start..self.end];
             if let Some(end) = memchr::memchr(b'\n', waiting) {
                 break end;
             }
             if waiting.len() >= LINE_BYTES_MAX && waiting[0] != 0 {
-                return Err(Broken::Damaged);
+                return damaged(NO_LINE_END);
             }
             if waiting.len() == BUFFER_BYTES {
                 self.pass_zeros()?;
@@ -107,19 +157,30 @@ impl<R: Read> Replay<R> {
             }
         };
         let line = &self.buffer[self.start..self.start + line_end];
-        let (mark, parsed) = match line {
-            [b'#', ..] => (b'#', Some(0)),
-            [mark, digits @ .., b'\r'] => (*mark, number::parse_u64(digits)),
-            _ => (0, None),
+        let read = match line {
+            [mark, ..] if !marks.contains(mark) => return unexpected(marks, *mark),
+            [] => return unexpected(marks, b'\n'),
+            [b'#', note @ ..] => {
+                self.note.clear();
+                self.note
+                    .extend_from_slice(note.strip_suffix(b"\r").unwrap_or(note));
+                (b'#', 0)
+            }
+            [mark, digits @ .., b'\r'] => match number::parse_u64(digits) {
+                Some(n) => (*mark, n),
+                None => return damaged(format!("Expected a number, got: '{}'", digits.escape_ascii())),
+            },
+            _ => return damaged(NO_LINE_END),
         };
+        self.lines += u64::from(read.0 != b'#');
         self.advance(line_end + 1);
-        Ok((mark, parsed.ok_or(Broken::Damaged)?))
+        Ok(read)
     }
 
     /// Makes room in a buffer that is full of zeros.
     fn pass_zeros(&mut self) -> Result<(), Broken> {
         if self.buffer[self.start..self.end].iter().any(|&byte| byte != 0) {
-            return Err(Broken::Damaged);
+            return damaged(NO_LINE_END);
         }
         self.advance(BUFFER_BYTES - 1);
         Ok(())
@@ -129,21 +190,26 @@ impl<R: Read> Replay<R> {
     fn unfinished_line(&self) -> Broken {
         let rest = &self.buffer[self.start..self.end];
         match rest.first() {
-            None | Some(b'*' | b'$' | b'#') => Broken::CutOff,
-            Some(_) if rest.iter().all(|&byte| byte == 0) => Broken::CutOff,
-            Some(_) => Broken::Damaged,
+            None | Some(b'*' | b'$' | b'#') => Broken::CutOff(NO_MORE.into()),
+            Some(_) if rest.iter().all(|&byte| byte == 0) => {
+                Broken::CutOff("Nothing but zeros is left".into())
+            }
+            Some(_) => Broken::Damaged("AOF format error".into()),
         }
     }
 
     fn word(&mut self, len: u64) -> Result<(), Broken> {
+        self.piece = self.offset;
         let left = self.size.saturating_sub(self.offset);
-        if len.saturating_add(2) > left {
-            return Err(Broken::CutOff);
+        let wanted = len.saturating_add(2);
+        if wanted > left {
+            let what = format!("Expected to read {wanted} bytes, got {left} bytes");
+            return Err(Broken::CutOff(what.into()));
         }
         let len = len as usize;
         while self.end - self.start < (len + 2).min(BUFFER_BYTES) {
             if self.fill()? == 0 {
-                return Err(Broken::CutOff);
+                return Err(Broken::CutOff(NO_MORE.into()));
             }
         }
         if self.end - self.start >= len + 2 {
@@ -167,7 +233,7 @@ impl<R: Read> Replay<R> {
         let read = read.map_err(Broken::Io)? as u64;
         self.offset += read;
         if read < left {
-            return Err(Broken::CutOff);
+            return Err(Broken::CutOff(NO_MORE.into()));
         }
         Ok(text)
     }
@@ -175,12 +241,14 @@ impl<R: Read> Replay<R> {
     fn line_end(&mut self) -> Result<(), Broken> {
         while self.end - self.start < 2 {
             if self.fill()? == 0 {
-                return Err(Broken::CutOff);
+                return Err(Broken::CutOff(NO_MORE.into()));
             }
         }
-        if self.buffer[self.start..self.start + 2] != *b"\r\n" {
-            return Err(Broken::Damaged);
+        let end = &self.buffer[self.start..self.start + 2];
+        if *end != *b"\r\n" {
+            return damaged(format!("Expected \\r\\n, got: {:02x}{:02x}", end[0], end[1]));
         }
+        self.lines += 1;
         self.advance(2);
         Ok(())
     }
@@ -211,6 +279,15 @@ impl<R: Read> Replay<R> {
             }
         }
     }
+}
+
+/// The line begins with something else.
+#[cold]
+fn unexpected<T>(marks: &[u8], found: u8) -> Result<T, Broken> {
+    if marks == b"$" {
+        return damaged(format!("Expected prefix '$', got: '{}'", found.escape_ascii()));
+    }
+    damaged("AOF format error")
 }
 
 /// Fuzz entry: whatever the bytes are, reading ends, and what was read as commands is in the input.
@@ -299,7 +376,7 @@ mod tests {
             assert_eq!(found.len(), whole, "cut at {cut}");
             assert!(found == commands[..whole]);
             assert!(
-                matches!(broken, None | Some(Broken::CutOff)),
+                matches!(broken, None | Some(Broken::CutOff(_))),
                 "cut at {cut}: {broken:?}"
             );
         }
@@ -321,7 +398,7 @@ mod tests {
         ] {
             let (_, broken) = read(bytes, usize::MAX);
             assert!(
-                matches!(broken, Some(Broken::Damaged)),
+                matches!(broken, Some(Broken::Damaged(_))),
                 "{:?}",
                 bytes.escape_ascii().to_string()
             );
@@ -332,7 +409,7 @@ mod tests {
             &[0; 100],
             &[0; 300_000],
         ] {
-            assert!(matches!(read(bytes, usize::MAX).1, Some(Broken::CutOff)));
+            assert!(matches!(read(bytes, usize::MAX).1, Some(Broken::CutOff(_))));
         }
     }
 }

@@ -2,16 +2,17 @@
 //! refused where it stands.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::base::lzf;
-use crate::ds::listpack::Item;
+use crate::base::{lzf, size_class};
 use crate::value::Typed;
 
 use super::checksum::Checksum;
 use super::ziplist::Flaw;
+
+/// What is wrong with an input that ends too early.
+pub const CUT_OFF: &str = "Unexpected EOF reading RDB file";
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -159,12 +160,6 @@ impl<R: Read> Decoder<R> {
         read.or_else(|flaw| self.damaged(format!("{what} integrity check failed: {flaw}")))
     }
 
-    /// Whether no element comes twice.
-    pub fn all_distinct<'i>(&self, items: impl Iterator<Item = Item<'i>>) -> bool {
-        let mut seen = HashSet::new();
-        items.into_iter().all(|item| seen.insert(item.to_vec()))
-    }
-
     /// The checksum of what was read so far; 0 when none is kept.
     pub fn checksum(&mut self) -> u64 {
         self.sum();
@@ -191,7 +186,7 @@ impl<R: Read> Decoder<R> {
             }
         };
         if read == 0 {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         self.end += read;
         Ok(())
@@ -200,7 +195,7 @@ impl<R: Read> Decoder<R> {
     /// Whether the input has `count` more bytes; refused otherwise.
     fn require(&self, count: u64) -> Result<(), Refused> {
         if count > self.left() {
-            return self.damaged("unexpected end of file");
+            return self.damaged(CUT_OFF);
         }
         Ok(())
     }
@@ -238,7 +233,7 @@ impl<R: Read> Decoder<R> {
     pub fn append(&mut self, count: u64, out: &mut Vec<u8>) -> Result<(), Refused> {
         self.require(count)?;
         let mut count = count as usize;
-        out.reserve_exact(count);
+        size_class::reserve(out, count);
         while count > 0 {
             if self.start == self.end {
                 self.fill()?;
@@ -320,12 +315,19 @@ impl<R: Read> Decoder<R> {
                 "{compressed_len} compressed bytes cannot stand for {len}"
             ));
         }
-        let mut compressed = Vec::new();
-        self.append(compressed_len, &mut compressed)?;
-        match lzf::decompress(&compressed, len as usize) {
-            Some(text) if out.is_empty() => *out = text,
-            Some(text) => out.extend_from_slice(&text),
-            None => return self.damaged("invalid LZF compressed string"),
+        let (compressed_len, len) = (compressed_len as usize, len as usize);
+        let sound = if compressed_len <= self.end - self.start {
+            let compressed = &self.buffer[self.start..self.start + compressed_len];
+            self.start += compressed_len;
+            self.offset += compressed_len as u64;
+            lzf::decompress_into(compressed, len, out)
+        } else {
+            let mut compressed = Vec::new();
+            self.append(compressed_len as u64, &mut compressed)?;
+            lzf::decompress_into(&compressed, len, out)
+        };
+        if !sound {
+            return self.damaged("invalid LZF compressed string");
         }
         Ok(())
     }
@@ -390,7 +392,7 @@ mod tests {
         let mut decoder = error;
         assert_eq!(decoder.string().expect("whole"), b"a");
         let error = decoder.string().expect_err("cut").to_string();
-        assert_eq!(error, "unexpected end of file at offset 3");
+        assert_eq!(error, "Unexpected EOF reading RDB file at offset 3");
     }
 
     proptest! {

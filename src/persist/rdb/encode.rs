@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::base::lzf;
+use crate::base::lzf::Compressor;
 use crate::base::number;
 use crate::ds::listpack::Item;
 
@@ -21,7 +21,9 @@ pub struct Encoder<W: Write> {
     buffer: Vec<u8>,
     written: u64,
     checksum: Option<Checksum>,
-    compresses: bool,
+    compressor: Option<Compressor>,
+    /// What compressing makes, kept for its memory.
+    compressed: Vec<u8>,
     failed: Option<io::Error>,
 }
 
@@ -33,7 +35,8 @@ impl<W: Write> Encoder<W> {
             buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
             written: 0,
             checksum: checksum.then(Checksum::default),
-            compresses,
+            compressor: compresses.then(Compressor::default),
+            compressed: Vec::new(),
             failed: None,
         }
     }
@@ -93,7 +96,7 @@ impl<W: Write> Encoder<W> {
         {
             return;
         }
-        if self.compresses && bytes.len() >= COMPRESSIBLE_BYTES_MIN && self.compressed(bytes) {
+        if bytes.len() >= COMPRESSIBLE_BYTES_MIN && self.compressed(bytes) {
             return;
         }
         self.length(bytes.len() as u64);
@@ -120,7 +123,7 @@ impl<W: Write> Encoder<W> {
 
     /// Whether strings are compressed.
     pub fn compresses(&self) -> bool {
-        self.compresses
+        self.compressor.is_some()
     }
 
     fn small_int(&mut self, n: i64) -> bool {
@@ -139,11 +142,19 @@ impl<W: Write> Encoder<W> {
     }
 
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(short) = lzf::compress(bytes, bytes.len() - 4) else {
+        let Some(compressor) = &mut self.compressor else {
             return false;
         };
-        self.lzf(&short, bytes.len());
-        true
+        let mut short = std::mem::take(&mut self.compressed);
+        short.clear();
+        let fits = compressor.compress(bytes, bytes.len() - 4, &mut short);
+        if fits {
+            self.lzf(&short, bytes.len());
+        }
+        if short.capacity() <= BUFFER_BYTES {
+            self.compressed = short;
+        }
+        fits
     }
 
     /// A string that is compressed already; `len` is that of the text.

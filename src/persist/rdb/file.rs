@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 
-use crate::base::quote;
 use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
 
@@ -126,6 +125,10 @@ pub enum Usage {
 pub struct Loaded<'a> {
     /// The key.
     pub key: &'a [u8],
+    /// How it was written.
+    pub kind: Type,
+    /// Where it ends, in bytes of the file.
+    pub end: u64,
     /// Its value.
     pub value: NewValue<'a>,
     /// When it expires, Unix milliseconds.
@@ -151,11 +154,57 @@ pub enum Record<'a> {
     Empty(&'a [u8], Type),
 }
 
+/// What a reader is at, in the words of `redis-check-rdb`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doing {
+    /// The first bytes.
+    Start,
+    /// The byte that begins a record.
+    Type,
+    /// When a key expires.
+    Expire,
+    /// A key.
+    Key,
+    /// A value.
+    Value,
+    /// The checksum.
+    Checksum,
+    /// A number.
+    Length,
+    /// A fact about the file.
+    Aux,
+    /// Data of a module.
+    ModuleAux,
+    /// A library of functions.
+    Functions,
+}
+
+impl Doing {
+    /// As `redis-check-rdb` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Doing::Start => "start",
+            Doing::Type => "read-type",
+            Doing::Expire => "read-expire",
+            Doing::Key => "read-key",
+            Doing::Value => "read-object-value",
+            Doing::Checksum => "check-sum",
+            Doing::Length => "read-len",
+            Doing::Aux => "read-aux",
+            Doing::ModuleAux => "read-module-aux",
+            Doing::Functions => "read-functions",
+        }
+    }
+}
+
 /// Reads a snapshot.
 pub struct Reader<R: Read> {
+    doing: Doing,
+    kind: Type,
     decoder: Decoder<R>,
     version: u16,
     checks: bool,
+    stated_checksum: Option<u64>,
     limits: Limits,
     key: Vec<u8>,
     text: Vec<u8>,
@@ -180,9 +229,12 @@ impl<R: Read> Reader<R> {
             return decoder.damaged(format!("Can't handle RDB format version {version}"));
         }
         Ok(Reader {
+            doing: Doing::Start,
+            kind: Type::String,
             decoder,
             version,
             checks: scrutiny.checksum,
+            stated_checksum: None,
             limits,
             key: Vec::new(),
             text: Vec::new(),
@@ -192,6 +244,21 @@ impl<R: Read> Reader<R> {
     /// Bytes read so far.
     pub fn offset(&self) -> u64 {
         self.decoder.offset()
+    }
+
+    /// What it is at, or was when it failed.
+    pub fn doing(&self) -> Doing {
+        self.doing
+    }
+
+    /// Type and key of the value it is at, or was when it failed.
+    pub fn under_way(&self) -> Option<(Type, &[u8])> {
+        (self.doing == Doing::Value).then_some((self.kind, &self.key))
+    }
+
+    /// The checksum at the end of the file, once it is read: none in old versions, 0 if it was written without one.
+    pub fn stated_checksum(&self) -> Option<u64> {
+        self.stated_checksum
     }
 
     /// How many encodings were looked at in depth.
@@ -207,12 +274,15 @@ impl<R: Read> Reader<R> {
     /// The next record; `None` at the end.
     ///
     /// # Errors
-    /// What is wrong, with type and key if it is a value, and where.
+    /// What is wrong, and where; [`Reader::under_way`] says with which key.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, Refused> {
         let (mut expire_at, mut usage) = (None, Usage::Unknown);
         loop {
             let decoder = &mut self.decoder;
-            match decoder.byte()? {
+            self.doing = Doing::Type;
+            let mark = decoder.byte()?;
+            self.doing = doing(mark);
+            match mark {
                 opcode::EXPIRETIME => {
                     let seconds = i32::from_le_bytes(decoder.array()?);
                     expire_at = Some(i64::from(seconds) * 1000);
@@ -242,7 +312,7 @@ impl<R: Read> Reader<R> {
                 }
                 byte => {
                     let Some(kind) = Type::from_byte(byte) else {
-                        return decoder.damaged(format!("unknown type or mark {byte}"));
+                        return decoder.damaged(format!("Invalid object type: {byte}"));
                     };
                     return self.entry(kind, expire_at, usage).map(Some);
                 }
@@ -251,17 +321,21 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self, kind: Type, expire_at: Option<i64>, usage: Usage) -> Result<Record<'_>, Refused> {
+        (self.doing, self.kind) = (Doing::Key, kind);
         self.key.clear();
         self.decoder.string_into(&mut self.key)?;
+        self.doing = Doing::Value;
         match value::load(&mut self.decoder, kind, &self.limits, &mut self.text) {
             Ok(value) => Ok(Record::Entry(Loaded {
                 key: &self.key,
+                kind,
+                end: self.decoder.offset(),
                 value,
                 expire_at,
                 usage,
             })),
             Err(Refused::Empty { .. }) => Ok(Record::Empty(&self.key, kind)),
-            Err(refused) => Err(about(refused, kind, &self.key)),
+            Err(refused) => Err(refused),
         }
     }
 
@@ -272,6 +346,7 @@ impl<R: Read> Reader<R> {
         }
         let found = self.decoder.checksum();
         let stated = u64::from_le_bytes(self.decoder.array()?);
+        self.stated_checksum = Some(stated);
         if self.checks && stated != 0 && stated != found {
             return self.decoder.damaged(format!(
                 "Wrong RDB checksum expected: ({stated:x}) but got ({found:x})"
@@ -281,20 +356,15 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Says in which value the damage is.
-#[cold]
-fn about(refused: Refused, kind: Type, key: &[u8]) -> Refused {
-    const SHOWN_BYTES_MAX: usize = 128;
-    match refused {
-        Refused::Damaged { offset, what } => {
-            let mut shown = Vec::new();
-            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let key = String::from_utf8_lossy(&shown);
-            Refused::Damaged {
-                offset,
-                what: format!("{what} ({kind:?}, key {key})").into(),
-            }
-        }
-        other => other,
+/// What the record is that begins with this byte.
+fn doing(mark: u8) -> Doing {
+    match mark {
+        opcode::EXPIRETIME | opcode::EXPIRETIME_MS => Doing::Expire,
+        opcode::EOF => Doing::Checksum,
+        opcode::SELECTDB | opcode::RESIZEDB => Doing::Length,
+        opcode::AUX => Doing::Aux,
+        opcode::FUNCTION2 | opcode::FUNCTION_PRE_GA => Doing::Functions,
+        opcode::MODULE_AUX => Doing::ModuleAux,
+        _ => Doing::Type,
     }
 }

@@ -157,6 +157,7 @@ fn copy_record(writer: &mut Writer<Vec<u8>>, record: Record<'_>) -> bool {
             value,
             expire_at,
             usage,
+            ..
         }) => writer.entry(&Entry::new(key, value, expire_at, 0), usage_kept(usage)),
         Record::Aux(..) | Record::Sizes(..) | Record::Empty(..) => return false,
     }

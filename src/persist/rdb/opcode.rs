@@ -120,6 +120,37 @@ impl Type {
         Type::ALL.into_iter().find(|&kind| kind as u8 == byte)
     }
 
+    /// What `redis-check-rdb` calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Type::String => "string",
+            Type::List => "list-linked",
+            Type::Set => "set-hashtable",
+            Type::Zset => "zset-v1",
+            Type::Hash => "hash-hashtable",
+            Type::Zset2 => "zset-v2",
+            Type::ModulePreGa => "module-pre-release",
+            Type::Module2 => "module-value",
+            Type::HashZipmap => "hash-zipmap",
+            Type::ListZiplist => "list-ziplist",
+            Type::SetIntset => "set-intset",
+            Type::ZsetZiplist => "zset-ziplist",
+            Type::HashZiplist => "hash-ziplist",
+            Type::ListQuicklist => "quicklist",
+            Type::StreamListpacks => "stream",
+            Type::HashListpack => "hash-listpack",
+            Type::ZsetListpack => "zset-listpack",
+            Type::ListQuicklist2 => "quicklist-v2",
+            Type::StreamListpacks2 => "stream-v2",
+            Type::SetListpack => "set-listpack",
+            Type::StreamListpacks3 => "stream-v3",
+            Type::HashMetadataPreGa => "hash-hashtable-md-pre-release",
+            Type::HashListpackExPreGa => "hash-listpack-md-pre-release",
+            Type::HashMetadata => "hash-hashtable-md",
+            Type::HashListpackEx => "hash-listpack-md",
+        }
+    }
+
     /// The first version of the format that has it, as far as this server writes it.
     pub fn since(self) -> u16 {
         match self {
