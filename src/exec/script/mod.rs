@@ -52,6 +52,13 @@ pub struct Scripting {
     libraries: Libraries,
 }
 
+impl Scripting {
+    /// The scripts of EVAL.
+    pub(super) fn texts(&mut self) -> Option<&mut Scripts> {
+        self.scripts.as_mut()
+    }
+}
+
 /// The command that wants something of scripts.
 #[derive(Clone, Copy)]
 pub(super) struct Caused<'a> {
