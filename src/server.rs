@@ -439,13 +439,11 @@ fn random_id() -> String {
     version::new_run_id().unwrap_or_else(|_| "0".repeat(40))
 }
 
-/// Sends a tick `hz` times a second.
+/// Sends a tick `hz` times a second, the first at once: before it nobody has asked the allocator what is used, and a
+/// limit on memory would seem to be kept.
 async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
-    loop {
+    while mail.send(Mail::Tick).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;
-        if mail.send(Mail::Tick).await.is_err() {
-            return;
-        }
     }
 }
 
@@ -490,6 +488,8 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
             progress = turns.go_on(&mut letters);
         }
         if let Some(code) = finish_turn(turns.executor(), None) {
+            // The process ends: the system takes memory back faster than key by key.
+            std::mem::forget(turns);
             return code;
         }
     }
@@ -520,6 +520,8 @@ fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
         }
         executor.open(&mut letters, clock.now());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
+            // As above.
+            std::mem::forget(executor);
             return code;
         }
     }

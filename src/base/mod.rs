@@ -10,6 +10,7 @@ pub mod long_double;
 pub mod lzf;
 pub mod number;
 pub mod quote;
+pub mod relocate;
 pub mod rng;
 pub mod size_class;
 pub mod units;

@@ -11,13 +11,7 @@ use super::value::{Reason, Value, default_of};
 use super::{Config, Line};
 
 /// Directives that take their default only until the feature is there.
-const AWAITED: [&str; 5] = [
-    "replicaof",
-    "cluster-enabled",
-    "tls-port",
-    "aclfile",
-    "activedefrag",
-];
+const AWAITED: [&str; 4] = ["replicaof", "cluster-enabled", "tls-port", "aclfile"];
 
 /// Why `value` cannot be had yet.
 pub(super) fn refuse(row: &'static Directive, value: &Value) -> Result<(), Reason> {
@@ -89,7 +83,6 @@ mod tests {
             ("cluster-enabled yes", "cluster-enabled"),
             ("tls-port 1", "tls-port"),
             ("aclfile x", "aclfile"),
-            ("activedefrag yes", "activedefrag"),
             ("user alice on nopass ~* +@all", "user"),
             ("user default on #00 ~* +@all", "user"),
             ("user default on nopass ~* +@all -debug", "user"),

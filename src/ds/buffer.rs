@@ -27,6 +27,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use crate::base::relocate::Mover;
 use crate::base::size_class::rounded;
 
 /// What a header looks like and says.
@@ -188,6 +189,14 @@ impl<F: Form> Buffer<F> {
         if self.is_none() { 0 } else { rounded(self.len()) }
     }
 
+    /// Offers its memory.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        if let Some(start) = self.0 {
+            // SAFETY: I1, and nobody borrows it.
+            self.0 = unsafe { mover.offer(start, layout(self.len())) }.or(self.0);
+        }
+    }
+
     /// Rewrites the header, and cuts the bytes at their end or adds zeros there, as it says.
     ///
     /// # Panics
@@ -264,6 +273,7 @@ impl<F: Form> Default for Buffer<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::relocate::MoveAll;
     use proptest::prelude::*;
 
     fn total(len: usize) -> [u8; 4] {
@@ -313,6 +323,7 @@ mod tests {
         Resize(usize),
         Fill(usize, u8),
         Clone,
+        Relocate,
         /// Out into a vector and back, with that much idle capacity.
         Vec(usize),
     }
@@ -322,6 +333,7 @@ mod tests {
             4 => prop_oneof![4..40usize, 4..3000usize].prop_map(Step::Resize),
             3 => (any::<usize>(), any::<u8>()).prop_map(|(from, byte)| Step::Fill(from, byte)),
             1 => Just(Step::Clone),
+            1 => Just(Step::Relocate),
             2 => (0..100usize).prop_map(Step::Vec),
         ]
     }
@@ -348,6 +360,7 @@ mod tests {
                         buffer = Buffer::from_vec(bytes);
                     }
                     Step::Clone => buffer = buffer.clone(),
+                    Step::Relocate => buffer.relocate(&mut MoveAll::pausing_after(0)),
                     Step::Fill(..) | Step::Vec(_) => {}
                 }
                 prop_assert_eq!(buffer.bytes(), &twin[..]);

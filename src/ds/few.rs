@@ -14,6 +14,7 @@
 //! Costs: everything O(elements), of which there should be at most [`FEW_MAX`]. Not here: what a payload means, and when
 //! to turn into a table.
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::allocated;
 
 use super::dict::Stats;
@@ -48,6 +49,12 @@ impl Few {
     #[inline]
     pub fn is_full(&self) -> bool {
         self.0.len() >= FEW_MAX
+    }
+
+    /// Offers the row and its elements.
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        relocate::vec(&mut self.0, mover);
+        self.0.iter_mut().for_each(|element| element.relocate(mover));
     }
 
     /// All elements.

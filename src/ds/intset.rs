@@ -14,6 +14,7 @@
 //! Costs: lookup O(log n), one comparison for what lies outside the range; a change moves what lies behind it, which
 //! for ascending insertion is nothing; a wider integer rewrites all. Limit: 2^32 - 1 integers.
 
+use crate::base::relocate::Mover;
 use crate::base::rng::Rng;
 
 use super::buffer::{Buffer, Counted};
@@ -114,6 +115,11 @@ impl Intset {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.buffer.len() <= HEADER
+    }
+
+    /// Offers its memory (see [`relocate`](crate::base::relocate)).
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.buffer.relocate(mover);
     }
 
     /// Bytes it holds on the heap.

@@ -28,6 +28,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
+use crate::base::relocate::Mover;
 use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 
@@ -200,6 +201,13 @@ impl Thin {
         }
     }
 
+    /// Offers its memory.
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        let layout = layout(self.shape().size());
+        // SAFETY: I1, and nobody borrows it.
+        self.0 = unsafe { mover.offer(self.0, layout) }.unwrap_or(self.0);
+    }
+
     /// The owner's bit.
     #[inline]
     pub fn is_marked(&self) -> bool {
@@ -324,6 +332,7 @@ impl std::fmt::Debug for Thin {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::relocate::MoveAll;
     use proptest::prelude::*;
 
     #[test]
@@ -363,6 +372,7 @@ mod tests {
         Set(bool, Vec<u8>, usize),
         Overwrite(u8),
         Clone,
+        Relocate,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -381,6 +391,7 @@ mod tests {
                 .prop_map(|(marked, payload, cut)| Step::Set(marked, payload, cut)),
             any::<u8>().prop_map(Step::Overwrite),
             Just(Step::Clone),
+            Just(Step::Relocate),
         ]
     }
 
@@ -404,6 +415,7 @@ mod tests {
                         payload.fill(byte);
                     }
                     Step::Clone => element = element.clone(),
+                    Step::Relocate => element.relocate(&mut MoveAll::pausing_after(0)),
                 }
                 prop_assert_eq!(element.key(), &key[..]);
                 prop_assert_eq!(element.payload(), &payload[..]);

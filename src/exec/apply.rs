@@ -94,6 +94,10 @@ impl Executor {
             Control::DelayLog(us) => self.aof.delay_writes(us),
             Control::Reload(options) => self.reload(client, options, reply),
             Control::Dump(key) => self.dump(client, &key, reply),
+            Control::SerializedLength { key, before, behind } => {
+                let bytes = self.serialized_bytes(&key);
+                self.write_simple(client, &format!("{before}{bytes}{behind}"), reply);
+            }
             Control::Restore(request) => self.restore(client, &request, reply),
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),
@@ -107,6 +111,7 @@ impl Executor {
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
         let applied = self
             .apply_log_config(client, changed.names())
+            .and_then(|()| self.check_defrag())
             .and_then(|()| self.host.apply_config(&self.config, changed.names()));
         if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
@@ -120,6 +125,9 @@ impl Executor {
         self.take_slices();
         if changed.names().contains(&"maxmemory") {
             self.limit_changed();
+        }
+        if changed.names().iter().any(|name| name.starts_with("active")) {
+            self.defrag_configured();
         }
         self.write_ok(client, reply);
     }

@@ -10,19 +10,50 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::keyspace::Keyspace;
 use crate::persist::snapshot::SaveError;
-use crate::process::child::{self, Child, Ended};
+use crate::process::child::{self, Ended, Worker};
 use crate::process::os_text;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
 use super::Executor;
 
+/// What copy-on-write has cost, measured now and then: the system walks all pages to tell, which for many gigabytes
+/// takes longer than writing the keys between two reports.
+struct CowGauge {
+    bytes: u64,
+    next: Instant,
+}
+
+impl CowGauge {
+    /// Of the child's time at most a hundredth goes into measuring.
+    const DUTY: u32 = 100;
+    const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+    fn new() -> CowGauge {
+        CowGauge {
+            bytes: 0,
+            next: Instant::now(),
+        }
+    }
+
+    fn bytes(&mut self) -> u64 {
+        let started = Instant::now();
+        if started >= self.next {
+            self.bytes = child::private_dirty_bytes();
+            let ended = Instant::now();
+            let spent = ended - started;
+            self.next = ended + (spent * Self::DUTY).max(Self::INTERVAL_MIN);
+        }
+        self.bytes
+    }
+}
+
 /// A child at work.
 pub(super) struct Job {
-    child: Child,
+    child: Box<dyn Worker>,
     pub kind: ChildKind,
     /// Changes there were at the fork: those it knows.
     pub dirty: u64,
@@ -67,19 +98,25 @@ impl Executor {
         work: impl FnOnce(&Keyspace, PathBuf, &mut dyn FnMut(u64)) -> Result<u64, SaveError>,
     ) -> io::Result<()> {
         let (started, keys) = (Instant::now(), &self.keys);
-        let child = child::spawn(|report| {
-            let mut tell = |done: u64| {
-                report.line(&format!("keys {done} {}", child::private_dirty_bytes()));
+        let work = move |report: &mut child::Report| {
+            let (mut gauge, mut done) = (CowGauge::new(), 0);
+            let mut tell = |keys_done: u64| {
+                done = keys_done;
+                report.line(&format!("keys {done} {}", gauge.bytes()));
             };
             let temp = temp_path(kind, std::process::id() as i32);
             match work(keys, temp, &mut tell) {
-                Ok(_) => 0,
+                Ok(_) => {
+                    report.line(&format!("keys {done} {}", child::private_dirty_bytes()));
+                    0
+                }
                 Err(SaveError { doing, error }) => {
                     report.line(&format!("failed {doing}: {}", os_text(&error)));
                     1
                 }
             }
-        })?;
+        };
+        let child = self.host.hire(Box::new(work))?;
         let fork_us = started.elapsed().as_micros() as u64;
         self.stats.persistence.child = Some(ChildProgress {
             kind,
@@ -188,7 +225,7 @@ impl Executor {
         let temp = job.temp();
         job.child.kill();
         // It may not have come so far.
-        let _ = std::fs::remove_file(temp);
+        let _ = self.disk.remove(&temp);
         self.stats.persistence.child = None;
         self.keep_room_for_child();
         true

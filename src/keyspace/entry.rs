@@ -29,6 +29,7 @@
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
+use crate::base::relocate::Mover;
 pub use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 use crate::value::string::{EMBSTR_BYTES_MAX, StringRef};
@@ -402,6 +403,14 @@ impl Entry {
         renamed
     }
 
+    /// Offers its memory, not what its value has elsewhere.
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        let (start, layout) = (self.0.cast(), layout(self.size()));
+        // SAFETY: I1, I4, and nobody borrows it. A `Value` may be moved as any other.
+        let place = unsafe { mover.offer(start, layout) };
+        self.0 = place.map_or(self.0, NonNull::cast);
+    }
+
     /// The type of its value.
     pub fn kind(&self) -> Kind {
         match self.view() {
@@ -533,6 +542,7 @@ fn layout(size: usize) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::relocate::MoveAll;
     use proptest::prelude::*;
 
     fn value_of(entry: &Entry) -> Vec<u8> {
@@ -582,6 +592,7 @@ mod tests {
         Access(u32),
         Rename(Vec<u8>),
         Duplicate,
+        Relocate,
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -594,6 +605,7 @@ mod tests {
             any::<u32>().prop_map(Step::Access),
             prop::collection::vec(any::<u8>(), 0..40).prop_map(Step::Rename),
             Just(Step::Duplicate),
+            Just(Step::Relocate),
         ]
     }
 
@@ -614,6 +626,7 @@ mod tests {
                     Step::Expire(at) => { entry.set_expire_at(at); expire = at; }
                     Step::Access(a) => { entry.set_access(a); access = a & ACCESS_MASK; }
                     Step::Rename(to) => { entry = entry.rename(&to); key = to; }
+                    Step::Relocate => entry.relocate(&mut MoveAll::pausing_after(0)),
                     Step::Duplicate => entry = entry.duplicate(&key),
                 }
                 prop_assert_eq!(entry.key(), &key[..]);

@@ -199,7 +199,10 @@ impl Keyspace {
 
     /// Puts a complete entry under its own key, which must be free; event only `new`.
     pub fn insert(&mut self, db_index: usize, entry: Entry) {
-        let hash = self.hasher.hash(entry.key());
+        self.insert_hashed(db_index, self.hasher.hash(entry.key()), entry);
+    }
+
+    pub(super) fn insert_hashed(&mut self, db_index: usize, hash: u64, entry: Entry) {
         let (expire_at, soonest) = (entry.expire_at(), entry.soonest());
         self.changes.event(Classes::NEW, "new", db_index, entry.key());
         self.changes.ready(db_index, entry.key());

@@ -1,16 +1,18 @@
 //! Reading a snapshot file into the databases, in steps, so that clients can be told meanwhile that it is going on.
 
-use std::fs::File;
+use std::borrow::Cow;
 use std::path::Path;
 
-use crate::base::quote;
 use crate::keyspace::Keyspace;
-use crate::keyspace::restore::{Access, Restored};
+use crate::keyspace::restore::{Access, Arriving, Restored};
 
+use super::disk::{Disk, File, How};
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
-use super::rdb::opcode::Type;
 use super::snapshot::dawdle;
+
+/// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
+const ARRIVING: usize = 32;
 
 /// How many empty keys of a file the log names.
 const EMPTY_TOLD_MAX: u64 = 10;
@@ -18,6 +20,8 @@ const EMPTY_TOLD_MAX: u64 = 10;
 /// A load under way.
 pub struct Loader {
     reader: Reader<File>,
+    /// Keys that are made, and where the file has them.
+    arriving: Vec<(u64, Arriving)>,
     db: usize,
     /// Size of the file in bytes.
     pub total_bytes: u64,
@@ -38,15 +42,21 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`.
+    /// Opens `path` of `disk`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
-        let file = File::open(path).map_err(Refused::Io)?;
-        let total_bytes = file.metadata().map_err(Refused::Io)?.len();
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        scrutiny: Scrutiny,
+        keys: &Keyspace,
+    ) -> Result<Loader, Refused> {
+        let file = disk.open(path, How::Read).map_err(Refused::Io)?;
+        let total_bytes = file.size().map_err(Refused::Io)?;
         Ok(Loader {
             reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
+            arriving: Vec::with_capacity(ARRIVING),
             db: 0,
             total_bytes,
             aux: Vec::new(),
@@ -84,9 +94,11 @@ impl Loader {
         loop {
             for _ in 0..records {
                 if !self.record(keys)? {
+                    self.admit(keys)?;
                     return Ok(false);
                 }
             }
+            self.admit(keys)?;
             if !may_go_on() {
                 return Ok(true);
             }
@@ -96,13 +108,14 @@ impl Loader {
     /// Takes one record in; whether there was one.
     fn record(&mut self, keys: &mut Keyspace) -> Result<bool, Refused> {
         let offset = self.reader.offset();
-        let refuse = |what: String| Refused::Damaged {
-            offset,
-            what: what.into(),
-        };
         let record = match self.reader.next_record() {
             Ok(record) => record,
-            Err(refused) => return Err(about(refused, self.reader.under_way())),
+            Err(refused) => {
+                return Err(match self.reader.under_way() {
+                    Some((kind, key)) => refused.with_key(kind, key),
+                    None => refused,
+                });
+            }
         };
         match record {
             None => return Ok(false),
@@ -117,10 +130,11 @@ impl Loader {
                     .filter(|&index| index < keys.db_count())
                     .ok_or_else(|| {
                         let count = keys.db_count();
-                        refuse(format!(
+                        let what = format!(
                             "Data file was created with a Redis server configured to handle more than {count} \
                              databases, it names database {index}"
-                        ))
+                        );
+                        refuse(offset, what)
                     })?;
             }
             Some(Record::Sizes(..)) => {}
@@ -131,41 +145,47 @@ impl Loader {
                 }
             }
             Some(Record::Entry(loaded)) => {
-                match admit(keys, self.db, loaded, self.replaces) {
-                    Restored::Stored => self.keys += 1,
-                    Restored::Expired => self.expired += 1,
-                    Restored::Exists => return Err(refuse("a key that is there twice".into())),
+                match prepare(keys, self.db, loaded) {
+                    Some(arriving) => self.arriving.push((offset, arriving)),
+                    None => self.expired += 1,
                 }
-                dawdle(self.key_delay_us, self.keys + self.expired);
+                if self.arriving.len() == ARRIVING {
+                    self.admit(keys)?;
+                }
+                dawdle(
+                    self.key_delay_us,
+                    self.keys + self.expired + self.arriving.len() as u64,
+                );
             }
         }
         Ok(true)
     }
-}
 
-/// Says in which value the damage is.
-#[cold]
-fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
-    const SHOWN_BYTES_MAX: usize = 128;
-    match (refused, under_way) {
-        (Refused::Damaged { offset, what }, Some((kind, key))) => {
-            let mut shown = Vec::new();
-            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let key = String::from_utf8_lossy(&shown);
-            Refused::Damaged {
-                offset,
-                what: format!("{what} (type {}, key {key})", kind.name()).into(),
+    /// Puts the keys in their places that are made.
+    fn admit(&mut self, keys: &mut Keyspace) -> Result<(), Refused> {
+        for (offset, arriving) in self.arriving.drain(..) {
+            match keys.admit(arriving, self.replaces) {
+                Restored::Stored => self.keys += 1,
+                Restored::Expired => self.expired += 1,
+                Restored::Exists => return Err(refuse(offset, "a key that is there twice")),
             }
         }
-        (other, _) => other,
+        Ok(())
     }
 }
 
-fn admit(keys: &mut Keyspace, db: usize, loaded: Loaded<'_>, replaces: bool) -> Restored {
+fn refuse(offset: u64, what: impl Into<Cow<'static, str>>) -> Refused {
+    Refused::Damaged {
+        offset,
+        what: what.into(),
+    }
+}
+
+fn prepare(keys: &Keyspace, db: usize, loaded: Loaded<'_>) -> Option<Arriving> {
     let access = match loaded.usage {
         Usage::Unknown => Access::Fresh,
         Usage::IdleSeconds(seconds) => Access::IdleSeconds(seconds),
         Usage::Frequency(counter) => Access::Frequency(counter),
     };
-    keys.restore(db, loaded.key, loaded.value, loaded.expire_at, access, replaces)
+    keys.prepare(db, loaded.key, loaded.value, loaded.expire_at, access)
 }

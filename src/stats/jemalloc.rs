@@ -8,7 +8,7 @@
     reason = "jemalloc's purge and caches and getrusage have no safe wrapper; all are far from any hot path"
 )]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -19,10 +19,15 @@ const PURGE_ALL_ARENAS: &CStr = c"arena.4096.purge";
 /// Hands unused dirty pages of all arenas back to the system. Errors when jemalloc refuses the control.
 /// Cost: one madvise per run of dirty pages; milliseconds after much was freed.
 pub(super) fn purge_all_arenas() -> io::Result<()> {
-    // SAFETY: I2: purge takes no values, so all pointers are null and nothing is read or written.
+    run(PURGE_ALL_ARENAS)
+}
+
+/// A control that takes and gives nothing and leaves all allocations valid.
+fn run(control: &CStr) -> io::Result<()> {
+    // SAFETY: I2: it takes no values, so all pointers are null and nothing is read or written.
     let code = unsafe {
         tikv_jemalloc_sys::mallctl(
-            PURGE_ALL_ARENAS.as_ptr(),
+            control.as_ptr(),
             ptr::null_mut(),
             ptr::null_mut(),
             ptr::null_mut(),
@@ -41,19 +46,35 @@ const CACHED_BYTES: &CStr = c"stats.arenas.4096.tcache_bytes";
 
 /// See [`CACHED_BYTES`]; 0 where jemalloc does not tell. A microsecond.
 pub(super) fn cached_bytes() -> usize {
-    let (mut bytes, mut size) = (0usize, size_of::<usize>());
-    // SAFETY: I1: both are locals, and `size` is that of `bytes`; nothing is written to the control.
+    read_bytes(CACHED_BYTES, size_of::<usize>()).unwrap_or(0) as usize
+}
+
+/// A number the allocator tells, by the name of its control; `None` where there is none of that name, or no number.
+pub(super) fn read_number(name: &str) -> Option<u64> {
+    let name = CString::new(name).ok()?;
+    [8, 4, 1].into_iter().find_map(|bytes| read_bytes(&name, bytes))
+}
+
+/// A number of so many bytes.
+fn read_bytes(name: &CStr, bytes: usize) -> Option<u64> {
+    let (mut number, mut size) = ([0u8; 8], bytes.min(8));
+    // SAFETY: I1: `number` has room for `size` bytes, and any are such an array; nothing is written to the control.
     let code = unsafe {
         tikv_jemalloc_sys::mallctl(
-            CACHED_BYTES.as_ptr(),
-            (&raw mut bytes).cast(),
+            name.as_ptr(),
+            number.as_mut_ptr().cast(),
             &raw mut size,
             ptr::null_mut(),
             0,
         )
     };
-    // I3.
-    if code == 0 { bytes } else { 0 }
+    // I3. Fewer bytes than eight are the lowest ones on every machine this is built for.
+    (code == 0).then(|| u64::from_le_bytes(number))
+}
+
+/// Hands what the present thread's cache holds back to the arenas.
+pub(super) fn flush_cache() -> io::Result<()> {
+    run(c"thread.tcache.flush")
 }
 
 /// `getrusage` of `RUSAGE_SELF`, `RUSAGE_CHILDREN` or `RUSAGE_THREAD`. Errors for any other number.
@@ -74,6 +95,16 @@ mod tests {
     #[test]
     fn all_arenas_can_be_purged() {
         purge_all_arenas().expect("jemalloc is linked in");
+    }
+
+    #[test]
+    fn numbers_of_any_width_are_read_by_name() {
+        assert_eq!(read_number("arenas.page"), Some(4096));
+        assert_eq!(read_number("arenas.bin.0.nregs"), Some(512));
+        assert_eq!(read_number("config.stats"), Some(1));
+        assert_eq!(read_number("nosuch"), None);
+        assert_eq!(read_number("thread.tcache.flush"), None);
+        flush_cache().expect("jemalloc is linked in");
     }
 
     #[test]

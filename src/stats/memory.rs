@@ -283,6 +283,22 @@ pub fn purge() -> io::Result<()> {
     jemalloc::purge_all_arenas()
 }
 
+/// A number the allocator tells, by the name of its control (DEBUG MALLCTL).
+pub fn allocator_number(name: &str) -> Option<u64> {
+    jemalloc::read_number(name)
+}
+
+/// Hands what the present thread's cache holds back to the arenas.
+pub fn flush_cache() -> io::Result<()> {
+    jemalloc::flush_cache()
+}
+
+/// Bytes in pages that are lazily given back (`muzzy`), as of the last epoch. By default jemalloc skips that state.
+pub fn muzzy_bytes() -> u64 {
+    let pages = jemalloc::read_number("stats.arenas.4096.pmuzzy").unwrap_or(0);
+    pages * jemalloc::read_number("arenas.page").unwrap_or(0)
+}
+
 /// Physical memory of the process in bytes; None where `/proc` does not tell. Tens of microseconds, so for
 /// cron.
 pub fn rss_bytes() -> Option<u64> {

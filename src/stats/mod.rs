@@ -20,6 +20,7 @@
 //! socket is.
 
 pub mod commandstats;
+pub mod compactor;
 pub mod counters;
 pub mod cpu;
 pub mod errorstats;
@@ -58,8 +59,19 @@ pub struct Stats {
     pub rates: Rates,
     /// What the process costs in memory.
     pub memory: MemoryGauge,
+    /// How active defragmentation stands.
+    pub defrag: DefragFacts,
     /// How saving and loading stand.
     pub persistence: PersistenceStats,
+}
+
+/// What INFO shows of active defragmentation while it works.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct DefragFacts {
+    /// Share of the time it takes, in percent; 0 when it rests.
+    pub percent: u32,
+    /// Since when it has been at work, in Unix microseconds.
+    pub since_us: Option<i64>,
 }
 
 impl Stats {
@@ -73,6 +85,7 @@ impl Stats {
             latency: LatencyMonitor::default(),
             rates: Rates::default(),
             memory: MemoryGauge::default(),
+            defrag: DefragFacts::default(),
             persistence: PersistenceStats::default(),
         }
     }

@@ -15,6 +15,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::rounded;
 use crate::ds::listpack::{At, Item, Listpack};
 use crate::ds::quicklist::{End, Fill, Quicklist, walk_pack};
@@ -74,6 +75,19 @@ impl Typed for List {
         match self {
             List::Packed(_) => 1,
             List::Quick(quick) => quick.node_count(),
+        }
+    }
+
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match self {
+            List::Packed(pack) => {
+                pack.relocate(mover);
+                0
+            }
+            List::Quick(quick) => {
+                relocate::first(cursor, quick, mover);
+                quick.relocate(cursor, mover)
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub mod zset;
 
 pub use limits::Limits;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::allocated;
 
 /// The types of values.
@@ -73,6 +74,10 @@ pub trait Typed: Sized {
     fn encoding(&self) -> &'static str;
     /// How many allocations freeing it costs, roughly: what decides whether another thread does it.
     fn free_effort(&self) -> usize;
+    /// Offers what it has on the heap from `cursor` on, until the end or until `mover` says stop; the next cursor, 0 at
+    /// the end. Start with 0; every number is a legal cursor, whatever has happened to the value meanwhile. What a small
+    /// encoding has is offered at once.
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64;
     /// Bytes it holds on the heap beyond its own `size_of`, as the allocator rounds them: estimated from so many of its
     /// elements in O(samples) if it is big, exact and in O(n) with 0.
     fn sampled_bytes(&self, samples: usize) -> usize;
@@ -128,6 +133,17 @@ macro_rules! values {
                 match self {
                     Value::String(_) => None,
                     $(Value::$variant(value) => value.soonest(),)*
+                }
+            }
+
+            /// Offers what it has on the heap, step by step (see [`Typed::relocate`]).
+            pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+                match self {
+                    Value::String(bytes) => {
+                        relocate::vec(bytes, mover);
+                        0
+                    }
+                    $(Value::$variant(value) => value.relocate(cursor, mover),)*
                 }
             }
 

@@ -13,7 +13,7 @@ use crate::session::SessionFlags;
 use crate::stats::counters::{Counters, Gauges};
 use crate::stats::cpu::write_cpu;
 use crate::stats::info::{InfoWriter, Sections};
-use crate::stats::memory::system_memory_bytes;
+use crate::stats::memory::{muzzy_bytes, system_memory_bytes};
 use crate::stats::persistence::{ChildKind, ChildProgress, Loading};
 
 use super::footprint::{Footprint, Ratio, clients};
@@ -202,7 +202,8 @@ fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
     info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
     overheads(info, &footprint, cx.stats.persistence.aof.waiting_bytes);
     let (pending, freed) = cx.keys.lazyfree_counts();
-    info.field("lazyfree_pending_objects", pending)
+    info.field("active_defrag_running", cx.stats.defrag.percent)
+        .field("lazyfree_pending_objects", pending)
         .field("lazyfreed_objects", freed + cx.stats.counters.lazyfreed_objects);
 }
 
@@ -224,7 +225,7 @@ fn used_memory(info: &mut InfoWriter, footprint: &Footprint) {
     .field("allocator_allocated", footprint.allocated)
     .field("allocator_active", footprint.active)
     .field("allocator_resident", footprint.resident)
-    .field("allocator_muzzy", 0);
+    .field("allocator_muzzy", muzzy_bytes());
 }
 
 fn script_memory(info: &mut InfoWriter, facts: &ScriptFacts) {
@@ -287,10 +288,7 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
     zeros(info, &["mem_cluster_links"]);
     info.field("mem_aof_buffer", log_buffer);
     info.field("mem_allocator", version::ALLOCATOR);
-    zeros(
-        info,
-        &["mem_overhead_db_hashtable_rehashing", "active_defrag_running"],
-    );
+    zeros(info, &["mem_overhead_db_hashtable_rehashing"]);
 }
 
 fn ratio(info: &mut InfoWriter, share_name: &str, excess_name: &str, ratio: &Ratio) {
@@ -424,7 +422,9 @@ fn stats(info: &mut InfoWriter, cx: &Cx<'_>) {
 fn gauges(cx: &Cx<'_>) -> Gauges {
     let (registry, tracking) = (&cx.pubsub.registry, &*cx.tracking);
     let over_us = cx.server.short_since_us.map_or(0, |since| cx.now_unix_us - since);
+    let defrag_us = cx.stats.defrag.since_us.map_or(0, |since| cx.now_unix_us - since);
     Gauges {
+        current_active_defrag_us: defrag_us.max(0) as u64,
         current_eviction_exceeded_us: over_us.max(0) as u64,
         pubsub_channels: registry.len(Kind::Channel) as u64,
         pubsub_patterns: registry.len(Kind::Pattern) as u64,

@@ -33,6 +33,7 @@ use std::ptr::NonNull;
 
 use super::{ThinElement, Verdict};
 use crate::base::hash::HashKey;
+use crate::base::relocate::Mover;
 
 /// Elements per bucket.
 pub(super) const BUCKET_SLOTS: usize = 7;
@@ -494,6 +495,14 @@ impl<E> Segment<E> {
         })
     }
 
+    /// Offers the memory of the buckets. Spans are to be renewed (I4).
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        let (start, layout) = (self.span.base.cast(), Self::layout(self.span.bits));
+        // SAFETY: I1, and `&mut self` keeps all others out.
+        let place = unsafe { mover.offer(start, layout) };
+        self.span.base = place.map_or(self.span.base, NonNull::cast);
+    }
+
     fn free_memory(&mut self) {
         // SAFETY: I1; called once, by `drop` or by `drain`, after which nobody uses the segment.
         unsafe { dealloc(self.span.base.as_ptr().cast(), Self::layout(self.span.bits)) }
@@ -517,6 +526,20 @@ impl<E: ThinElement> Segment<E> {
                     .address(),
                 );
             }
+        }
+    }
+
+    /// Shows every element in bucket `index`, whatever its home, to be changed in place.
+    pub(super) fn each_mut(&mut self, index: usize, visit: &mut dyn FnMut(&mut E)) {
+        self.prefetch_elements(index + PREFETCH_AHEAD);
+        for slot in self.lanes(index) {
+            // SAFETY: I1; `lanes` has checked the index.
+            let place = Place {
+                bucket: unsafe { self.span.at(index) },
+                slot,
+            };
+            // SAFETY: I5: the slot holds an element, and `&mut self` keeps all others out.
+            visit(unsafe { place.element_mut() });
         }
     }
 

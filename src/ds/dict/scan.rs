@@ -12,6 +12,7 @@ use super::raw::{BUCKET_SLOTS, Lanes, SEGMENT_BITS, Segment};
 use super::table::Table;
 use super::{Dict, Glance, NO_MARK, Occupied, ThinElement, Verdict};
 use crate::base::hash::HashKey;
+use crate::base::relocate::Mover;
 
 /// Cursors leave out the low bits of a position, as some clients keep them in a double. Home buckets are
 /// never narrower than this (`DEPTH_MAX + BITS_MAX <= 48`), so their borders are exact.
@@ -154,6 +155,42 @@ impl<E: ThinElement, H: HashKey> Dict<E, H> {
             self.relax_fully(start);
         }
         end >> CURSOR_SHIFT
+    }
+
+    /// Offers the table's own memory at `cursor` 0, has `visit` see to the elements of one bucket, and returns the next
+    /// cursor: 0 at the end. Start with 0; every number is a legal cursor.
+    ///
+    /// It is about memory, not contents: what moves between buckets between two calls may be seen twice or not at all.
+    /// O(1), and hashes nothing.
+    pub fn relocate_step(
+        &mut self,
+        cursor: u64,
+        mover: &mut dyn Mover,
+        visit: &mut dyn FnMut(&mut E, &mut dyn Mover),
+    ) -> u64 {
+        if cursor == 0 {
+            self.table.relocate(mover);
+        }
+        let position = cursor << CURSOR_SHIFT;
+        let next = self
+            .table
+            .each_mut(position, &mut |element| visit(element, mover));
+        next >> CURSOR_SHIFT
+    }
+
+    /// The same, bucket after bucket until the end or until `mover` says stop.
+    pub fn relocate(
+        &mut self,
+        mut cursor: u64,
+        mover: &mut dyn Mover,
+        visit: &mut dyn FnMut(&mut E, &mut dyn Mover),
+    ) -> u64 {
+        loop {
+            cursor = self.relocate_step(cursor, mover, visit);
+            if cursor == 0 || !mover.goes_on() {
+                return cursor;
+            }
+        }
     }
 
     /// A random element, every one exactly as likely as any other, however unevenly they are spread.

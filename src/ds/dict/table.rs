@@ -24,6 +24,7 @@
 use super::raw::{Place, SEGMENT_BITS, Segment, Span};
 use super::{ThinElement, Verdict};
 use crate::base::hash::HashKey;
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::allocated;
 
 /// Longest shared prefix of a segment. With it and `BITS_MAX` a position fits the 48 bits of a scan cursor.
@@ -161,6 +162,19 @@ impl<E> Table<E> {
         let (span, start) = (segment.span(), segment.start());
         let first = self.slot_index(start);
         self.slots[first..first + (1 << (self.depth - span.depth))].fill(span);
+    }
+
+    /// Offers the directory, the records of the segments, and the buckets if they are few: those of a full-grown
+    /// segment have pages of their own.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        relocate::vec(&mut self.slots, mover);
+        relocate::vec(&mut self.segments, mover);
+        if let [only] = &mut self.segments[..]
+            && only.span().bits < SEGMENT_BITS
+        {
+            only.relocate(mover);
+            self.publish(0);
+        }
     }
 
     fn double_directory(&mut self) {
@@ -329,6 +343,16 @@ impl<E: ThinElement> Table<E> {
         let before = segment.len();
         segment.sweep(hasher, judge, removed);
         before - segment.len()
+    }
+
+    /// Shows the elements of the bucket at the hash `position`; the position of the next bucket, 0 at the end.
+    pub(super) fn each_mut(&mut self, position: u64, visit: &mut dyn FnMut(&mut E)) -> u64 {
+        let Some(segment) = self.segment_mut(position) else {
+            return 0;
+        };
+        let index = segment.span().home(position);
+        segment.each_mut(index, visit);
+        segment.end_of_home(index)
     }
 
     /// Asserts T1 to T3 and I1 to I3; `visit` gets each segment in the order of hashes.

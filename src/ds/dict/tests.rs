@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::relocate::{self, MoveAll};
 
 /// A number for a key, and a value to tell one element from the next of the same key.
 #[derive(Debug, PartialEq)]
@@ -637,6 +638,21 @@ proptest! {
         for op in &ops {
             apply(op, &mut dict, &mut twin);
         }
+        let mut seen = Vec::new();
+        let mut cursor = 0;
+        let mut mover = MoveAll::pausing_after(3);
+        loop {
+            cursor = dict.relocate(cursor, &mut mover, &mut |element, mover| {
+                relocate::boxed(&mut element.0, mover);
+                seen.push(element.number());
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+        seen.sort_unstable();
+        prop_assert!(seen.iter().eq(twin.keys()), "each is offered once while nothing changes");
+        prop_assert!(mover.moved >= seen.len() as u64);
         dict.check_invariants();
         let contents = |items: &mut dyn Iterator<Item = &Thin>| -> BTreeMap<u32, u32> {
             items.map(|element| (element.number(), element.0.value)).collect()

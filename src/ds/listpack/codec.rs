@@ -250,7 +250,17 @@ fn read_u32(bytes: &[u8]) -> u32 {
 
 /// The length of the entry at the start of `bytes`, which may be anything; `None` unless it is whole and agrees with
 /// its `back`.
+#[inline]
 pub(super) fn checked_entry_len(bytes: &[u8]) -> Option<usize> {
+    let first = *bytes.first()?;
+    if first < NUMBER_13 {
+        let len = entry_len(bytes);
+        return (usize::from(*bytes.get(len - 1)?) == len - 1).then_some(len);
+    }
+    checked_long_entry_len(bytes)
+}
+
+fn checked_long_entry_len(bytes: &[u8]) -> Option<usize> {
     let head_len = match *bytes.first()? {
         0..NUMBER_13 => 1,
         NUMBER_13..TEXT_32 => 2,
@@ -266,6 +276,9 @@ pub(super) fn checked_entry_len(bytes: &[u8]) -> Option<usize> {
 
 /// Whether the element of a whole entry is in its shortest form.
 pub(super) fn is_shortest(entry: &[u8]) -> bool {
-    let encoded = Encoded::item(decode(entry));
-    encoded.size() == entry.len() && encoded.is_at(entry)
+    // No two forms of an element are of the same size.
+    match decode(entry) {
+        Item::Int(value) => Encoded::number(value).size() == entry.len(),
+        Item::Bytes(text) => Item::of(text).int().is_none() && Encoded::plain(text).size() == entry.len(),
+    }
 }

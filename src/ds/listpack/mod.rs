@@ -21,7 +21,9 @@
 //!
 //! Not here: pairs with meaning (fields, scores), order, encodings' thresholds. After Redis's listpack.
 
+mod builder;
 mod codec;
+mod distinct;
 pub mod fuzz;
 mod iter;
 #[cfg(test)]
@@ -29,8 +31,11 @@ mod tests;
 
 use super::buffer::{Buffer, Total};
 use crate::base::number;
+use crate::base::relocate::Mover;
 use codec::{END, Encoded, entry_len};
 
+pub use builder::Builder;
+pub use distinct::all_distinct;
 pub use iter::{Iter, Pairs};
 
 const HEADER: usize = 6;
@@ -217,6 +222,11 @@ impl Listpack {
     #[inline]
     pub fn size(&self) -> usize {
         self.buffer.len().max(EMPTY.len())
+    }
+
+    /// Offers its memory (see [`relocate`](crate::base::relocate)).
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.buffer.relocate(mover);
     }
 
     /// Bytes it holds on the heap.

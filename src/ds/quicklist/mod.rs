@@ -23,6 +23,7 @@ mod nodes;
 mod tests;
 mod walk;
 
+use crate::base::relocate::Mover;
 use crate::base::size_class;
 use crate::ds::listpack::{At, Item, Listpack};
 
@@ -115,6 +116,12 @@ impl Quicklist {
     pub fn sampled_bytes(&self, samples: usize) -> usize {
         let nodes = self.nodes().map(Node::heap_bytes);
         self.nodes.block_bytes() + size_class::sampled(self.node_count(), samples, nodes)
+    }
+
+    /// Offers nodes and blocks from `cursor` on until the end or until `mover` says stop; the next cursor, 0 at the end.
+    /// Start with 0; every number is a legal cursor.
+    pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        self.nodes.relocate(cursor, mover)
     }
 
     /// Appends the elements of a listpack as nodes of their own.

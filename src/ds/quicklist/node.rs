@@ -8,6 +8,7 @@
 //! Compressing pays from 48 bytes on and when it saves 8. A compressed node is read by way of a decompressed copy.
 
 use crate::base::lzf;
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::{allocated, rounded};
 use crate::ds::listpack::{Item, Listpack};
 
@@ -160,6 +161,21 @@ impl Node {
             Node::Packed { pack, .. } => pack.heap_bytes(),
             Node::Plain(text) => rounded(size_of::<Vec<u8>>()) + allocated(text.capacity()),
             Node::Squeezed { body, .. } => rounded(size_of::<Squeezed>()) + rounded(body.lzf.len()),
+        }
+    }
+
+    /// Offers what it has on the heap.
+    pub fn relocate(&mut self, mover: &mut dyn Mover) {
+        match self {
+            Node::Packed { pack, .. } => pack.relocate(mover),
+            Node::Plain(text) => {
+                relocate::boxed(text, mover);
+                relocate::vec(text, mover);
+            }
+            Node::Squeezed { body, .. } => {
+                relocate::boxed(body, mover);
+                relocate::slice(&mut body.lzf, mover);
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 
 use super::End;
 use super::node::Node;
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::{allocated, rounded};
 
 const BLOCK_NODES: usize = 64;
@@ -308,6 +309,28 @@ impl Nodes {
         self.len -= block.len;
         self.count -= block.nodes.len();
         Some(block.len)
+    }
+
+    /// Offers nodes and blocks from `cursor` on until the end or until `mover` says stop; the next cursor, 0 at the end.
+    pub(super) fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        if cursor == 0 {
+            relocate::deque(&mut self.blocks, mover);
+        }
+        let (first, mut at) = (cursor / BLOCK_NODES as u64, cursor as usize % BLOCK_NODES);
+        for (index, block) in self.blocks.iter_mut().enumerate().skip(first as usize) {
+            if at == 0 {
+                relocate::vec(&mut block.nodes, mover);
+            }
+            for node in block.nodes.iter_mut().skip(at) {
+                node.relocate(mover);
+                at += 1;
+                if !mover.goes_on() {
+                    return (index * BLOCK_NODES + at) as u64;
+                }
+            }
+            at = 0;
+        }
+        0
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Node> {

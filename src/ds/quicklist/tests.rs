@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::relocate::MoveAll;
 
 impl Quicklist {
     fn check(&self) {
@@ -159,6 +160,7 @@ enum Step {
     RemoveEqual(Vec<u8>, End, usize),
     Walk(usize, End),
     PlainFrom(usize),
+    Relocate(u64, u64),
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -185,6 +187,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (element(), end(), 1..5usize).prop_map(|(text, end, max)| Step::RemoveEqual(text, end, max)),
         2 => (index, end()).prop_map(|(at, end)| Step::Walk(at, end)),
         1 => prop_oneof![Just(0), Just(1), Just(50)].prop_map(Step::PlainFrom),
+        1 => (0..200u64, 0..9u64).prop_map(|(from, budget)| Step::Relocate(from, budget)),
     ]
 }
 
@@ -206,6 +209,14 @@ fn take(step: Step, list: &mut Quicklist, naive: &mut Vec<Vec<u8>>) {
     let len = naive.len();
     match step {
         Step::PlainFrom(bytes) => list.set_plain_from(bytes),
+        Step::Relocate(from, budget) => {
+            let mut mover = MoveAll::pausing_after(budget);
+            let mut cursor = list.relocate(from, &mut mover);
+            while cursor != 0 {
+                assert!(cursor > from, "a walk goes on");
+                cursor = list.relocate(cursor, &mut mover);
+            }
+        }
         Step::Push(end, text) => {
             list.push(end, &text);
             naive.insert(if end == End::Head { 0 } else { len }, text);

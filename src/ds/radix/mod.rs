@@ -29,6 +29,7 @@ use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::mem;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::{allocated, rounded};
 
 /// Entries of a full block.
@@ -272,6 +273,40 @@ fn insert<T>(block: &mut Vec<T>, slot: usize, entry: T) {
 
 /// The blocks, however many there are.
 impl<K, V> Radix<K, V> {
+    /// Offers the queue around the blocks.
+    pub fn relocate_queue(&mut self, mover: &mut dyn Mover) {
+        if let Shape::Many(queue) = &mut self.0 {
+            relocate::boxed(queue, mover);
+            relocate::deque(&mut queue.blocks, mover);
+        }
+    }
+
+    /// Offers block `index`, and has `visit` see to what its entries own; nothing if there is no such block.
+    ///
+    /// `visit` must leave keys equal to what they were.
+    pub fn relocate_block(
+        &mut self,
+        index: usize,
+        mover: &mut dyn Mover,
+        visit: &mut dyn FnMut(&mut K, &mut V, &mut dyn Mover),
+    ) {
+        if index < self.blocks() {
+            let block = self.block_mut(index);
+            relocate::vec(block, mover);
+            block.iter_mut().for_each(|(key, value)| visit(key, value, mover));
+        }
+    }
+
+    /// All entries in order, to be changed; keys must stay equal to what they were.
+    pub fn entries_mut(&mut self) -> impl Iterator<Item = (&mut K, &mut V)> {
+        let (front, back) = match &mut self.0 {
+            Shape::One(block) => (std::slice::from_mut(block), [].as_mut_slice()),
+            Shape::Many(queue) => queue.blocks.as_mut_slices(),
+        };
+        let entries = front.iter_mut().chain(back).flatten();
+        entries.map(|(key, value)| (key, value))
+    }
+
     fn each_block(&self) -> impl DoubleEndedIterator<Item = &Block<K, V>> {
         let (front, back) = match &self.0 {
             Shape::One(block) => (std::slice::from_ref(block), [].as_slice()),

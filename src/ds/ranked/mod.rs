@@ -34,6 +34,7 @@ mod tree;
 use std::ops::Range;
 
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::Mover;
 use crate::ds::dict::{Dict, Entry};
 use raw::{Element, Item, Order};
 
@@ -213,6 +214,31 @@ impl Ranked {
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&[u8], f64)) -> u64 {
         self.members
             .scan(cursor, &mut |element| visit(element.member(), element.score()))
+    }
+
+    /// Offers elements, then nodes of the order, from `cursor` on until the end or until `mover` says stop; the next
+    /// cursor, 0 at the end. Start with 0; every number is a legal cursor.
+    ///
+    /// O(1) an element that stays, O(log members) one that moves.
+    pub fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        // The lowest bit tells which of the two it is.
+        if cursor & 1 == 0 {
+            let Ranked { order, members, .. } = self;
+            let next = members.relocate(cursor >> 1, mover, &mut |element, mover| {
+                if let Some(old) = element.relocate(mover) {
+                    order.follow(old, element);
+                }
+            });
+            return if next == 0 { 1 } else { next << 1 };
+        }
+        let mut place = Some((cursor >> 1) as usize);
+        while let Some(at) = place {
+            place = self.order.relocate_leaf(at, mover);
+            if !mover.goes_on() {
+                break;
+            }
+        }
+        place.map_or(0, |place| (place as u64) << 1 | 1)
     }
 
     /// A random member with its score, all exactly equally likely.

@@ -24,6 +24,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 
 use super::tree::{self, Tree};
+use crate::base::relocate::Mover;
 use crate::base::size_class::rounded;
 use crate::ds::dict::ThinElement;
 
@@ -125,6 +126,15 @@ impl Element {
             score: self.score(),
             element: self.0,
         }
+    }
+
+    /// Offers its memory; its old item if it has moved, which an order that has it must be told
+    /// ([`Order::follow`]) before anything else is asked of it.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) -> Option<Item> {
+        let (old, layout) = (self.item(), layout(self.member().len()));
+        // SAFETY: I1, and nobody borrows it.
+        self.0 = unsafe { mover.offer(self.0, layout) }?;
+        Some(old)
     }
 
     /// Bytes it takes on the heap.
@@ -279,6 +289,28 @@ impl Order {
         self.0.remove(place..place + 1, &mut |item| {
             assert!(item.element == element.0, "R1: the order knows every element");
         });
+    }
+
+    /// Leads the item of an element that has moved to where it is now.
+    ///
+    /// # Panics
+    /// If it is not there, which would leave an item without an element behind.
+    pub(super) fn follow(&mut self, old: Item, element: &Element) {
+        let (score, member) = (element.score(), element.member());
+        // SAFETY: I3 for all but the old item, which is recognized by its address before its member would be read.
+        let place = self.0.partition_point(|item| {
+            item.score < score
+                || item.score == score && item.element != old.element && unsafe { item.member() } < member
+        });
+        let found = self.0.get(place).map(|item| item.element);
+        assert!(found == Some(old.element), "R1: the order knows every element");
+        self.0.replace(place, element.item());
+    }
+
+    /// Offers the leaf of the member at `place`, and nodes above it; the place behind it, `None` at the end.
+    pub(super) fn relocate_leaf(&mut self, place: usize, mover: &mut dyn Mover) -> Option<usize> {
+        let next = self.0.relocate_leaf(place, mover);
+        (next > place && next < self.len()).then_some(next)
     }
 
     /// Takes out the members of `places`, handing over each of their items in order.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::base::relocate::MoveAll;
 use proptest::prelude::*;
 
 /// The naive twin: sorted anew for every question.
@@ -38,6 +39,7 @@ enum Step {
     Remove(u16),
     RemoveRange(u16, u8),
     Clone,
+    Relocate(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => (0..400u16).prop_map(Step::Remove),
         1 => (any::<u16>(), 0..40u8).prop_map(|(from, count)| Step::RemoveRange(from, count)),
         1 => Just(Step::Clone),
+        2 => (0..30u64).prop_map(Step::Relocate),
     ]
 }
 
@@ -64,6 +67,7 @@ proptest! {
     fn members_keep_their_order_whatever_happens(steps in prop::collection::vec(step(), 0..800)) {
         let mut naive = Naive::default();
         let mut ranked = Ranked::new(hasher());
+        let mut cursor = 0;
         for step in steps {
             match step {
                 Step::Set(number, score) => {
@@ -94,6 +98,9 @@ proptest! {
                     naive.0.retain(|name, _| !seen.iter().any(|(gone, _)| gone == name));
                 }
                 Step::Clone => ranked = ranked.clone(),
+                Step::Relocate(budget) => {
+                    cursor = ranked.relocate(cursor, &mut MoveAll::pausing_after(budget));
+                }
             }
         }
         ranked.check_invariants();
@@ -103,6 +110,23 @@ proptest! {
             prop_assert_eq!(ranked.rank(name), Some((rank, *score)));
             prop_assert_eq!(ranked.get(rank), Some((&name[..], *score)));
         }
+    }
+
+    #[test]
+    fn members_of_equal_scores_are_found_where_they_have_moved(members in 1..3000u16, scores in 1..4u16) {
+        let mut ranked = Ranked::new(hasher());
+        for number in 0..members {
+            ranked.set(&name(number), f64::from(number % scores));
+        }
+        let before = listed(&ranked, 0..usize::MAX);
+        let mut mover = MoveAll::pausing_after(7);
+        let mut cursor = ranked.relocate(0, &mut mover);
+        while cursor != 0 {
+            cursor = ranked.relocate(cursor, &mut mover);
+        }
+        prop_assert!(mover.moved > u64::from(members), "elements, and nodes of the order");
+        ranked.check_invariants();
+        prop_assert_eq!(listed(&ranked, 0..usize::MAX), before);
     }
 
     #[test]

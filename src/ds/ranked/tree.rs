@@ -24,6 +24,7 @@
 
 use std::ops::Range;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class;
 
 /// Items of a full leaf.
@@ -173,6 +174,11 @@ impl<T: Copy> Tree<T> {
         }
     }
 
+    /// Offers the leaf with the item at `place`, and the nodes above it that begin there; the place behind the leaf.
+    pub(super) fn relocate_leaf(&mut self, place: usize, mover: &mut dyn Mover) -> usize {
+        place + self.root.relocate_leaf(place, mover)
+    }
+
     /// The items of `places`, from either end.
     pub(super) fn iter(&self, places: Range<usize>) -> Iter<'_, T> {
         let end = places.end.min(self.len());
@@ -245,6 +251,23 @@ impl<T: Copy> Node<T> {
                         .iter()
                         .map(Node::heap_bytes)
                         .sum::<usize>()
+            }
+        }
+    }
+
+    /// Offers the leaf with the item at `place`; how many items it has from there on.
+    fn relocate_leaf(&mut self, place: usize, mover: &mut dyn Mover) -> usize {
+        match self {
+            Node::Leaf(items) => {
+                relocate::vec(items, mover);
+                items.len().saturating_sub(place)
+            }
+            Node::Inner(inner) => {
+                if place == 0 {
+                    relocate::boxed(inner, mover);
+                }
+                let (child, rest) = inner.child_with(place);
+                inner.nodes[child].relocate_leaf(rest, mover)
             }
         }
     }

@@ -23,6 +23,7 @@ use crate::session::SessionId;
 
 use super::super::Executor;
 use super::super::dispatch::Resolved;
+use super::crowd::Crowd;
 
 /// Keys that were written.
 #[derive(Default)]
@@ -58,6 +59,8 @@ pub struct Guard {
     now: Written,
     under_way: Written,
     held: Vec<(SessionId, Held)>,
+    /// Who may be worth waiting for.
+    pub crowd: Crowd,
 }
 
 impl Default for Guard {
@@ -68,6 +71,7 @@ impl Default for Guard {
             now: Written::default(),
             under_way: Written::default(),
             held: Vec::new(),
+            crowd: Crowd::default(),
         }
     }
 }
@@ -99,6 +103,7 @@ impl Guard {
     pub fn begin_sync(&mut self) -> u64 {
         std::mem::swap(&mut self.under_way, &mut self.now);
         self.now.clear();
+        self.crowd.begin_sync();
         self.gathering += 1;
         self.gathering - 1
     }
@@ -170,7 +175,10 @@ impl Executor {
             _ => guard.now.all = true,
         }
         if let Some(session) = client.and_then(|client| self.sessions.get_mut(client)) {
-            session.log_awaited = guard.gathering;
+            let before = std::mem::replace(&mut session.log_awaited, guard.gathering);
+            if before != guard.gathering {
+                guard.crowd.join(before + 1 == guard.gathering);
+            }
         }
     }
 
@@ -195,6 +203,11 @@ impl Executor {
         if let Some(session) = self.sessions.get_mut(client) {
             session.log_awaited = session.log_awaited.max(group);
         }
+    }
+
+    /// Whether somebody is answered in this turn who waits for no sync.
+    pub(super) fn has_bystanders(&self) -> bool {
+        self.finished.iter().any(|&(client, _)| !self.awaits_log(client))
     }
 
     fn awaits_log(&self, client: SessionId) -> bool {

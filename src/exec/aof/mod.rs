@@ -7,6 +7,7 @@
 //!    └────────── CONFIG SET no ───┴──────────────────────────────────────┘
 //!
 //!   effects ──> append: framed into `buffer` ── end of the turn ──> one write ──> sync, on its own thread
+//!                          (always: when the next sync begins)
 //!                                                                     └── replies leave (`hold`: always, later)
 //! ```
 //!
@@ -14,21 +15,28 @@
 //! | --- | --- | --- |
 //! | `no` | when the kernel likes | after the write |
 //! | `everysec` | once a second, on the thread | after the write, which waits up to 2 s for a sync under way |
-//! | `always` | as soon as the last one is done, on the thread | of those concerned after the sync (`hold`) |
+//! | `always` | as soon as the last one is done (`crowd`: or a moment later), on the thread or on the spot | of those concerned after the sync (`hold`) |
 //!
 //! A write that fails leaves the commands in `buffer`: they are written again at each turn's end, and writes of clients
-//! are refused meanwhile. A sync that fails under `always` ends the server, as the kernel may have dropped what it could
-//! not write; nothing of that has been acknowledged.
+//! are refused meanwhile. When a sync fails the kernel may have dropped what it could not write, so nothing more may follow
+//! in that file. Under `always` that ends the server; nothing of it has been acknowledged. Else a new log is begun
+//! (`folder`).
 //!
 //! With the log off a turn costs a branch. `load` reads the log, `rewrite` begins new bases and switches it on and off.
 
+mod crowd;
+mod folder;
 pub mod hold;
 pub mod load;
+#[cfg(test)]
+mod power;
 pub mod rewrite;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -36,9 +44,11 @@ use crate::persist::aof::folder::Folder;
 use crate::persist::aof::frame::Framer;
 use crate::persist::aof::incr::{Incr, Torn};
 use crate::persist::aof::manifest::Manifest;
+use crate::persist::disk::{Disk, FolderLock};
 use crate::process::os_text;
 
 use super::Executor;
+use crowd::Advice;
 use hold::Guard;
 use rewrite::Limiter;
 use sync::{Progress, Syncer};
@@ -75,16 +85,26 @@ impl Policy {
 /// How long a write waits at most for a sync under way, milliseconds.
 const POSTPONE_MS_MAX: i64 = 2_000;
 
+/// A sync that takes less, and that nobody but those it serves would see, is done on the spot.
+const SPOT_MAX: Duration = Duration::from_millis(1);
+
+/// For so long somebody who was served without waiting keeps syncs off the executor's time.
+const BYSTANDER_US: i64 = 1_000_000;
+
 /// Seconds between two complaints about writes that fail.
 const COMPLAINT_S: i64 = 30;
 
-/// A buffer larger than this is given back once it is written.
+/// A buffer larger than this is given back once it is written, and written though a sync is under way.
 const KEEP_BYTES: usize = 1 << 20;
 
 /// The log.
 pub struct Log {
     state: State,
     folder: Folder,
+    /// While its files are ours to change.
+    lock: Option<FolderLock>,
+    /// The files there are cannot be gone on with, for this reason: new ones are on the way (`folder`).
+    lost: Option<i32>,
     manifest: Manifest,
     framer: Framer,
     /// `aof-timestamp-enabled`.
@@ -97,13 +117,18 @@ pub struct Log {
     syncer: Option<Syncer>,
     /// What the thread had done when it was last asked.
     heard: Progress,
+    /// How long the last sync took, zero before the first.
+    took: Duration,
+    /// When a client was last answered that waited for no sync, Unix microseconds.
+    bystander_us: i64,
     /// When the last sync began, Unix milliseconds.
     synced_ms: i64,
     /// Since when a write waits for a sync, Unix milliseconds.
     postponed_ms: Option<i64>,
     write_errno: Option<i32>,
-    sync_errno: Option<i32>,
     complained_s: i64,
+    /// When a new log was last begun in the place of one that is lost, Unix seconds.
+    tried_s: i64,
     /// DEBUG AOF-FLUSH-SLEEP.
     delay: Duration,
     limiter: Limiter,
@@ -112,11 +137,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// None yet, of the files that `config` names.
-    pub fn new(config: &Config) -> Log {
+    /// None yet, of the files on `disk` that `config` names.
+    pub fn new(config: &Config, disk: Arc<dyn Disk>) -> Log {
         Log {
             state: State::Off,
-            folder: Folder::new(config.path("appenddirname"), config.text("appendfilename")),
+            folder: Folder::new(disk, config.path("appenddirname"), config.text("appendfilename")),
+            lock: None,
+            lost: None,
             manifest: Manifest::default(),
             framer: Framer::default(),
             stamps: false,
@@ -126,11 +153,13 @@ impl Log {
             guard: Guard::default(),
             syncer: None,
             heard: Progress::default(),
+            took: Duration::ZERO,
+            bystander_us: i64::MIN,
             synced_ms: 0,
             postponed_ms: None,
             write_errno: None,
-            sync_errno: None,
             complained_s: 0,
+            tried_s: 0,
             delay: Duration::ZERO,
             limiter: Limiter::default(),
             rewrites_snapshot: false,
@@ -185,7 +214,7 @@ impl Log {
     /// Why writes are refused, as the operating system numbers it.
     #[inline]
     pub(super) fn fault(&self) -> Option<i32> {
-        self.write_errno.or(self.sync_errno)
+        self.lost.or(self.write_errno)
     }
 
     /// Sleeps before each write from now on (DEBUG AOF-FLUSH-SLEEP).
@@ -199,7 +228,36 @@ impl Log {
             return false;
         }
         let since = *self.postponed_ms.get_or_insert(now_ms);
-        now_ms - since < POSTPONE_MS_MAX
+        // A clock set back must not make it wait on.
+        (0..POSTPONE_MS_MAX).contains(&(now_ms - since))
+    }
+
+    /// When a write that waits for a sync waits no longer, Unix milliseconds.
+    #[inline]
+    pub(super) fn wake_at_ms(&self) -> Option<i64> {
+        Some(self.postponed_ms? + POSTPONE_MS_MAX)
+    }
+
+    /// Whether what was appended stays in memory until the next sync begins: its clients wait for that, and a write beside
+    /// a sync under way may have to wait for it, with everybody else.
+    fn saves_up(&mut self) -> bool {
+        const SAVED_BYTES_MAX: usize = KEEP_BYTES;
+        self.is_strict()
+            && self.buffer.len() < SAVED_BYTES_MAX
+            && (self.heard.pending > 0 || self.guard.has_gathered() && self.awaits_crowd())
+    }
+
+    /// Whether a sync had better wait a moment for more clients to serve; the thread wakes the executor then.
+    fn awaits_crowd(&mut self) -> bool {
+        let Some(syncer) = &self.syncer else {
+            return false;
+        };
+        match self.guard.crowd.advise(self.took, Instant::now()) {
+            Advice::Begin => return false,
+            Advice::WaitFor(time) => syncer.wake_after(time),
+            Advice::WaitOn => {}
+        }
+        true
     }
 
     fn sync_is_due(&self, now_ms: i64) -> bool {
@@ -225,8 +283,13 @@ impl Executor {
     fn end_logged_turn(&mut self) {
         let started = (!self.aof.buffer.is_empty()).then(Instant::now);
         self.hear_syncer();
-        self.write_log(false);
-        self.sync_log();
+        if self.aof.is_strict() && self.has_bystanders() {
+            self.aof.bystander_us = self.now_unix_us;
+        }
+        if !self.aof.saves_up() {
+            self.write_log(false);
+            self.sync_log();
+        }
         if self.aof.guard.holds_any() || !self.aof.guard.is_quiet() {
             self.hold_replies();
         }
@@ -245,33 +308,36 @@ impl Executor {
         if progress == self.aof.heard {
             return;
         }
-        let ended = progress.ended != self.aof.heard.ended;
-        self.aof.heard = progress;
-        self.aof.guard.note_synced(progress.done);
-        if ended {
-            self.note_sync(progress.errno);
+        let before = std::mem::replace(&mut self.aof.heard, progress);
+        if progress.ended != before.ended {
+            self.aof.took = progress.took;
+        }
+        if progress.failed != before.failed {
+            // Whatever else has succeeded: a sync that comes after one that failed may cover nothing of it.
+            self.note_failed_sync(progress.errno.unwrap_or(libc::EIO));
+        } else {
+            self.aof.guard.note_synced(progress.done);
+            if progress.ended != before.ended {
+                self.aof.incr.iter_mut().for_each(Incr::note_synced);
+            }
         }
     }
 
-    /// The last sync has succeeded, or failed with `errno`.
-    fn note_sync(&mut self, errno: Option<i32>) {
-        let log = &mut self.aof;
-        let before = std::mem::replace(&mut log.sync_errno, errno);
-        if let Some(errno) = errno {
-            let text = os_text(&std::io::Error::from_raw_os_error(errno));
-            if log.is_strict() {
-                tracing::warn!(
-                    "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
-                );
-                self.exit = Some(1);
-            } else if before.is_none() {
-                tracing::warn!("Fail to fsync the AOF file: {text}");
-            }
-            log.incr.iter_mut().for_each(Incr::note_sync_failed);
-        } else if before.is_some() {
-            tracing::info!("AOF fsync error looks solved. The server can write again.");
+    /// A sync has failed.
+    #[cold]
+    fn note_failed_sync(&mut self, errno: i32) {
+        let text = os_text(&io::Error::from_raw_os_error(errno));
+        if self.aof.is_strict() {
+            tracing::warn!(
+                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
+            );
+            self.exit = Some(1);
+        } else {
+            tracing::warn!("Fail to fsync the AOF file: {text}");
         }
-        self.note_write_status();
+        if self.aof.state != State::Off {
+            self.lose_log(errno);
+        }
     }
 
     fn note_write_status(&mut self) {
@@ -371,7 +437,28 @@ impl Executor {
             return;
         }
         self.aof.synced_ms = now_ms;
-        self.request_sync();
+        if self.syncs_on_the_spot() {
+            self.sync_on_the_spot();
+        } else {
+            self.request_sync();
+        }
+    }
+
+    /// Whether the executor syncs itself: where everybody waits for the disk anyway, and that is fast, handing over
+    /// costs more than it gains.
+    fn syncs_on_the_spot(&self) -> bool {
+        let log = &self.aof;
+        let alone = self.now_unix_us.abs_diff(log.bystander_us) > BYSTANDER_US.unsigned_abs();
+        log.is_strict() && alone && !log.took.is_zero() && log.took < SPOT_MAX
+    }
+
+    fn sync_on_the_spot(&mut self) {
+        let (ticket, started) = (self.aof.guard.begin_sync(), Instant::now());
+        let synced = self.sync_incr();
+        self.aof.took = started.elapsed();
+        if synced.is_ok() {
+            self.aof.guard.note_synced(ticket);
+        }
     }
 
     /// Hands the file to the thread.
@@ -379,7 +466,7 @@ impl Executor {
         self.start_syncer();
         let log = &mut self.aof;
         let (Some(syncer), Some(incr)) = (&log.syncer, &mut log.incr) else {
-            return log.guard.settle();
+            return;
         };
         syncer.request(incr.begin_sync(), log.guard.begin_sync());
         log.heard.pending += 1;
@@ -398,26 +485,35 @@ impl Executor {
         }
     }
 
-    /// Writes and syncs all there is, and waits for it; whether that worked.
-    pub(super) fn flush_log(&mut self) -> bool {
-        self.write_log(true);
+    /// Waits for the syncs under way.
+    fn finish_syncs(&mut self) {
         if let Some(syncer) = &self.aof.syncer {
             syncer.finish();
         }
         self.hear_syncer();
+    }
+
+    /// Syncs the file now, on the executor's own time.
+    fn sync_incr(&mut self) -> io::Result<()> {
         let Some(incr) = &mut self.aof.incr else {
-            return true;
+            return Err(io::Error::other("there is no file"));
         };
-        match incr.sync() {
-            Ok(()) if self.aof.buffer.is_empty() => {
-                self.aof.guard.settle();
-                true
-            }
-            Ok(()) => false,
-            Err(error) => {
-                tracing::warn!("Fail to fsync the AOF file: {}", os_text(&error));
-                false
-            }
+        let synced = incr.sync();
+        if let Err(error) = &synced {
+            self.note_failed_sync(error.raw_os_error().unwrap_or(libc::EIO));
         }
+        synced
+    }
+
+    /// Writes and syncs all there is, and waits for it; whether that worked.
+    pub(super) fn flush_log(&mut self) -> bool {
+        self.write_log(true);
+        self.finish_syncs();
+        let synced = self.aof.incr.is_none() || self.sync_incr().is_ok();
+        let flushed = synced && self.aof.buffer.is_empty() && self.aof.fault().is_none();
+        if flushed {
+            self.aof.guard.settle();
+        }
+        flushed
     }
 }

@@ -1,10 +1,12 @@
 //! The log at run time, without a process around it: what is in the file, who waits for which sync.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::exec::testing::Scene;
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::incr::Incr;
+use crate::persist::disk::system::System;
 use crate::resp::Batch;
 use crate::session::SessionId;
 
@@ -22,7 +24,9 @@ impl Logged {
         let changed = executor.config.assign("appendfsync", policy.as_bytes());
         assert!(changed.is_ok(), "{policy}");
         executor.take_slices();
-        executor.aof.folder = Folder::new(&folder.path().join("log"), b"a.aof");
+        executor.disk = Arc::new(System);
+        executor.aof.folder = Folder::new(Arc::new(System), &folder.path().join("log"), b"a.aof");
+        executor.enter_log_folder().expect("our own folder");
         executor.open_log().expect("a new log");
         // Nothing that came before is in doubt.
         executor.aof.guard.settle();
@@ -194,7 +198,7 @@ fn the_thread_lets_everybody_go_in_the_end() {
 #[test]
 fn what_cannot_be_written_waits_and_refuses_further_writes() {
     let mut logged = Logged::new(2, "always");
-    let Ok(full) = Incr::open(std::path::Path::new("/dev/full"), false) else {
+    let Ok(full) = Incr::open(&System, std::path::Path::new("/dev/full"), false) else {
         return;
     };
     let whole = logged
@@ -216,4 +220,39 @@ fn what_cannot_be_written_waits_and_refuses_further_writes() {
     assert!(logged.text().ends_with("*3 $3 SET $1 k $1 1"));
     let sync = logged.begin_sync();
     assert_eq!(logged.end_sync(sync), ["a: +OK"]);
+}
+
+/// Ends a turn in which `script` has run; how many are answered at once.
+fn answered(logged: &mut Logged, script: &str) -> usize {
+    for line in logged.scene.turn(script) {
+        let client = logged.scene.clients[usize::from(line.as_bytes()[0] - b'a')];
+        logged.scene.executor.finished.push((client, batch_of(&line)));
+    }
+    logged.scene.executor.end_turn();
+    logged.scene.executor.finished.drain(..).count()
+}
+
+#[test]
+fn a_fast_disk_is_waited_for_on_the_spot_unless_somebody_else_is_served() {
+    let mut logged = Logged::new(3, "always");
+    logged.scene.executor.aof.took = super::SPOT_MAX / 2;
+    assert_eq!(answered(&mut logged, "a: SET k 1\nb: SET l 1"), 2);
+    assert!(logged.scene.executor.aof.guard.is_quiet());
+    assert!(logged.scene.executor.aof.syncer.is_none());
+    logged.scene.executor.aof.took = super::SPOT_MAX / 2;
+    assert_eq!(
+        answered(&mut logged, "a: SET k 2\nc: GET other"),
+        1,
+        "the reader alone"
+    );
+    assert!(logged.scene.executor.aof.guard.holds_any());
+    assert!(logged.scene.executor.aof.syncer.is_some());
+}
+
+#[test]
+fn a_slow_disk_is_not_waited_for_on_the_spot() {
+    let mut logged = Logged::new(1, "always");
+    logged.scene.executor.aof.took = super::SPOT_MAX;
+    assert_eq!(answered(&mut logged, "a: SET k 1"), 0);
+    assert!(logged.scene.executor.aof.syncer.is_some());
 }

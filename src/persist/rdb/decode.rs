@@ -2,15 +2,14 @@
 //! refused where it stands.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::base::lzf;
-use crate::ds::listpack::Item;
+use crate::base::{lzf, quote, size_class};
 use crate::value::Typed;
 
 use super::checksum::Checksum;
+use super::opcode::Type;
 use super::ziplist::Flaw;
 
 /// What is wrong with an input that ends too early.
@@ -38,6 +37,34 @@ pub enum Refused {
     },
     /// It cannot be read.
     Io(io::Error),
+}
+
+impl Refused {
+    /// Says of which type the value is.
+    #[cold]
+    pub fn of_type(self, kind: Type) -> Refused {
+        self.told(format_args!("type {}", kind.name()))
+    }
+
+    /// Says with which value the damage is.
+    #[cold]
+    pub fn with_key(self, kind: Type, key: &[u8]) -> Refused {
+        const SHOWN_BYTES_MAX: usize = 128;
+        let mut shown = Vec::new();
+        quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+        let key = String::from_utf8_lossy(&shown);
+        self.told(format_args!("type {}, key {key}", kind.name()))
+    }
+
+    fn told(self, detail: fmt::Arguments<'_>) -> Refused {
+        match self {
+            Refused::Damaged { offset, what } => Refused::Damaged {
+                offset,
+                what: format!("{what} ({detail})").into(),
+            },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -162,12 +189,6 @@ impl<R: Read> Decoder<R> {
         read.or_else(|flaw| self.damaged(format!("{what} integrity check failed: {flaw}")))
     }
 
-    /// Whether no element comes twice.
-    pub fn all_distinct<'i>(&self, items: impl Iterator<Item = Item<'i>>) -> bool {
-        let mut seen = HashSet::new();
-        items.into_iter().all(|item| seen.insert(item.to_vec()))
-    }
-
     /// The checksum of what was read so far; 0 when none is kept.
     pub fn checksum(&mut self) -> u64 {
         self.sum();
@@ -241,7 +262,7 @@ impl<R: Read> Decoder<R> {
     pub fn append(&mut self, count: u64, out: &mut Vec<u8>) -> Result<(), Refused> {
         self.require(count)?;
         let mut count = count as usize;
-        out.reserve_exact(count);
+        size_class::reserve(out, count);
         while count > 0 {
             if self.start == self.end {
                 self.fill()?;
@@ -323,12 +344,19 @@ impl<R: Read> Decoder<R> {
                 "{compressed_len} compressed bytes cannot stand for {len}"
             ));
         }
-        let mut compressed = Vec::new();
-        self.append(compressed_len, &mut compressed)?;
-        match lzf::decompress(&compressed, len as usize) {
-            Some(text) if out.is_empty() => *out = text,
-            Some(text) => out.extend_from_slice(&text),
-            None => return self.damaged("invalid LZF compressed string"),
+        let (compressed_len, len) = (compressed_len as usize, len as usize);
+        let sound = if compressed_len <= self.end - self.start {
+            let compressed = &self.buffer[self.start..self.start + compressed_len];
+            self.start += compressed_len;
+            self.offset += compressed_len as u64;
+            lzf::decompress_into(compressed, len, out)
+        } else {
+            let mut compressed = Vec::new();
+            self.append(compressed_len as u64, &mut compressed)?;
+            lzf::decompress_into(&compressed, len, out)
+        };
+        if !sound {
+            return self.damaged("invalid LZF compressed string");
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ pub struct Encoder<W: Write> {
     written: u64,
     checksum: Option<Checksum>,
     compresses: bool,
+    /// What compressing makes, kept for its memory.
+    compressed: Vec<u8>,
     failed: Option<io::Error>,
 }
 
@@ -34,6 +36,7 @@ impl<W: Write> Encoder<W> {
             written: 0,
             checksum: checksum.then(Checksum::default),
             compresses,
+            compressed: Vec::new(),
             failed: None,
         }
     }
@@ -139,11 +142,16 @@ impl<W: Write> Encoder<W> {
     }
 
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(short) = lzf::compress(bytes, bytes.len() - 4) else {
-            return false;
-        };
-        self.lzf(&short, bytes.len());
-        true
+        let mut short = std::mem::take(&mut self.compressed);
+        short.clear();
+        let fits = lzf::compress_into(bytes, bytes.len() - 4, &mut short);
+        if fits {
+            self.lzf(&short, bytes.len());
+        }
+        if short.capacity() <= BUFFER_BYTES {
+            self.compressed = short;
+        }
+        fits
     }
 
     /// A string that is compressed already; `len` is that of the text.

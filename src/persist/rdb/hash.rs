@@ -11,7 +11,7 @@
 
 use std::io::{Read, Write};
 
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Listpack, all_distinct};
 use crate::value::hash::{EXPIRE_AT_MAX, Field, Hash, Previous};
 use crate::value::{Limits, Typed};
 
@@ -145,13 +145,16 @@ fn load_expiring<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<H
 fn load_packed<R: Read>(decoder: &mut Decoder<R>, width: usize, limits: &Limits) -> Result<Hash, Refused> {
     let bytes = decoder.string()?;
     decoder.looks_deep();
-    let Ok(hash) = Listpack::from_bytes(bytes).and_then(|pack| Hash::from_listpack(pack, width)) else {
+    let Ok(pack) = Listpack::from_bytes(bytes) else {
         return decoder.damaged("Hash listpack integrity check failed");
     };
-    if !decoder.all_distinct(hash.fields().map(|field| field.name)) {
+    if !all_distinct(pack.iter().step_by(width)) {
         return decoder.damaged("Hash listpack with dup elements");
     }
-    Ok(hash.suited(limits))
+    match Hash::from_listpack(pack, width) {
+        Ok(hash) => Ok(hash.suited(limits)),
+        Err(_) => decoder.damaged("Hash listpack integrity check failed"),
+    }
 }
 
 fn load_ziplist<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Hash, Refused> {

@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 
 use crate::ds::intset::Intset;
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Builder, Listpack, all_distinct};
 use crate::value::set::Set;
 use crate::value::{Limits, Typed};
 
@@ -51,24 +51,47 @@ pub fn load<R: Read>(decoder: &mut Decoder<R>, kind: Type, limits: &Limits) -> R
 
 fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let count = decoder.count()?;
-    let (mut set, mut text) = (Set::empty(), Vec::new());
+    let (mut set, mut builder, mut text) = (Set::empty(), Some(Builder::default()), Vec::new());
     for index in 0..count {
         text.clear();
         decoder.string_into(&mut text)?;
         if index == 0 {
             set = Set::suited(&text, count, limits);
+            builder = builder.filter(|_| matches!(set, Set::Packed(_)));
         }
-        if !set.insert(&text, limits) {
-            return decoder.damaged("a member that is there twice");
+        let short = text.len() <= limits.set_max_listpack_value;
+        match &mut builder {
+            Some(builder) if short && builder.fits(text.len()) => builder.push(&text),
+            builder => {
+                settle(&mut set, builder.take());
+                set.append(&text, limits);
+            }
         }
     }
+    settle(&mut set, builder);
+    let distinct = match &set {
+        Set::Packed(pack) => all_distinct(pack.iter()),
+        _ => set.len() == count,
+    };
+    if !distinct {
+        return decoder.damaged("a member that is there twice");
+    }
     Ok(set)
+}
+
+/// Makes `set` what `builder` has gathered.
+fn settle(set: &mut Set, builder: Option<Builder>) {
+    if let Some(builder) = builder.filter(|builder| !builder.is_empty()) {
+        *set = Set::Packed(builder.finish());
+    }
 }
 
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
     decoder.looks_deep();
-    let Ok(ints) = Intset::from_bytes(bytes) else {
+    let ints = Intset::from_bytes(bytes).ok();
+    // No server has written an empty one.
+    let Some(ints) = ints.filter(|ints| !ints.is_empty()) else {
         return decoder.damaged("Intset integrity check failed");
     };
     if ints.len() <= limits.set_max_intset_entries {
@@ -83,12 +106,12 @@ fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set
     let Ok(pack) = Listpack::from_bytes(bytes) else {
         return decoder.damaged("Set listpack integrity check failed");
     };
-    let fits = pack.len() <= limits.set_max_listpack_entries;
-    let set = Set::Packed(pack);
     // A member that is there twice does no harm but to the set's own count.
-    if decoder.looks_deep() && !decoder.all_distinct(set.iter()) {
+    if decoder.looks_deep() && !all_distinct(pack.iter()) {
         return decoder.damaged("Set listpack with dup elements");
     }
+    let fits = pack.len() <= limits.set_max_listpack_entries;
+    let set = Set::Packed(pack);
     Ok(if fits { set } else { rebuilt(&set, limits) })
 }
 

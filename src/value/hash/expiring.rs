@@ -10,6 +10,7 @@
 //!
 //! So the soonest expiry is the third entry, and what is due is at the front. Cost: a lookup walks.
 
+use crate::base::relocate::Mover;
 use crate::ds::listpack::{At, Damaged, Item, Listpack};
 
 use super::{EXPIRE_AT_MAX, Field, Found, Previous};
@@ -64,6 +65,11 @@ impl Expiring {
     }
 
     #[inline]
+    /// Offers the listpack.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len() / 3
     }

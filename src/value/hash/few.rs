@@ -2,6 +2,7 @@
 //!
 //! Compat: Redis knows no such encoding; it is a hashtable to everybody outside.
 
+use crate::base::relocate::Mover;
 use crate::ds::dict::Stats;
 use crate::ds::few::Few as Elements;
 use crate::ds::thin::Thin;
@@ -22,6 +23,11 @@ impl Few {
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Thin> {
         self.0.iter()
+    }
+
+    /// Offers the row and its elements.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
     }
 
     /// All elements.

@@ -27,6 +27,7 @@ mod table;
 mod tests;
 
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::rounded;
 use crate::ds::dict;
 use crate::ds::listpack::{Damaged, Item, Listpack, Pairs};
@@ -452,6 +453,25 @@ impl Typed for Hash {
             Repr::Few(few) => few.soonest(),
             Repr::Table(table) => table.soonest(),
         }
+    }
+
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match &mut self.0 {
+            Repr::Packed(pack) => pack.relocate(mover),
+            Repr::Expiring(triples) => {
+                relocate::boxed(triples, mover);
+                triples.relocate(mover);
+            }
+            Repr::Few(few) => {
+                relocate::boxed(few, mover);
+                few.relocate(mover);
+            }
+            Repr::Table(table) => {
+                relocate::first(cursor, table, mover);
+                return table.relocate(cursor, mover);
+            }
+        }
+        0
     }
 
     fn sampled_bytes(&self, samples: usize) -> usize {

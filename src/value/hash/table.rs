@@ -10,6 +10,7 @@
 //! Costs: O(1) a field; looking for due ones O(segments) plus the elements of the segments opened.
 
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::Mover;
 use crate::base::size_class::sampled;
 use crate::ds::dict::{self, Dict, Entry as Place, NO_MARK, Verdict};
 use crate::ds::thin::Thin;
@@ -38,6 +39,12 @@ impl Table {
             soonest_ms: i64::MAX,
             cursor: 0,
         }
+    }
+
+    /// See [`Dict::relocate`].
+    pub(super) fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        self.dict
+            .relocate(cursor, mover, &mut |field, mover| field.relocate(mover))
     }
 
     #[inline]

@@ -62,6 +62,15 @@ impl Set {
         }
     }
 
+    /// Adds a member that ought not to be there: in a listpack nobody looks, and the caller checks at the end.
+    pub fn append(&mut self, text: &[u8], limits: &Limits) {
+        if let Set::Packed(_) = self {
+            self.insert_packed(text, limits);
+        } else {
+            self.insert(text, limits);
+        }
+    }
+
     /// Adds a member of another set; whether it was not there before.
     #[inline]
     pub fn insert_member(&mut self, member: Member<'_>, limits: &Limits) -> bool {

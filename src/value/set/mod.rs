@@ -28,6 +28,7 @@ mod edit;
 mod tests;
 
 use crate::base::number;
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::{rounded, sampled};
 use crate::ds::dict::{self, Dict};
 use crate::ds::few::Few;
@@ -209,6 +210,22 @@ impl Typed for Set {
             Set::Table(table) => table.len(),
             _ => 1,
         }
+    }
+
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match self {
+            Set::Ints(ints) => ints.relocate(mover),
+            Set::Packed(pack) => pack.relocate(mover),
+            Set::Few(few) => {
+                relocate::boxed(few, mover);
+                few.relocate(mover);
+            }
+            Set::Table(table) => {
+                relocate::first(cursor, table, mover);
+                return table.relocate(cursor, mover, &mut |member, mover| member.relocate(mover));
+            }
+        }
+        0
     }
 
     fn sampled_bytes(&self, samples: usize) -> usize {

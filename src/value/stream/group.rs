@@ -14,10 +14,12 @@
 //! Costs: by id O(log n); a new consumer moves 4 bytes for each that sorts behind it. A pending entry takes 40 bytes in
 //! the group and 16 at its consumer; a consumer about 85 and its name.
 
+use crate::base::relocate;
 use crate::base::size_class::{allocated, rounded};
 use crate::ds::radix::Radix;
 
 use super::id::StreamId;
+use super::relocated::Walk;
 
 /// Number of a consumer within its group.
 pub type ConsumerIndex = u32;
@@ -63,6 +65,15 @@ impl Consumer {
         &self.name
     }
 
+    /// Offers what it has on the heap.
+    fn relocate(&mut self, walk: &mut Walk<'_>) {
+        walk.piece(|mover| {
+            relocate::slice(&mut self.name, mover);
+            self.pending.relocate_queue(mover);
+        });
+        walk.blocks(&mut self.pending, &mut |_, (), _| {});
+    }
+
     /// Ids of the entries it has not acknowledged.
     pub fn pending(&self) -> &Radix<StreamId, ()> {
         &self.pending
@@ -85,6 +96,24 @@ impl Group {
     /// All entries given out and not acknowledged.
     pub fn pending(&self) -> &Radix<StreamId, Pending> {
         &self.pending
+    }
+
+    /// Offers what it has on the heap.
+    pub(super) fn relocate(&mut self, walk: &mut Walk<'_>) {
+        walk.piece(|mover| {
+            self.pending.relocate_queue(mover);
+            relocate::vec(&mut self.consumers, mover);
+            relocate::vec(&mut self.vacant, mover);
+            relocate::vec(&mut self.by_name, mover);
+        });
+        walk.blocks(&mut self.pending, &mut |_, _, _| {});
+        for consumer in self.consumers.iter_mut().flatten() {
+            if walk.is_over() {
+                return;
+            }
+            walk.piece(|mover| relocate::boxed(consumer, mover));
+            consumer.relocate(walk);
+        }
     }
 
     /// How many consumers there are.

@@ -17,10 +17,12 @@ mod lag;
 pub mod log;
 pub mod node;
 pub mod range;
+mod relocated;
 #[cfg(test)]
 mod tests;
 pub mod trim;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::{allocated, rounded};
 use crate::ds::radix::Radix;
 
@@ -59,6 +61,11 @@ impl Typed for Box<Stream> {
     fn free_effort(&self) -> usize {
         let groups = self.groups.iter().map(|(_, group)| group.free_effort());
         2 + self.log.node_count() + groups.sum::<usize>()
+    }
+
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        relocate::first(cursor, self, mover);
+        relocated::stream(self, cursor, mover)
     }
 
     /// Nodes are sampled; groups count their blocks.

@@ -13,6 +13,7 @@
 //! A node's listpack is walked without further checks: what comes from outside passes [`Node::adopt`] first.
 //! Cost: to find an entry is to walk the node.
 
+use crate::base::relocate::Mover;
 use crate::ds::listpack::{At, Item, Listpack};
 
 use super::id::StreamId;
@@ -61,6 +62,11 @@ pub struct Entry<'a> {
 }
 
 impl Node {
+    /// Offers the listpack.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+
     /// A node without entries that knows these names.
     pub fn begin<'n>(names: impl Iterator<Item = &'n [u8]>, count: usize) -> Node {
         let mut listpack = Listpack::new();

@@ -23,6 +23,7 @@ mod tests;
 
 use std::ops::Range;
 
+use crate::base::relocate::{self, Mover};
 use crate::base::size_class::rounded;
 use crate::ds::listpack::{Damaged, Listpack};
 use crate::ds::ranked::{self, Ranked};
@@ -364,6 +365,19 @@ impl Typed for Zset {
         match self {
             Zset::Packed(_) => 1,
             Zset::Ranked(ranked) => ranked.len(),
+        }
+    }
+
+    fn relocate(&mut self, cursor: u64, mover: &mut dyn Mover) -> u64 {
+        match self {
+            Zset::Packed(packed) => {
+                packed.relocate(mover);
+                0
+            }
+            Zset::Ranked(ranked) => {
+                relocate::first(cursor, ranked, mover);
+                ranked.relocate(cursor, mover)
+            }
         }
     }
 

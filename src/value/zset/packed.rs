@@ -11,11 +11,11 @@
 //!
 //! Costs: everything walks, over the few kilobytes that limits allow.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::base::float;
-use crate::ds::listpack::{At, Damaged, Item, Listpack, Pairs};
+use crate::base::relocate::Mover;
+use crate::ds::listpack::{At, Damaged, Item, Listpack, Pairs, all_distinct};
 
 /// The longest text of a score.
 const SCORE_TEXT_MAX: usize = 25;
@@ -23,6 +23,13 @@ const SCORE_TEXT_MAX: usize = 25;
 /// A listpack of members and scores. See the module's documentation.
 #[derive(Debug, Clone, Default)]
 pub struct Packed(Listpack);
+
+impl Packed {
+    /// Offers its memory.
+    pub(super) fn relocate(&mut self, mover: &mut dyn Mover) {
+        self.0.relocate(mover);
+    }
+}
 
 /// A score on its way into the listpack.
 enum Written {
@@ -53,10 +60,7 @@ impl Written {
 /// I1: what stands behind a member is a number.
 #[inline]
 fn score_of(item: Item<'_>) -> f64 {
-    match item {
-        Item::Int(whole) => whole as f64,
-        Item::Bytes(text) => float::parse(text).unwrap_or(0.0),
-    }
+    number_of(item).unwrap_or(0.0)
 }
 
 /// Whether the text of an item is before `text`.
@@ -68,30 +72,38 @@ fn is_before(item: Item<'_>, text: &[u8]) -> bool {
     }
 }
 
+/// Whether each member has a number behind it, and comes after the one before it.
+fn are_ordered(listpack: &Listpack) -> bool {
+    let mut last: Option<(f64, Item<'_>)> = None;
+    listpack.pairs().all(|(member, score)| {
+        let Some(score) = number_of(score) else {
+            return false;
+        };
+        let before = last.replace((score, member));
+        before.is_none_or(|(other, before)| {
+            other < score || other == score && with_text(member, |text| is_before(before, text))
+        })
+    })
+}
+
+fn number_of(item: Item<'_>) -> Option<f64> {
+    match item {
+        Item::Int(whole) => Some(whole as f64),
+        Item::Bytes(text) => float::parse(text),
+    }
+}
+
 impl Packed {
     /// Takes over a listpack from a file.
     ///
     /// # Errors
     /// [`Damaged`] when I1 does not hold. O(n).
     pub fn from_listpack(listpack: Listpack) -> Result<Packed, Damaged> {
-        let packed = Packed(listpack);
-        let (mut names, mut last) = (HashSet::new(), None);
-        for (member, score) in packed.0.pairs() {
-            let is_number = match score {
-                Item::Int(_) => true,
-                Item::Bytes(text) => float::parse(text).is_some(),
-            };
-            let here = (score_of(score), member.to_vec());
-            if !is_number || last.is_some_and(|last| last >= here) || !names.insert(member.to_vec()) {
-                return Err(Damaged);
-            }
-            last = Some(here);
+        let members = listpack.pairs().map(|(member, _)| member);
+        if !listpack.len().is_multiple_of(2) || !are_ordered(&listpack) || !all_distinct(members) {
+            return Err(Damaged);
         }
-        if packed.0.len() == 2 * names.len() {
-            Ok(packed)
-        } else {
-            Err(Damaged)
-        }
+        Ok(Packed(listpack))
     }
 
     pub(super) fn listpack(&self) -> &Listpack {

@@ -8,6 +8,7 @@ use crate::command::cx::{Control, Cx, DONE, DebugAct, Next, Outcome, ReloadOptio
 use crate::command::error::Error;
 use crate::config::Scope;
 use crate::keyspace::entry::{Entry, NewValue};
+use crate::stats::memory;
 
 pub(super) fn panic(_: &mut Cx<'_>, _: Args<'_>) -> Outcome {
     Ok(Next::Control(Control::Debug(DebugAct::Panic)))
@@ -49,6 +50,24 @@ pub(super) fn set_skip_checksum_validation(cx: &mut Cx<'_>, args: Args<'_>) -> O
 pub(super) fn set_active_expire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     // Compat: what is no number counts as 0.
     cx.server.active_expire_off = number::parse_i64(args.get(2)).unwrap_or(0) == 0;
+    cx.reply.ok();
+    Ok(DONE)
+}
+
+/// Compat: Redis also writes controls, some of which would pull the memory from under the server.
+pub(super) fn mallctl(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    const NO_SUCH: Error = Error::fixed("ERR No such file or directory");
+    let name = str::from_utf8(args.get(2)).map_err(|_| NO_SUCH)?;
+    let number = memory::allocator_number(name).ok_or(NO_SUCH)?;
+    cx.reply.int(number.cast_signed());
+    Ok(DONE)
+}
+
+pub(super) fn mallctl_str(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
+    if args.get(2) != b"thread.tcache.flush" || !args.get(3).eq_ignore_ascii_case(b"VOID") {
+        return Err(Error::fixed("ERR only 'thread.tcache.flush VOID' is there"));
+    }
+    memory::flush_cache().map_err(Error::err)?;
     cx.reply.ok();
     Ok(DONE)
 }

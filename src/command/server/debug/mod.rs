@@ -191,6 +191,20 @@ const TOOLS: &[Tool] = &[
     ),
     tool("LOG", "<text>", "Write a line to the log.", 3..=3, act::log),
     tool(
+        "MALLCTL",
+        "<control>",
+        "Tell a number of the allocator's.",
+        3..=3,
+        act::mallctl,
+    ),
+    tool(
+        "MALLCTL-STR",
+        "thread.tcache.flush VOID",
+        "Hand what this thread's cache holds back to the allocator.",
+        4..=4,
+        act::mallctl_str,
+    ),
+    tool(
         "OBJECT",
         "<key>",
         "Tell how a value is stored.",
@@ -312,8 +326,6 @@ const ABSENT: &[(&str, &str)] = &[
     ("DROP-CLUSTER-PACKET-FILTER", CLUSTER),
     ("JMAP", "is not there: no module is ever loaded"),
     ("LEAK", "is not there"),
-    ("MALLCTL", "is not there: see MEMORY MALLOC-STATS"),
-    ("MALLCTL-STR", "is not there: see MEMORY MALLOC-STATS"),
     ("OOM", "is not there"),
     ("REPLICATE", REPLICATION),
     (
