@@ -74,6 +74,10 @@ const JOBS: &[Job] = &[
         run: Executor::watch_fragmentation,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::look_for_folder,
+    },
+    Job {
         period_ms: 5000,
         run: log_databases,
     },

@@ -12,9 +12,11 @@
 
 mod aof;
 mod blocking;
+mod chat;
 mod check;
 mod clients;
 mod crash;
+mod defrag;
 mod hostile;
 mod libraries;
 mod memory;
@@ -23,9 +25,11 @@ mod network;
 mod pause;
 mod process;
 mod protocol;
+mod pubsub;
 mod reference;
 mod server;
 mod shutdown;
 mod snapshot;
 mod tools;
+mod tracking;
 mod wire;
