@@ -15,6 +15,7 @@ mod blocking;
 mod check;
 mod clients;
 mod crash;
+mod faults;
 mod hostile;
 mod libraries;
 mod migrate;
