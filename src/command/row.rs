@@ -246,8 +246,8 @@ bitflags! {
         const NO_MANDATORY_KEYS = 1 << 24;
         /// What CLIENT CACHING says holds for the next command behind it, too.
         const KEEPS_CACHING = 1 << 25;
-        /// Tells whether the server is well: refused as writes are while data cannot be saved.
-        const HEALTH_CHECK = 1 << 26;
+        /// Refused like a write while nothing can be saved, so that whoever asks for the server's health learns of it.
+        const TELLS_HEALTH = 1 << 26;
     }
 }
 

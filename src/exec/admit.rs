@@ -53,39 +53,15 @@ pub struct ServerState {
 impl ServerState {
     /// Whether what is written can be saved.
     #[inline]
-    fn is_durable(self) -> bool {
+    pub fn saves(self) -> bool {
         !self.unsaved && self.unlogged.is_none()
     }
 }
 
-/// Whether a client's command may go on although what writes change cannot be saved: no write, nor what asks how the server
-/// is.
+/// Whether a write may go on although what it changes cannot be saved. `flags`: of all that it runs.
 #[inline]
-pub fn disk(command: &Command, session: &Session, state: ServerState) -> Result<(), Error> {
-    if state.is_durable() {
-        return Ok(());
-    }
-    disk_fails(command, session, state)
-}
-
-#[cold]
-fn disk_fails(command: &Command, session: &Session, state: ServerState) -> Result<(), Error> {
-    let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
-    let flags = if command.row.flags.contains(Flags::RUNS_QUEUE) {
-        Flags::from_bits_retain(queued).intersection(Flags::WRITE)
-    } else {
-        command.row.flags
-    };
-    if flags.intersects(Flags::WRITE.with(Flags::HEALTH_CHECK)) {
-        return Err(misconfigured(state));
-    }
-    Ok(())
-}
-
-/// The same of a script's command.
-#[inline]
-pub fn disk_of_script(command: &Command, state: ServerState) -> Result<(), Error> {
-    if state.is_durable() || !command.row.flags.contains(Flags::WRITE) {
+pub fn disk(flags: Flags, state: ServerState) -> Result<(), Error> {
+    if state.saves() || !flags.intersects(Flags::WRITE | Flags::TELLS_HEALTH) {
         return Ok(());
     }
     Err(misconfigured(state))

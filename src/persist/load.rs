@@ -3,14 +3,12 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Arriving, Restored};
 
 use super::disk::{Disk, File, How};
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
-use super::rdb::opcode::Type;
 use super::snapshot::dawdle;
 
 /// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
@@ -112,7 +110,12 @@ impl Loader {
         let offset = self.reader.offset();
         let record = match self.reader.next_record() {
             Ok(record) => record,
-            Err(refused) => return Err(about(refused, self.reader.under_way())),
+            Err(refused) => {
+                return Err(match self.reader.under_way() {
+                    Some((kind, key)) => refused.with_key(kind, key),
+                    None => refused,
+                });
+            }
         };
         match record {
             None => return Ok(false),
@@ -168,24 +171,6 @@ impl Loader {
             }
         }
         Ok(())
-    }
-}
-
-/// Says in which value the damage is.
-#[cold]
-fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
-    const SHOWN_BYTES_MAX: usize = 128;
-    match (refused, under_way) {
-        (Refused::Damaged { offset, what }, Some((kind, key))) => {
-            let mut shown = Vec::new();
-            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let key = String::from_utf8_lossy(&shown);
-            Refused::Damaged {
-                offset,
-                what: format!("{what} (type {}, key {key})", kind.name()).into(),
-            }
-        }
-        (other, _) => other,
     }
 }
 

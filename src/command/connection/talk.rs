@@ -19,7 +19,7 @@ const PING: Row = Row {
     arity: Arity::AtLeast(1),
     flags: Flags::FAST
         .with(Flags::IN_SUBSCRIBED_STATE)
-        .with(Flags::HEALTH_CHECK),
+        .with(Flags::TELLS_HEALTH),
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::string("message").optional()],
     run: ping,

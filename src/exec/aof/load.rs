@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::command::error::Error;
 use crate::command::row::Flags;
@@ -239,6 +239,9 @@ impl Executor {
         Ok(())
     }
 }
+
+/// How long DEBUG LOADAOF reads on before active defragmentation may do its part.
+const LOAD_STRETCH: Duration = Duration::from_millis(1);
 
 /// Reading.
 impl Executor {
@@ -555,7 +558,14 @@ impl Executor {
         };
         self.keys.expire_lazily = false;
         self.note_load_begin(load.total_bytes);
-        self.step_log_load(&mut load, &mut || true)?;
+        let begun = Instant::now();
+        loop {
+            let stretch = Instant::now();
+            if !self.step_log_load(&mut load, &mut || stretch.elapsed() < LOAD_STRETCH)? {
+                break;
+            }
+            self.defrag_beside(begun.elapsed());
+        }
         self.conclude_log_load(&load);
         Ok(())
     }
