@@ -16,11 +16,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::base::relocate::Mover;
 use crate::config::Config;
 use crate::keyspace::defrag::Pass;
 use crate::stats::compactor::{self, Compactor};
 
 use super::Executor;
+use super::script::Scripting;
 
 /// Longest slice, and what it stops after is one step of the walk more.
 const SLICE: Duration = Duration::from_micros(250);
@@ -34,6 +36,12 @@ const WORTHWHILE_ONE_IN: u64 = 20;
 /// How long it rests after such a pass, in microseconds.
 const REST_US: i64 = 10_000_000;
 
+/// How often fragmentation is looked at in the middle of something long, in microseconds.
+const JUDGE_US: i64 = 1_000_000;
+
+/// A slice due later than this was put off by a clock that has been set back since.
+const CLOCK_SET_BACK_US: i64 = 60_000_000;
+
 /// How it stands.
 #[derive(Default)]
 pub(super) struct Defrag {
@@ -41,10 +49,14 @@ pub(super) struct Defrag {
     mover: Option<Compactor>,
     running: Option<Running>,
     rests_until_us: i64,
+    /// When fragmentation was last looked at in the middle of something long.
+    judged_us: i64,
 }
 
 struct Running {
     pass: Pass,
+    /// Behind the keys.
+    scripts: Option<usize>,
     /// Share of the time, in percent.
     percent: u32,
     /// When the next slice is due.
@@ -134,6 +146,7 @@ impl Executor {
                 tracing::debug!("Starting active defrag, {gap_bytes} bytes of gaps, cpu={percent}%");
                 *none = Some(Running {
                     pass: Pass::default(),
+                    scripts: Some(0),
                     percent,
                     due_us: now_us,
                     gap_bytes,
@@ -154,18 +167,32 @@ impl Executor {
     /// A slice, if it is due.
     #[inline]
     pub(super) fn go_on_defrag(&mut self) {
-        let now_us = self.now_unix_us;
+        if self.defrag_due_us().is_some() {
+            self.defrag_at(self.now_unix_us);
+        }
+    }
+
+    /// The same in the middle of something long, so much later than it began; watches fragmentation meanwhile.
+    pub(super) fn defrag_beside(&mut self, elapsed: Duration) {
+        let now_us = self.now_unix_us + elapsed.as_micros() as i64;
+        if self.config.bool("activedefrag") && now_us - self.defrag.judged_us >= JUDGE_US {
+            self.defrag.judged_us = now_us;
+            self.stats.memory.refresh();
+            self.watch_fragmentation();
+        }
+        self.defrag_at(now_us);
+    }
+
+    fn defrag_at(&mut self, now_us: i64) {
         // A clock set back must not stop it until it has caught up.
-        if self
-            .defrag_due_us()
-            .is_some_and(|due_us| due_us <= now_us || due_us > now_us + 60_000_000)
-        {
-            self.defrag_slice();
+        let is_due = |due_us: i64| due_us <= now_us || due_us > now_us + CLOCK_SET_BACK_US;
+        if self.defrag_due_us().is_some_and(is_due) {
+            self.defrag_slice(now_us);
         }
     }
 
     #[cold]
-    fn defrag_slice(&mut self) {
+    fn defrag_slice(&mut self, now_us: i64) {
         let Defrag {
             mover: Some(mover),
             running: Some(running),
@@ -177,9 +204,10 @@ impl Executor {
         let at_once = self.config.int("active-defrag-max-scan-fields") as usize;
         let started = Instant::now();
         mover.begin(SLICE);
-        let is_over = self.keys.relocate(&mut running.pass, at_once, mover);
+        let is_over = self.keys.relocate(&mut running.pass, at_once, mover)
+            && running.relocate_scripts(self.scripting.as_deref_mut(), mover);
         let spent = started.elapsed();
-        running.note_slice(self.now_unix_us, spent);
+        running.note_slice(now_us, spent);
         let counters = &mut self.stats.counters;
         counters.active_defrag_hits += std::mem::take(&mut mover.hits);
         counters.active_defrag_misses += std::mem::take(&mut mover.misses);
@@ -230,6 +258,15 @@ impl Defrag {
 }
 
 impl Running {
+    /// Offers the texts of scripts; true when that is over.
+    fn relocate_scripts(&mut self, scripting: Option<&mut Scripting>, mover: &mut dyn Mover) -> bool {
+        if let (Some(cursor), Some(scripts)) = (self.scripts, scripting.and_then(Scripting::texts)) {
+            self.scripts = Some(scripts.relocate(cursor, mover)).filter(|&cursor| cursor != 0);
+            return self.scripts.is_none();
+        }
+        true
+    }
+
     /// Puts the next slice off for as long as this one is to be paid for.
     fn note_slice(&mut self, now_us: i64, spent: Duration) {
         let pays_us = spent.as_micros() as i64 * 100 / i64::from(self.percent.max(1));
@@ -278,6 +315,7 @@ mod tests {
         let (mut running, slice) = (
             Running {
                 pass: Pass::default(),
+                scripts: Some(0),
                 percent: 25,
                 due_us: 0,
                 gap_bytes: 0,

@@ -18,6 +18,7 @@ use super::api::sha1;
 use super::flags::ScriptFlags;
 use super::lua::Ref;
 use crate::base::hash::KeyHasher;
+use crate::base::relocate::{self, Mover};
 
 /// Most scripts kept that came with EVAL.
 pub const EVAL_SCRIPTS_MAX: usize = 500;
@@ -162,6 +163,19 @@ impl Scripts {
         }
         self.text_bytes -= script.text.len();
         Some(script.function)
+    }
+
+    /// Offers the texts from number `cursor` on until the end or until `mover` says stop; the next cursor, 0 at the end.
+    pub fn relocate(&mut self, cursor: usize, mover: &mut dyn Mover) -> usize {
+        for index in cursor..self.scripts.capacity() {
+            if let Some(script) = self.scripts.get_mut(index) {
+                relocate::slice(&mut script.text, mover);
+                if !mover.goes_on() {
+                    return index + 1;
+                }
+            }
+        }
+        0
     }
 
     /// A script has been used.
