@@ -439,13 +439,11 @@ fn random_id() -> String {
     version::new_run_id().unwrap_or_else(|_| "0".repeat(40))
 }
 
-/// Sends a tick `hz` times a second.
+/// Sends a tick `hz` times a second, the first at once: before it nobody has asked the allocator what is used, and a
+/// limit on memory would seem to be kept.
 async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
-    loop {
+    while mail.send(Mail::Tick).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;
-        if mail.send(Mail::Tick).await.is_err() {
-            return;
-        }
     }
 }
 

@@ -1,40 +1,20 @@
 //! Client-side caching between connections: who is told what to forget, and where among its replies.
 //!
-//! Most of it drives an executor and its outboxes, where a turn holds just what a test puts into it; the end runs the
-//! program over sockets.
+//! It drives an executor and its outboxes, where a turn holds just what a test puts into it; `tests/wire/tracking.rs` runs
+//! the program over sockets.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+mod peers;
 
 use russet::base::clock::Now;
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
-use russet::resp::{Batch, Limits, Parser, Value, parse_value};
-use russet::session::SessionId;
+use russet::exec::mailbox::{Delivery, Mail};
 
-/// A value on one line: `>2 $invalidate *1 $k`.
-fn flat(value: &Value) -> String {
-    let text = value.to_string();
-    text.lines().map(str::trim_start).collect::<Vec<_>>().join(" ")
-}
-
-fn values(mut bytes: &[u8]) -> String {
-    let mut all = Vec::new();
-    while let Some((value, len)) = parse_value(bytes).expect("RESP") {
-        all.push(flat(&value));
-        bytes = &bytes[len..];
-    }
-    all.join(" | ")
-}
+use peers::{Peer, batch, values};
 
 /// Clients `a`, `b`, `c`, ... of one executor.
 struct Scene {
     executor: Executor,
-    peers: Vec<(SessionId, Arc<Outbox>)>,
+    peers: Vec<Peer>,
     now_ms: i64,
 }
 
@@ -42,7 +22,7 @@ impl Scene {
     /// The first `resp3` clients speak RESP3, the others RESP2.
     fn new(clients: usize, resp3: usize) -> Scene {
         let mut executor = Executor::for_tests();
-        let peers = (0..clients).map(|_| join(&mut executor)).collect();
+        let peers = (0..clients).map(|_| Peer::join(&mut executor)).collect();
         let mut scene = Scene {
             executor,
             peers,
@@ -55,7 +35,7 @@ impl Scene {
     }
 
     fn id(&self, name: char) -> u64 {
-        self.peers[usize::from(name as u8 - b'a')].0.client
+        self.peers[usize::from(name as u8 - b'a')].id.client
     }
 
     /// One turn with a batch for each line, `a: GET k; PING`; what everybody receives of it, as `a: $nil | +PONG`.
@@ -63,7 +43,7 @@ impl Scene {
         let lines = script.lines().map(str::trim).filter(|line| !line.is_empty());
         let letters = lines.map(|line| {
             let (name, commands) = line.split_once(':').expect("client: commands");
-            let (client, _) = self.peers[usize::from(name.as_bytes()[0] - b'a')];
+            let client = self.peers[usize::from(name.as_bytes()[0] - b'a')].id;
             Mail::Batch(client, batch(commands.trim()))
         });
         let mut letters: Vec<Mail> = letters.collect();
@@ -79,9 +59,9 @@ impl Scene {
         self.executor
             .take_finished()
             .for_each(|finished| finished.deliver());
-        let received = self.peers.iter().enumerate().map(|(at, (_, outbox))| {
+        let received = self.peers.iter().enumerate().map(|(at, peer)| {
             let name = (b'a' + at as u8) as char;
-            (name, received(outbox))
+            (name, received(peer))
         });
         let shown = received.filter(|(_, bytes)| !bytes.is_empty());
         shown
@@ -95,51 +75,15 @@ impl Scene {
     }
 }
 
-fn join(executor: &mut Executor) -> (SessionId, Arc<Outbox>) {
-    let outbox = Outbox::new(0);
-    executor.admit_client(NewClient {
-        addr: "127.0.0.1:1".into(),
-        laddr: "127.0.0.1:2".into(),
-        fd: 3,
-        unix: false,
-        local: true,
-        outbox: Arc::clone(&outbox),
-        batch: Box::new(Batch::new()),
-    });
-    executor.take_finished().for_each(|greeting| greeting.deliver());
-    received(&outbox);
-    (outbox.session().expect("admitted"), outbox)
-}
-
-fn batch(commands: &str) -> Box<Batch> {
-    let (mut parser, mut batch) = (Parser::new(), Box::new(Batch::new()));
-    let lines = commands.replace(';', "\r\n") + "\r\n";
-    parser
-        .read_target(&mut batch)
-        .buf
-        .extend_from_slice(lines.as_bytes());
-    parser.parse(&mut batch, &Limits::default());
-    batch
-}
-
 /// All bytes the connection would write now, in order.
-fn received(outbox: &Outbox) -> Vec<u8> {
-    let mut all = Vec::new();
-    loop {
-        match outbox.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Delivery::Batch(batch)) => all.extend_from_slice(&batch.reply),
-            Poll::Ready(Delivery::Pushes(bytes)) => {
-                outbox.note_output(0);
-                all.extend_from_slice(&bytes);
-            }
-            Poll::Ready(Delivery::Close) => {
-                all.extend_from_slice(b"+closed\r\n");
-                return all;
-            }
-            Poll::Ready(_) => {}
-            Poll::Pending => return all,
-        }
-    }
+fn received(peer: &Peer) -> Vec<u8> {
+    let bytes = peer.deliveries().into_iter().map(|delivery| match delivery {
+        Delivery::Batch(batch) => batch.reply,
+        Delivery::Pushes(bytes) => bytes,
+        Delivery::Close => b"+closed\r\n".to_vec(),
+        Delivery::Held | Delivery::Trim => Vec::new(),
+    });
+    bytes.flatten().collect()
 }
 
 #[test]
@@ -344,7 +288,7 @@ fn who_leaves_resets_or_stops_is_told_no_more_and_counted_no_more() {
     scene.turn("d: CLIENT TRACKING ON BCAST");
     assert_eq!(scene.executor.tracking.clients, 4);
     scene.turn("a: RESET\nb: CLIENT TRACKING OFF");
-    let (c, d) = (scene.peers[2].0, scene.peers[3].0);
+    let (c, d) = (scene.peers[2].id, scene.peers[3].id);
     scene.executor.forget_client(c);
     scene.executor.forget_client(d);
     assert_eq!(scene.executor.tracking.clients, 0);
@@ -365,145 +309,4 @@ fn replies_turned_off_do_not_silence_what_is_to_be_forgotten() {
     let mut scene = Scene::new(2, 1);
     scene.turn("a: CLIENT TRACKING ON;GET k;CLIENT REPLY OFF");
     scene.check("b: SET k 1", &["a: >2 $invalidate *1 $k", "b: +OK"]);
-}
-
-// ---- over sockets ----
-
-/// A running server, killed when dropped.
-struct Server {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Server {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = listener.expect("a port").port();
-        let child = Command::new(env!("CARGO_BIN_EXE_russet-server"))
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let server = Server {
-            child,
-            port,
-            _folder: folder,
-        };
-        let up = (0..1000).any(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        assert!(up, "the server listens within ten seconds");
-        server
-    }
-
-    fn connect(&self) -> Client {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the server accepts");
-        let timeout = Some(Duration::from_secs(30));
-        stream.set_read_timeout(timeout).expect("a timeout");
-        Client {
-            stream,
-            unread: Vec::new(),
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A connection that speaks inline commands.
-struct Client {
-    stream: TcpStream,
-    unread: Vec<u8>,
-}
-
-impl Client {
-    fn send(&mut self, text: &str) {
-        self.stream.write_all(text.as_bytes()).expect("the server reads");
-    }
-
-    /// The next reply or message; `None` at the end of the connection.
-    fn read(&mut self) -> Option<String> {
-        loop {
-            if let Some((value, len)) = parse_value(&self.unread).expect("RESP") {
-                self.unread.drain(..len);
-                return Some(flat(&value));
-            }
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return None,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                read => self
-                    .unread
-                    .extend_from_slice(&buffer[..read.expect("an answer in time")]),
-            }
-        }
-    }
-
-    fn run(&mut self, command: &str) -> String {
-        self.send(&format!("{command}\r\n"));
-        self.read().expect("an answer")
-    }
-}
-
-#[test]
-fn over_sockets_a_resp2_client_has_its_other_connection_told() {
-    let server = Server::start();
-    let [mut data, mut messages, mut other] = [(); 3].map(|()| server.connect());
-    let id = messages.run("CLIENT ID").replace(':', "");
-    messages.run("SUBSCRIBE __redis__:invalidate");
-    assert_eq!(data.run(&format!("CLIENT TRACKING ON REDIRECT {id}")), "+OK");
-    data.run("GET k");
-    other.run("SET k 1");
-    assert_eq!(
-        messages.read().as_deref(),
-        Some("*3 $message $__redis__:invalidate *1 $k")
-    );
-    data.run("GET k");
-    other.run("FLUSHALL");
-    assert_eq!(
-        messages.read().as_deref(),
-        Some("*3 $message $__redis__:invalidate $nil")
-    );
-    other.run("HELLO 3");
-    assert_eq!(other.run("CLIENT TRACKING ON BCAST PREFIX u:"), "+OK");
-    assert_eq!(data.run("MSET u:1 1 v:1 1"), "+OK");
-    assert_eq!(other.read().as_deref(), Some(">2 $invalidate *1 $u:1"));
-}
-
-#[test]
-fn clients_that_hold_too_much_are_closed_largest_first() {
-    let server = Server::start();
-    let mut control = server.connect();
-    control.run("CLIENT NO-EVICT ON");
-    assert_eq!(control.run("CONFIG SET maxmemory-clients 1000000"), "+OK");
-    let [mut small, mut large, mut exempt] = [(); 3].map(|()| server.connect());
-    exempt.run("CLIENT NO-EVICT ON");
-    small.send(&format!("*1\r\n$300000\r\n{}", "v".repeat(200_000)));
-    large.send(&format!("*1\r\n$900000\r\n{}", "v".repeat(850_000)));
-    assert_eq!(large.read(), None);
-    assert!(control.run("INFO stats").contains("evicted_clients:1"));
-    exempt.send(&format!("*1\r\n$1500000\r\n{}", "v".repeat(1_200_000)));
-    // The exempt one counts, but another has to go.
-    assert_eq!(small.read(), None);
-    exempt.send(&"v".repeat(300_000));
-    exempt.send("\r\n");
-    assert!(
-        exempt
-            .read()
-            .is_some_and(|reply| reply.starts_with("-ERR unknown command"))
-    );
-    assert!(
-        control
-            .run("DEBUG CLIENT-EVICTION")
-            .starts_with("-ERR DEBUG command not allowed")
-    );
 }

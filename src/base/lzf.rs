@@ -6,8 +6,10 @@
 //! 111ooooo llllllll oooooooo  the same with l + 9 bytes
 //! ```
 //!
-//! Compression looks at one earlier place for each three bytes, found in a table of 8,192: fast rather than thorough.
+//! Compression looks at one earlier place for each three bytes, found in a table of 65,536: fast rather than thorough.
 //! Decompression trusts nothing: every run and copy is checked against both ends.
+
+use std::cell::RefCell;
 
 use super::size_class;
 
@@ -15,22 +17,32 @@ const LITERALS_MAX: usize = 32;
 const COPY_BYTES_MIN: usize = 3;
 const COPY_BYTES_MAX: usize = 264;
 const DISTANCE_MAX: usize = 8192;
-const TABLE_BITS: u32 = 13;
 
-/// `input` in at most `len_max` bytes, or `None` when it does not get that short. O(n), and a table to be zeroed: who
-/// compresses much keeps a [`Compressor`].
-pub fn compress(input: &[u8], len_max: usize) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(len_max.min(input.len()));
-    Compressor::default()
-        .compress(input, len_max, &mut out)
-        .then_some(out)
+/// Inputs of fewer bytes use a part of the table that fits into the innermost cache, and look less thoroughly.
+const SHORT_BYTES: usize = 3_000;
+const SHORT_BITS: u32 = 13;
+const TABLE_BITS: u32 = 16;
+
+thread_local! {
+    static KEPT: RefCell<Compressor> = RefCell::default();
 }
 
-/// Compresses one input after the other.
+/// `input` in at most `len_max` bytes, or `None` when it does not get that short. O(n).
+pub fn compress(input: &[u8], len_max: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(len_max.min(input.len()));
+    compress_into(input, len_max, &mut out).then_some(out)
+}
+
+/// Writes `input` to `out`, which is empty, in at most `len_max` bytes; whether it gets that short. O(n).
+pub fn compress_into(input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
+    KEPT.with_borrow_mut(|kept| kept.compress(input, len_max, out))
+}
+
+/// Compresses one input after the other; each thread that does keeps one, of 256 KiB.
 ///
 /// The table is never cleared in between: places count on from input to input with a gap that no copy can reach across.
-/// I1: a slot holds a place below `begin + at`, and those of earlier inputs are more than `DISTANCE_MAX` below `begin`.
-pub struct Compressor {
+/// What a slot says is a hint, which is compared with the input itself.
+struct Compressor {
     /// The last place where three bytes of this hash stood.
     seen: Box<[u32; 1 << TABLE_BITS]>,
     /// The place of the next input's first byte.
@@ -49,8 +61,7 @@ impl Default for Compressor {
 }
 
 impl Compressor {
-    /// Writes `input` to `out`, which is empty, in at most `len_max` bytes; whether it gets that short. O(n).
-    pub fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
+    fn compress(&mut self, input: &[u8], len_max: usize, out: &mut Vec<u8>) -> bool {
         let begin = self.claim(input.len());
         let writer = Writer {
             out,
@@ -74,10 +85,15 @@ impl Compressor {
     }
 
     fn write(&mut self, begin: u32, input: &[u8], mut writer: Writer<'_>) -> Option<()> {
+        let (bits, revisited) = if input.len() < SHORT_BYTES {
+            (SHORT_BITS, 2)
+        } else {
+            (TABLE_BITS, 8)
+        };
         let mut at = 0;
         while at + COPY_BYTES_MIN <= input.len() {
             let place = begin.wrapping_add(at as u32);
-            let slot = &mut self.seen[slot_of(input, at)];
+            let slot = &mut self.seen[slot_of(input, at, bits)];
             let distance = place.wrapping_sub(*slot) as usize;
             *slot = place;
             // No further back than the input goes: what follows then is in bounds, whatever a slot says.
@@ -93,8 +109,9 @@ impl Compressor {
             writer.literals(&input[writer.literals_at..at])?;
             writer.copy(distance, len)?;
             // The places inside the copy are worth finding later, too; its last few are enough.
-            for inner in (at + len).saturating_sub(2)..(at + len).min(input.len().saturating_sub(2)) {
-                self.seen[slot_of(input, inner)] = begin.wrapping_add(inner as u32);
+            let end = at + len;
+            for inner in end.saturating_sub(revisited).max(at + 1)..end.min(input.len().saturating_sub(2)) {
+                self.seen[slot_of(input, inner, bits)] = begin.wrapping_add(inner as u32);
             }
             at += len;
             writer.literals_at = at;
@@ -139,12 +156,12 @@ impl Writer<'_> {
 }
 
 #[inline]
-fn slot_of(input: &[u8], at: usize) -> usize {
+fn slot_of(input: &[u8], at: usize, bits: u32) -> usize {
     let three = match input[at..].first_chunk::<4>() {
         Some(&four) => u32::from_le_bytes(four) & 0xff_ffff,
         None => u32::from(input[at]) | u32::from(input[at + 1]) << 8 | u32::from(input[at + 2]) << 16,
     };
-    (three.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_BITS)) as usize
+    (three.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
 }
 
 /// How many bytes from `a` on equal those from `b` on, up to what one copy can take. `a` is before `b`.

@@ -74,6 +74,15 @@ pub enum Control {
     Reload(ReloadOptions),
     /// Answer the value of this key, which exists, as a payload.
     Dump(Box<[u8]>),
+    /// Answer in one line how many bytes the value of this key, which exists, takes in a snapshot (DEBUG OBJECT).
+    SerializedLength {
+        /// The key.
+        key: Box<[u8]>,
+        /// What stands before the number.
+        before: String,
+        /// What stands behind it.
+        behind: String,
+    },
     /// Create a key from a payload. The executor replies.
     Restore(Box<RestoreRequest>),
     /// Send keys, which exist, to another server. The executor replies, maybe only when the command is run again.

@@ -246,6 +246,8 @@ bitflags! {
         const NO_MANDATORY_KEYS = 1 << 24;
         /// What CLIENT CACHING says holds for the next command behind it, too.
         const KEEPS_CACHING = 1 << 25;
+        /// Refused like a write while nothing can be saved, so that whoever asks for the server's health learns of it.
+        const TELLS_HEALTH = 1 << 26;
     }
 }
 

@@ -50,10 +50,18 @@ pub struct ServerState {
     pub clustered: bool,
 }
 
-/// Whether a write may go on although what it changes cannot be saved.
+impl ServerState {
+    /// Whether what is written can be saved.
+    #[inline]
+    pub fn saves(self) -> bool {
+        !self.unsaved && self.unlogged.is_none()
+    }
+}
+
+/// Whether a write may go on although what it changes cannot be saved. `flags`: of all that it runs.
 #[inline]
-pub fn disk(command: &Command, state: ServerState) -> Result<(), Error> {
-    if !(state.unsaved || state.unlogged.is_some()) || !command.row.flags.contains(Flags::WRITE) {
+pub fn disk(flags: Flags, state: ServerState) -> Result<(), Error> {
+    if state.saves() || !flags.intersects(Flags::WRITE | Flags::TELLS_HEALTH) {
         return Ok(());
     }
     Err(misconfigured(state))

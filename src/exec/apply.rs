@@ -94,6 +94,10 @@ impl Executor {
             Control::DelayLog(us) => self.aof.delay_writes(us),
             Control::Reload(options) => self.reload(client, options, reply),
             Control::Dump(key) => self.dump(client, &key, reply),
+            Control::SerializedLength { key, before, behind } => {
+                let bytes = self.serialized_bytes(&key);
+                self.write_simple(client, &format!("{before}{bytes}{behind}"), reply);
+            }
             Control::Restore(request) => self.restore(client, &request, reply),
             Control::Unblock { client, with_error } => self.unblock(client, with_error),
             Control::Exec => self.exec_transaction(client, reply),

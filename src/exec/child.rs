@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::keyspace::Keyspace;
 use crate::persist::snapshot::SaveError;
-use crate::process::child::{self, Child, Ended};
+use crate::process::child::{self, Ended, Worker};
 use crate::process::os_text;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
@@ -53,7 +53,7 @@ impl CowGauge {
 
 /// A child at work.
 pub(super) struct Job {
-    child: Child,
+    child: Box<dyn Worker>,
     pub kind: ChildKind,
     /// Changes there were at the fork: those it knows.
     pub dirty: u64,
@@ -98,7 +98,7 @@ impl Executor {
         work: impl FnOnce(&Keyspace, PathBuf, &mut dyn FnMut(u64)) -> Result<u64, SaveError>,
     ) -> io::Result<()> {
         let (started, keys) = (Instant::now(), &self.keys);
-        let child = child::spawn(|report| {
+        let work = move |report: &mut child::Report| {
             let (mut gauge, mut done) = (CowGauge::new(), 0);
             let mut tell = |keys_done: u64| {
                 done = keys_done;
@@ -115,7 +115,8 @@ impl Executor {
                     1
                 }
             }
-        })?;
+        };
+        let child = self.host.hire(Box::new(work))?;
         let fork_us = started.elapsed().as_micros() as u64;
         self.stats.persistence.child = Some(ChildProgress {
             kind,
@@ -224,7 +225,7 @@ impl Executor {
         let temp = job.temp();
         job.child.kill();
         // It may not have come so far.
-        let _ = std::fs::remove_file(temp);
+        let _ = self.disk.remove(&temp);
         self.stats.persistence.child = None;
         self.keep_room_for_child();
         true

@@ -175,24 +175,12 @@ impl Executor {
             return false;
         };
         let command = self.table.command(CommandId(id));
-        let declared = command
-            .row
-            .script
-            .and_then(|source| self.script_may_write(source, words));
-        let session = &mut self.sessions[client];
+        let session = &self.sessions[client];
         if admit::arity(command, words.len()).is_err() || admit::auth(command, session).is_err() {
             return false;
         }
-        let mut flags = command.row.flags;
-        if let Some(writes) = declared {
-            // A script that says what it does is taken at its word.
-            flags.set(Flags::MAY_REPLICATE, writes);
-        }
-        if flags.contains(Flags::RUNS_QUEUE)
-            && let Some(transaction) = &session.transaction
-        {
-            flags |= Flags::from_bits_retain(transaction.flags);
-        }
+        let flags = self.flags_in_force(client, id, words);
+        let session = &mut self.sessions[client];
         let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
         let held = (self.server.holds_all() || writes) && !session.flags.contains(SessionFlags::REPLICA);
         if held {

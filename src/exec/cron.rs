@@ -23,6 +23,10 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 0,
+        run: grant_survey,
+    },
+    Job {
+        period_ms: 0,
         run: Executor::attend_child,
     },
     Job {
@@ -70,16 +74,21 @@ const JOBS: &[Job] = &[
         run: Executor::watch_fragmentation,
     },
     Job {
+        period_ms: 1000,
+        run: Executor::look_for_folder,
+    },
+    Job {
         period_ms: 5000,
         run: log_databases,
     },
 ];
 
-/// When each job last ran, and what the present tick may still spend on expiry.
+/// When each job last ran, and what the present tick may still spend on expiry and on a memory survey.
 #[derive(Default)]
 pub struct Cron {
     last_ms: [i64; JOBS.len()],
     sweep_left: Duration,
+    survey_left: Duration,
 }
 
 /// Share of the time between ticks that active expiry may take, in percent, at `active-expire-effort 1`.
@@ -87,6 +96,12 @@ const SWEEP_PERCENT: u32 = 25;
 
 /// Longest piece of a sweep between two looks at the mailbox.
 const SWEEP_SLICE: Duration = Duration::from_micros(500);
+
+/// Share of the time between ticks that a memory survey may take, in percent.
+const SURVEY_PERCENT: u32 = 10;
+
+/// Longest piece of a survey between two looks at the mailbox; a value of which all elements are asked for takes longer.
+const SURVEY_SLICE: Duration = Duration::from_micros(100);
 
 impl Executor {
     /// Runs the jobs that are due.
@@ -124,7 +139,11 @@ impl Executor {
     /// Whether there is work to go on with between two looks at the mailbox.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.is_sweeping() || self.loading.is_some() || self.evictor.continues() || self.is_defrag_due()
+        self.is_sweeping()
+            || self.loading.is_some()
+            || self.evictor.continues()
+            || self.is_surveying()
+            || self.is_defrag_due()
     }
 
     /// Goes on with it for a moment.
@@ -138,7 +157,26 @@ impl Executor {
             self.eviction_slice();
         } else if self.is_sweeping() {
             self.sweep_slice();
+        } else if self.is_surveying() {
+            self.survey_slice();
         }
+    }
+
+    /// Whether a memory survey has work and time left in this tick.
+    fn is_surveying(&self) -> bool {
+        !self.cron.survey_left.is_zero() && self.keys.is_surveyed()
+    }
+
+    /// One slice of it.
+    fn survey_slice(&mut self) {
+        let started = Instant::now();
+        let slice = SURVEY_SLICE.min(self.cron.survey_left);
+        self.keys.survey_on(&mut || started.elapsed() < slice);
+        let spent = started.elapsed();
+        if let Some(survey) = &mut self.keys.survey {
+            survey.spent_us += spent.as_micros() as u64;
+        }
+        self.cron.survey_left = self.cron.survey_left.saturating_sub(spent);
     }
 
     /// One slice of active expiry.
@@ -167,6 +205,12 @@ fn begin_sweep(executor: &mut Executor) {
     let hz = executor.config.int("hz").max(1) as u32;
     let percent = SWEEP_PERCENT + 2 * (effort - 1);
     executor.cron.sweep_left = Duration::from_secs(1) / hz * percent / 100;
+}
+
+/// Grants a memory survey its share.
+fn grant_survey(executor: &mut Executor) {
+    let hz = executor.config.int("hz").max(1) as u32;
+    executor.cron.survey_left = Duration::from_secs(1) / hz * SURVEY_PERCENT / 100;
 }
 
 fn sample_rates(executor: &mut Executor) {
@@ -259,6 +303,38 @@ fn log_databases(executor: &mut Executor) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_survey_takes_its_share_of_each_tick_until_all_is_seen() {
+        let mut executor = Executor::for_tests();
+        let client = executor.connect();
+        for n in 0..3_000 {
+            executor.run(client, &[b"SET", format!("user:{n}").as_bytes(), b"x"]);
+        }
+        executor.run(client, &[b"RUSSET.MEMORY", b"START", b"SAMPLES", b"0"]);
+        assert!(!executor.is_busy(), "nothing before the first tick");
+        let mut now_us = 1_000_000;
+        while executor.keys.is_surveyed() {
+            now_us += 100_000;
+            executor.set_time_us(now_us);
+            executor.tick();
+            while executor.is_busy() {
+                executor.go_on();
+            }
+        }
+        let report = executor.run(client, &[b"RUSSET.MEMORY", b"REPORT"]);
+        let report = String::from_utf8_lossy(&report).into_owned();
+        assert!(report.contains("Survey complete: 3000 keys"), "{report}");
+        let user = report.lines().find(|line| line.ends_with("  user:"));
+        assert!(
+            user.is_some_and(|line| line.contains("3000") && line.contains("100.0%")),
+            "{report}"
+        );
+        let database = executor.keys.db(0);
+        let truth: usize = database.dict().iter().map(|entry| entry.sampled_bytes(0)).sum();
+        let survey = executor.keys.survey.as_ref().expect("it stays");
+        assert_eq!(survey.total().bytes, truth as u64);
+    }
 
     /// A client like those that come through a socket.
     fn silent_client(executor: &mut Executor, flags: SessionFlags) -> SessionId {

@@ -423,13 +423,16 @@ impl Executor {
             .and_then(|()| admit::auth(command, session))
             .and_then(|()| admit::transaction(command, session));
         let permitted = match permitted {
-            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, reply),
+            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, words, reply),
             other => other,
         };
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
         let state = self.server_state();
         let admitted = permitted
-            .and_then(|()| admit::disk(command, state))
+            .and_then(|()| match state.saves() {
+                true => Ok(()),
+                false => admit::disk(self.flags_in_force(client, id, words), state),
+            })
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::loading(command, state))
             .and_then(|()| admit::onlooker(command, session));

@@ -15,11 +15,10 @@
 
 use std::time::Duration;
 
-use crate::command::row::Flags;
-use crate::command::table::CommandId;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::keyspace::evict::{Chooser, Policy};
+use crate::resp;
 use crate::session::SessionId;
 use crate::stats::Stats;
 
@@ -171,6 +170,7 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: u16,
+        words: resp::Args<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), crate::command::error::Error> {
         // Compat: while a script keeps the server busy, keys do not go: their DEL would be part of it.
@@ -184,15 +184,7 @@ impl Executor {
         if !is_short {
             return Ok(());
         }
-        let row = self.table.command(CommandId(id)).row;
-        let session = &self.sessions[client];
-        let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
-        let runs_queue = row.flags.contains(Flags::RUNS_QUEUE);
-        let flags = if runs_queue {
-            Flags::from_bits_retain(queued)
-        } else {
-            row.flags
-        };
+        let flags = self.flags_in_force(client, id, words);
         admit::memory(flags, is_short)
     }
 

@@ -49,12 +49,13 @@ impl Executor {
     /// Begins to load what is on disk; with nothing there, clients are welcome at once.
     pub fn begin_load(&mut self) {
         self.stats.persistence.last_save_s = self.now_unix_us / 1_000_000;
-        if self.read_manifest().is_err() {
+        let logs = self.config.bool("appendonly");
+        if (logs && self.enter_log_folder().is_err()) || self.read_manifest().is_err() {
             self.exit = Some(1);
             return;
         }
-        if !self.config.bool("appendonly") {
-            self.remove_history();
+        if !logs {
+            self.tidy_log_folder();
             return self.begin_snapshot_load();
         }
         match self.begin_log_load() {
@@ -66,7 +67,7 @@ impl Executor {
 
     fn begin_snapshot_load(&mut self) {
         let path = self.snapshot_path();
-        if path.as_os_str().is_empty() || !path.exists() {
+        if path.as_os_str().is_empty() || self.disk.facts(&path).is_err() {
             return self.host.ready();
         }
         match self.open_loader(&path) {
@@ -100,7 +101,7 @@ impl Executor {
     }
 
     fn open_loader(&mut self, path: &Path) -> Result<Loader, Refused> {
-        Loader::open(path, self.file_scrutiny(), &self.keys)
+        Loader::open(&*self.disk, path, self.file_scrutiny(), &self.keys)
     }
 
     pub(super) fn note_load_begin(&mut self, total_bytes: u64) {

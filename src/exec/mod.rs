@@ -42,7 +42,7 @@ pub mod txn;
 pub mod witness;
 
 use std::collections::VecDeque;
-
+use std::io;
 use std::sync::Arc;
 
 use crate::acl::Users;
@@ -54,7 +54,9 @@ use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
 use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
-
+use crate::persist::disk::system::System;
+use crate::persist::disk::{Absent, Disk};
+use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
@@ -70,6 +72,19 @@ pub trait Host: Send {
     /// Gives the executor a turn although no mail has come; called from another thread.
     fn waker(&self) -> aof::sync::Waker {
         Box::new(|| {})
+    }
+
+    /// Where files are.
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(System)
+    }
+
+    /// Has somebody do `work` on the data of this moment: a forked child.
+    ///
+    /// # Errors
+    /// Why there is nobody.
+    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+        Ok(Box::new(worker::spawn(work)?))
     }
 
     /// Sends keys to another server; `report` is called once, maybe from another thread.
@@ -93,10 +108,21 @@ pub trait Host: Send {
     ) -> Result<(), (&'static str, String)>;
 }
 
-/// A host for executors without a process around them.
+/// What a child does; the code it ends with.
+pub type Work<'a> = Box<dyn FnOnce(&mut Report) -> i32 + 'a>;
+
+/// A host for executors without a process around them: they touch no file and have no children.
 pub struct NoHost;
 
 impl Host for NoHost {
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(Absent)
+    }
+
+    fn hire(&mut self, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn apply_config(&mut self, _: &Config, _: &[&'static str]) -> Result<(), (&'static str, String)> {
         Ok(())
     }
@@ -148,6 +174,7 @@ pub struct Executor {
     /// When that was set.
     time_set: Tick,
     host: Box<dyn Host>,
+    disk: Arc<dyn Disk>,
     /// Outboxes by session slot.
     outboxes: Vec<Option<Arc<Outbox>>>,
     /// Batches of paused clients, oldest first.
@@ -233,6 +260,8 @@ impl Executor {
             now_unix_us: 0,
             time_set: ticks.raw(),
             ticks,
+            aof: aof::Log::new(&config, host.disk()),
+            disk: host.disk(),
             host,
             outboxes: Vec::new(),
             held: VecDeque::new(),
@@ -258,7 +287,6 @@ impl Executor {
             #[cfg(test)]
             journal: Vec::new(),
             child: None,
-            aof: aof::Log::new(&config),
             loading: None,
             migration: None,
             exit: None,
@@ -272,7 +300,6 @@ impl Executor {
     /// An executor with defaults, a fixed seed and the clock at one second past the epoch.
     pub fn for_tests() -> Executor {
         let mut config = Config::default();
-        // A test that empties all databases is not to leave a file behind.
         let allowed =
             config.assign("enable-debug-command", b"yes").is_ok() && config.assign("save", b"").is_ok();
         debug_assert!(allowed, "a word of the directive's own choices");
@@ -314,7 +341,7 @@ impl Executor {
     }
 
     /// When the executor has something to do although no mail comes, in Unix microseconds: a blocked client's time is
-    /// up, a pause that holds clients back is over, or memory is to be moved.
+    /// up, a pause that holds clients back is over, memory is to be moved, or a write has waited long enough for the disk.
     pub fn wake_at_us(&self) -> Option<i64> {
         let deadline_us = |ms: i64| ms.saturating_add(1).saturating_mul(1000);
         let blocked = self.blocking.first_deadline_ms().map(deadline_us);
@@ -322,7 +349,9 @@ impl Executor {
         let paused = self.server.pause.filter(|_| delays);
         let held = paused.map(|pause| pause.until_ms.saturating_mul(1000));
         let moving = self.defrag_due_us();
-        blocked.into_iter().chain(held).chain(moving).min()
+        let written = self.aof.wake_at_ms().map(deadline_us);
+        let due = blocked.into_iter().chain(held).chain(moving).chain(written);
+        due.min()
     }
 
     /// All commands.

@@ -18,13 +18,20 @@ const BAD_VALUE: Error = Error::fixed("ERR Bad data format");
 impl Executor {
     /// Answers DUMP for a key that exists.
     pub(super) fn dump(&mut self, client: SessionId, key: &[u8], reply: &mut Vec<u8>) {
-        let compresses = self.config.bool("rdbcompression");
+        let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
         let resp3 = self.sessions[client].answers_resp3();
         let mut reply = Reply::new(reply, resp3);
         match self.keys.stored(self.keys.key(key)) {
-            Some(entry) => reply.bulk(&payload::dump(entry, self.rdb_version(), compresses)),
+            Some(entry) => reply.bulk(&payload::dump(entry, version, compresses)),
             None => reply.null(),
         }
+    }
+
+    /// How many bytes the value of a key takes in a snapshot.
+    pub(super) fn serialized_bytes(&self, key: &[u8]) -> u64 {
+        let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
+        let entry = self.keys.stored(self.keys.key(key));
+        entry.map_or(0, |entry| payload::serialized_bytes(entry, version, compresses))
     }
 
     /// Answers RESTORE, whose options are checked already.
@@ -112,5 +119,48 @@ impl Executor {
         }
         words.push(b"ABSTTL");
         self.keys.changes.instead(db, &words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A small set of two members, and the same one twice.
+    const SET: &[u8] = b"\x14\x0d\x0d\0\0\0\x02\0\x81a\x02\x81b\x02\xff\x0b\0xxxxxxxx";
+    const TWICE: &[u8] = b"\x14\x0d\x0d\0\0\0\x02\0\x81a\x02\x81a\x02\xff\x0b\0xxxxxxxx";
+
+    fn restored(executor: &mut Executor, payload: &[u8]) -> bool {
+        let client = executor.connect();
+        executor.run(client, &[b"DEBUG", b"SET-SKIP-CHECKSUM-VALIDATION", b"1"]);
+        executor.run(client, &[b"RESTORE", b"k", b"0", payload, b"REPLACE"]) == b"+OK\r\n"
+    }
+
+    #[test]
+    fn depth_is_for_everybody_for_clients_or_for_nobody_and_is_counted() {
+        for (choice, loading, deep) in [
+            ("no", false, false),
+            ("clients", false, true),
+            ("clients", true, false),
+            ("yes", false, true),
+            ("yes", true, true),
+        ] {
+            let mut executor = Executor::for_tests();
+            let client = executor.connect();
+            let words: [&[u8]; 4] = [b"CONFIG", b"SET", b"sanitize-dump-payload", choice.as_bytes()];
+            assert_eq!(executor.run(client, &words), b"+OK\r\n");
+            if loading {
+                executor.note_load_begin(1);
+            }
+            let scrutiny = executor.payload_scrutiny();
+            assert_eq!(scrutiny.deep, deep, "{choice}");
+            assert_eq!(executor.file_scrutiny().deep, choice == "yes");
+            if !loading {
+                assert!(restored(&mut executor, SET));
+                assert_eq!(restored(&mut executor, TWICE), !deep, "{choice}");
+                let counted = executor.stats.counters.dump_payload_sanitizations;
+                assert_eq!(counted, u64::from(deep), "what is refused is not counted");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! The child is looked after in `child`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::command::cx::ReloadOptions;
 use crate::command::error::Error;
@@ -107,6 +108,7 @@ impl Executor {
     pub(super) fn save_now(&mut self) -> Result<(), SaveError> {
         let temp = temp_path(ChildKind::Snapshot, std::process::id() as i32);
         let written = snapshot::write(
+            &*self.disk,
             &self.keys,
             &self.plan(false),
             &temp,
@@ -164,9 +166,9 @@ impl Executor {
 
     /// Forks a child that writes a snapshot; whether that worked. A failure is in the log and in INFO.
     fn start_saving(&mut self) -> bool {
-        let (plan, path) = (self.plan(false), self.snapshot_path());
+        let (plan, path, disk) = (self.plan(false), self.snapshot_path(), Arc::clone(&self.disk));
         let started = self.start_child(ChildKind::Snapshot, |keys, temp, progress| {
-            snapshot::write(keys, &plan, &temp, &path, progress)
+            snapshot::write(&*disk, keys, &plan, &temp, &path, progress)
         });
         let now_s = self.now_s();
         let facts = &mut self.stats.persistence;
@@ -216,7 +218,7 @@ impl Executor {
             Ended::Code(_) => tracing::warn!("Background saving error"),
             Ended::Signal(signal) => {
                 tracing::warn!("Background saving terminated by signal {signal}");
-                let _ = std::fs::remove_file(job.temp());
+                let _ = self.disk.remove(&job.temp());
             }
         }
     }

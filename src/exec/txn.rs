@@ -47,7 +47,7 @@ impl Executor {
         reply: &mut Vec<u8>,
         large: Option<&mut Adopted>,
     ) {
-        let flags = self.table.command(CommandId(id)).row.flags;
+        let flags = self.flags_alone(id, words);
         let session = &mut self.sessions[client];
         session.last_command = Some(id);
         // To queue more is no use once the transaction is bound to fail.

@@ -27,6 +27,7 @@ pub mod interest;
 pub mod lazyfree;
 pub mod modified;
 pub mod restore;
+pub mod survey;
 #[cfg(test)]
 mod tests;
 pub mod typed;
@@ -213,6 +214,8 @@ pub struct Keyspace {
     pub expire_lazily: bool,
     /// Reads hide expired keys and leave them where they are (CLIENT PAUSE); a write that meets one removes it.
     pub expire_suspended: bool,
+    /// The memory report: the last survey, or the one under way.
+    pub survey: Option<Box<survey::Survey>>,
     lazyfree: LazyFree,
     /// Tables keep their room when keys go.
     keeps_room: bool,
@@ -233,6 +236,7 @@ impl Keyspace {
             lazy: LazyPolicy::default(),
             expire_lazily: true,
             expire_suspended: false,
+            survey: None,
             lazyfree: LazyFree::default(),
             keeps_room: false,
         }

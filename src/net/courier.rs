@@ -1,7 +1,7 @@
 //! Carries keys to other servers for MIGRATE, on a thread of its own.
 //!
 //! ```text
-//!   Shipment ──> link to (host, port, login): kept, or connect and AUTH ──> SELECT ──> RESTORE RESTORE ... ──> Delivery
+//!   Shipment ──> link to (host, port, login): kept, or connect ──> AUTH ──> SELECT ──> RESTORE RESTORE ... ──> Delivery
 //!                      └── 10 s unused: closed
 //! ```
 //!
@@ -197,8 +197,6 @@ fn reading(error: io::Error) -> Trouble {
 struct Link {
     input: BufReader<TcpStream>,
     output: BufWriter<TcpStream>,
-    /// It has said who it is, if it has to.
-    known: bool,
     /// The database selected.
     db: Option<i64>,
     used: Instant,
@@ -222,7 +220,6 @@ impl Link {
         Ok(Link {
             input: BufReader::new(input),
             output: BufWriter::with_capacity(64 * 1024, stream),
-            known: shipment.login.is_none(),
             db: None,
             used: Instant::now(),
         })
@@ -252,15 +249,14 @@ impl Link {
         })
     }
 
-    /// AUTH and SELECT, as far as they are needed.
+    /// AUTH, each time, for the password may have changed; and SELECT if that is another database than the last.
     fn introduce(&mut self, shipment: &Shipment) -> Result<Result<(), Failure>, Trouble> {
-        if let Some(login) = shipment.login.as_ref().filter(|_| !self.known) {
+        if let Some(login) = &shipment.login {
             let user = login.user.as_deref();
             let words = [Some(&b"AUTH"[..]), user, Some(&login.password)];
             if let Err(refused) = self.ask(words.into_iter().flatten())? {
                 return Ok(Err(refused));
             }
-            self.known = true;
         }
         if self.db != Some(shipment.db) {
             self.db = None;

@@ -1,16 +1,14 @@
 //! Reading a snapshot file into the databases, in steps, so that clients can be told meanwhile that it is going on.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::path::Path;
 
-use crate::base::quote;
 use crate::keyspace::Keyspace;
 use crate::keyspace::restore::{Access, Arriving, Restored};
 
+use super::disk::{Disk, File, How};
 use super::rdb::decode::{Refused, Scrutiny};
 use super::rdb::file::{Loaded, Reader, Record, Usage};
-use super::rdb::opcode::Type;
 use super::snapshot::dawdle;
 
 /// Keys that are made before they are put in their places: enough for their buckets to have come from memory.
@@ -44,13 +42,18 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens `path`.
+    /// Opens `path` of `disk`.
     ///
     /// # Errors
     /// It cannot be read, or is no snapshot.
-    pub fn open(path: &Path, scrutiny: Scrutiny, keys: &Keyspace) -> Result<Loader, Refused> {
-        let file = File::open(path).map_err(Refused::Io)?;
-        let total_bytes = file.metadata().map_err(Refused::Io)?.len();
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        scrutiny: Scrutiny,
+        keys: &Keyspace,
+    ) -> Result<Loader, Refused> {
+        let file = disk.open(path, How::Read).map_err(Refused::Io)?;
+        let total_bytes = file.size().map_err(Refused::Io)?;
         Ok(Loader {
             reader: Reader::new(file, total_bytes, scrutiny, keys.limits)?,
             arriving: Vec::with_capacity(ARRIVING),
@@ -107,7 +110,12 @@ impl Loader {
         let offset = self.reader.offset();
         let record = match self.reader.next_record() {
             Ok(record) => record,
-            Err(refused) => return Err(about(refused, self.reader.under_way())),
+            Err(refused) => {
+                return Err(match self.reader.under_way() {
+                    Some((kind, key)) => refused.with_key(kind, key),
+                    None => refused,
+                });
+            }
         };
         match record {
             None => return Ok(false),
@@ -163,24 +171,6 @@ impl Loader {
             }
         }
         Ok(())
-    }
-}
-
-/// Says in which value the damage is.
-#[cold]
-fn about(refused: Refused, under_way: Option<(Type, &[u8])>) -> Refused {
-    const SHOWN_BYTES_MAX: usize = 128;
-    match (refused, under_way) {
-        (Refused::Damaged { offset, what }, Some((kind, key))) => {
-            let mut shown = Vec::new();
-            quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
-            let key = String::from_utf8_lossy(&shown);
-            Refused::Damaged {
-                offset,
-                what: format!("{what} (type {}, key {key})", kind.name()).into(),
-            }
-        }
-        (other, _) => other,
     }
 }
 

@@ -1,13 +1,13 @@
 //! Writing all databases to a snapshot file: beside the old one, synced, then renamed over it, and the folder synced.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::Entry;
 
+use super::disk::{self, Disk, File, How};
 use super::rdb::file::{Style, Usage, Writer};
 
 /// Bytes after which a growing file is synced, so that the last sync is short.
@@ -57,12 +57,13 @@ fn doing(doing: &'static str) -> impl FnOnce(io::Error) -> SaveError {
     move |error| SaveError { doing, error }
 }
 
-/// Writes all databases of `keys` to `path`, by way of `temp` in the same folder; the size in bytes. `progress` hears
+/// Writes all databases of `keys` to `path` of `disk`, by way of `temp` in the same folder; the size in bytes. `progress` hears
 /// now and then how many keys are done.
 ///
 /// # Errors
 /// What failed; the file at `path` is as it was, and `temp` is gone.
 pub fn write(
+    disk: &dyn Disk,
     keys: &Keyspace,
     plan: &Plan,
     temp: &Path,
@@ -70,15 +71,17 @@ pub fn write(
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, SaveError> {
     let steps = plan.syncs_in_steps;
-    let filled = fill_file(temp, steps, |sink| write_to(sink, keys, plan, progress));
+    let filled = fill_file(disk, temp, steps, |sink| write_to(sink, keys, plan, progress));
     let written = filled.and_then(|size| {
-        std::fs::rename(temp, path).map_err(doing("moving the temporary file to its place"))?;
-        sync_folder(path).map_err(doing("syncing the folder"))?;
+        disk.rename(temp, path)
+            .map_err(doing("moving the temporary file to its place"))?;
+        disk.sync_folder(&disk::folder_of(path))
+            .map_err(doing("syncing the folder"))?;
         Ok(size)
     });
     if written.is_err() {
         // It may not exist.
-        let _ = std::fs::remove_file(temp);
+        let _ = disk.remove(temp);
     }
     written
 }
@@ -88,18 +91,21 @@ pub fn write(
 /// # Errors
 /// What failed; a file may be left then.
 pub fn fill_file(
+    disk: &dyn Disk,
     path: &Path,
     steps: bool,
     fill: impl FnOnce(SteppedSync) -> io::Result<(SteppedSync, u64)>,
 ) -> Result<u64, SaveError> {
-    let file = File::create(path).map_err(doing("opening the temporary file"))?;
+    let file = disk
+        .open(path, How::Create)
+        .map_err(doing("opening the temporary file"))?;
     let sink = SteppedSync {
         file,
         unsynced: 0,
         steps,
     };
     let (sink, size) = fill(sink).map_err(doing("writing"))?;
-    sink.file.sync_all().map_err(doing("syncing"))?;
+    sink.file.sync().map_err(doing("syncing"))?;
     Ok(size)
 }
 
@@ -174,7 +180,7 @@ impl Write for SteppedSync {
         let written = self.file.write(bytes)?;
         self.unsynced += written as u64;
         if self.steps && self.unsynced >= SYNC_STEP_BYTES {
-            self.file.sync_data()?;
+            self.file.sync()?;
             self.unsynced = 0;
         }
         Ok(written)
@@ -183,16 +189,4 @@ impl Write for SteppedSync {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Makes a rename in the folder of `path` last.
-///
-/// # Errors
-/// What the operating system says.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    File::open(folder)?.sync_all()
 }

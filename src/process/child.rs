@@ -16,7 +16,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, waitpid,
+};
 
 use super::sys::{self, Forked};
 
@@ -36,19 +38,42 @@ pub struct Child {
     heard: Vec<u8>,
 }
 
+/// Somebody who works on the data of the moment it was hired.
+pub trait Worker: Send {
+    /// Its process number.
+    fn pid(&self) -> i32;
+
+    /// The lines it has sent since the last call, whole ones only.
+    fn lines(&mut self) -> Vec<String>;
+
+    /// How it ended, if it has.
+    fn ended(&self) -> Option<Ended>;
+
+    /// Kills it and waits until it is gone.
+    fn kill(self: Box<Self>);
+}
+
 /// The child's way to its parent.
 pub struct Report {
-    pipe: File,
+    pipe: Option<File>,
 }
 
 impl Report {
+    /// A way to nobody.
+    pub fn unheard() -> Report {
+        Report { pipe: None }
+    }
+
     /// Sends one line. A parent that is gone or does not read is no reason to stop working.
     pub fn line(&mut self, text: &str) {
-        let _ = self.pipe.write_all(format!("{text}\n").as_bytes());
+        if let Some(pipe) = &mut self.pipe {
+            let _ = pipe.write_all(format!("{text}\n").as_bytes());
+        }
     }
 }
 
-/// Forks a child that runs `work` and ends with the code it returns.
+/// Forks a child that runs `work` and ends with the code it returns; or with its parent, however that ends: a snapshot
+/// finished later would take the place of one that the next server has written.
 ///
 /// # Errors
 /// What the operating system says against another process.
@@ -57,11 +82,13 @@ pub fn spawn(work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
     rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
     // A pipe that nobody empties must not stop the child.
     rustix::fs::fcntl_setfl(&theirs, OFlags::NONBLOCK)?;
+    let parent = getpid();
     match sys::fork_worker()? {
         Forked::Child => {
             sys::close_all_but(theirs.as_raw_fd());
+            follow(parent);
             let mut report = Report {
-                pipe: File::from(theirs),
+                pipe: Some(File::from(theirs)),
             };
             let code = work(&mut report);
             sys::end_now(code)
@@ -74,14 +101,22 @@ pub fn spawn(work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
     }
 }
 
-impl Child {
-    /// Its process number.
-    pub fn pid(&self) -> i32 {
+/// Ends this process when its parent does, or now if that is gone already. It is the thread that forked which counts: the
+/// executor's, which lasts as long as its process.
+fn follow(parent: Pid) {
+    // Where that cannot be had the child works on to its end.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    if getppid() != Some(parent) {
+        sys::end_now(1);
+    }
+}
+
+impl Worker for Child {
+    fn pid(&self) -> i32 {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// The lines it has sent since the last call, whole ones only.
-    pub fn lines(&mut self) -> Vec<String> {
+    fn lines(&mut self) -> Vec<String> {
         let _ = self.pipe.read_to_end(&mut self.heard);
         let Some(end) = self.heard.iter().rposition(|&b| b == b'\n') else {
             return Vec::new();
@@ -93,8 +128,7 @@ impl Child {
             .collect()
     }
 
-    /// How it ended, if it has.
-    pub fn ended(&self) -> Option<Ended> {
+    fn ended(&self) -> Option<Ended> {
         match waitpid(Some(self.pid), WaitOptions::NOHANG) {
             Ok(Some((_, status))) => Some(
                 status
@@ -107,8 +141,7 @@ impl Child {
         }
     }
 
-    /// Kills it and waits until it is gone.
-    pub fn kill(self) {
+    fn kill(self: Box<Self>) {
         let _ = kill_process(self.pid, Signal::KILL);
         let _ = waitpid(Some(self.pid), WaitOptions::empty());
     }
@@ -162,6 +195,6 @@ mod tests {
         })
         .expect("a process more");
         assert_eq!(child.ended(), None);
-        child.kill();
+        Box::new(child).kill();
     }
 }

@@ -34,7 +34,7 @@ fn listed(other: &mut Wire, client: &str, name: &str) -> String {
 #[test]
 fn time_is_up_on_time() {
     for threads in ["1", "3"] {
-        let server = Server::start(&["--io-threads", threads]);
+        let server = Server::start(&["--io-threads", threads, "--hz", "1"]);
         let mut wire = server.connect();
         for ms in [1, 30, 250] {
             let (started, wanted) = (Instant::now(), Duration::from_millis(ms));
@@ -44,8 +44,8 @@ fn time_is_up_on_time() {
             );
             let waited = started.elapsed();
             assert!(waited >= wanted, "{ms}: {waited:?}");
-            // Not by the tick of the cron, which comes every 100 ms.
-            assert!(waited < wanted + Duration::from_millis(80), "{ms}: {waited:?}");
+            // Not by the tick of the cron, which comes once a second; a busy machine may take its time.
+            assert!(waited < wanted + Duration::from_millis(500), "{ms}: {waited:?}");
         }
     }
 }

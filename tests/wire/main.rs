@@ -12,20 +12,24 @@
 
 mod aof;
 mod blocking;
+mod chat;
 mod check;
 mod clients;
 mod crash;
 mod defrag;
 mod hostile;
 mod libraries;
+mod memory;
 mod migrate;
 mod network;
 mod pause;
 mod process;
 mod protocol;
+mod pubsub;
 mod reference;
 mod server;
 mod shutdown;
 mod snapshot;
 mod tools;
+mod tracking;
 mod wire;

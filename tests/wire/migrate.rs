@@ -112,7 +112,12 @@ fn passwords_are_told_and_nothing_is_sent_without_the_right_one() {
     wire.ok(&words(&port, "a", &["AUTH", "secret"]));
     // Another client's rights are not lent to who does not know the password.
     assert!(wire.error(&words(&port, "b", &[])).contains("NOAUTH"));
-    wire.ok(&words(&port, "b", &["AUTH2", "default", "secret"]));
+    other.ok(&["CONFIG", "SET", "requirepass", "other"]);
+    assert!(
+        wire.error(&words(&port, "b", &["AUTH", "secret"]))
+            .contains("WRONGPASS")
+    );
+    wire.ok(&words(&port, "b", &["AUTH2", "default", "other"]));
     assert_eq!(other.run(&["DBSIZE"]).to_string(), ":2");
 }
 

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use super::reference::{Reference, without_tools};
 use super::server::{Server, eventually};
-use super::wire::{info_number, text};
+use super::wire::{Wire, info_number, text};
 
 /// One key of every kind there is.
 const DATA: &[&[&str]] = &[
@@ -184,4 +185,74 @@ fn writes_are_refused_while_saves_fail() {
     std::fs::remove_dir(server.folder().join("dump.rdb")).expect("our own folder");
     wire.ok(&["SAVE"]);
     wire.ok(&["SET", "k", "v"]);
+}
+
+/// One of each type as Redis 7.0 knows it: small, then large enough for the encoding that follows.
+fn fill_types(wire: &mut Wire) {
+    const SMALL: &[&str] = &[
+        "SET embstr hello",
+        "SET int -9223372036854775808",
+        "SET mortal x PXAT 4102444800000",
+        "SADD ints 1 -70000 5000000000",
+        "RPUSH list a -5 300 70000 5000000000 b",
+        "SADD words a b 3",
+        "HSET hash f v g 2",
+        "ZADD zset 1.5 a -inf b inf c 1e300 d 3 e",
+        "XADD stream 5-1 f v g w",
+        "XADD stream 6-1 f v",
+        "XADD stream 7-1 other 9",
+        "XDEL stream 6-1",
+        "XGROUP CREATE stream group 0",
+        "XREADGROUP GROUP group me COUNT 1 STREAMS stream >",
+        "XGROUP CREATECONSUMER stream group idle",
+        "XADD emptied 5-1 f v",
+        "XDEL emptied 5-1",
+        "PFADD hll a b c",
+        "SETRANGE sparse 30000 end",
+    ];
+    for line in SMALL {
+        let words: Vec<&str> = line.split(' ').collect();
+        let reply = wire.run(&words).to_string();
+        assert!(!reply.starts_with('-'), "{line}: {reply}");
+    }
+    let long = "long ".repeat(2_000);
+    for number in 0..700 {
+        let text = number.to_string();
+        wire.run(&["RPUSH", "quicklist", &text, &long[..number % 90]]);
+        wire.run(&["SADD", "many ints", &text]);
+        wire.run(&["SADD", "many words", &text, &format!("member {text}")]);
+        wire.run(&["HSET", "table", &text, &long[..number % 90]]);
+        wire.run(&["ZADD", "skiplist", &format!("{text}.25"), &text]);
+        wire.run(&["XADD", "long stream", "*", &text, &text]);
+    }
+    wire.run(&["RPUSH", "big elements", &long, "small", &long]);
+    wire.run(&["HSET", "big field", "f", &long]);
+    wire.ok(&["SELECT", "15"]);
+    wire.ok(&["SET", "elsewhere", "1"]);
+    wire.ok(&["SELECT", "0"]);
+}
+
+#[test]
+fn redis_server_reads_every_type_from_our_snapshot_and_we_from_its_own() {
+    if without_tools() {
+        return;
+    }
+    for compression in ["yes", "no"] {
+        let style = ["--enable-debug-command", "yes", "--rdbcompression", compression];
+        let mut server = Server::start(&[&style[..], &["--rdb-version-max", "10"]].concat());
+        let mut wire = server.connect();
+        fill_types(&mut wire);
+        let before = digest(&server);
+        wire.ok(&["SAVE"]);
+        server.signal("KILL");
+        server.wait();
+        let reference = Reference::start_on(server.folder(), &style);
+        assert_eq!(reference.digest(), before, "compression {compression}");
+        let mut wire = reference.connect();
+        wire.ok(&["SET", "theirs", "1"]);
+        wire.ok(&["SAVE"]);
+        let before = reference.digest();
+        drop(reference);
+        assert_eq!(digest(&start_on(&server)), before, "compression {compression}");
+    }
 }

@@ -127,12 +127,20 @@ impl Wire {
     /// The next reply.
     #[track_caller]
     pub fn reply(&mut self) -> Value {
+        self.reply_or_end().expect("the server hung up")
+    }
+
+    /// The next reply; `None` at the end of the connection.
+    #[track_caller]
+    pub fn reply_or_end(&mut self) -> Option<Value> {
         loop {
             if let Some((value, length)) = parse_value(&self.received).expect("replies are RESP") {
                 self.received.drain(..length);
-                return value;
+                return Some(value);
             }
-            assert!(self.fill() > 0, "the server hung up");
+            if self.fill() == 0 {
+                return None;
+            }
         }
     }
 

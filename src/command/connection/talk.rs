@@ -17,7 +17,9 @@ const PING: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::AtLeast(1),
-    flags: Flags::FAST.with(Flags::IN_SUBSCRIBED_STATE),
+    flags: Flags::FAST
+        .with(Flags::IN_SUBSCRIBED_STATE)
+        .with(Flags::TELLS_HEALTH),
     tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
     args: &[Arg::string("message").optional()],
     run: ping,

@@ -60,15 +60,9 @@ const PEXPIRE: Row = Row {
     name: "pexpire",
     summary: "Lets a key expire after a number of milliseconds.",
     since: "2.6.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::AtLeast(3),
-    flags: FLAGS,
-    keys: KEYS,
-    history: HISTORY,
     args: &[Arg::key("key", 0), Arg::integer("milliseconds"), CONDITION],
     run: pexpire,
-    ..Row::BASE
+    ..EXPIRE
 };
 
 fn pexpire(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -88,15 +82,9 @@ const EXPIREAT: Row = Row {
     name: "expireat",
     summary: "Lets a key expire at a Unix time in seconds.",
     since: "1.2.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::AtLeast(3),
-    flags: FLAGS,
-    keys: KEYS,
-    history: HISTORY,
     args: &[Arg::key("key", 0), Arg::unix_time("unix-time-seconds"), CONDITION],
     run: expireat,
-    ..Row::BASE
+    ..EXPIRE
 };
 
 fn expireat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -114,20 +102,13 @@ fn expireat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const PEXPIREAT: Row = Row {
     name: "pexpireat",
     summary: "Lets a key expire at a Unix time in milliseconds.",
-    since: "2.6.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::AtLeast(3),
-    flags: FLAGS,
-    keys: KEYS,
-    history: HISTORY,
     args: &[
         Arg::key("key", 0),
         Arg::unix_time("unix-time-milliseconds"),
         CONDITION,
     ],
     run: pexpireat,
-    ..Row::BASE
+    ..PEXPIRE
 };
 
 fn pexpireat(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

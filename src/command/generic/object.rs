@@ -51,15 +51,8 @@ const FREQ: Row = Row {
     name: "freq",
     summary: "Tells how often a key was used, as a logarithmic counter that decays.",
     since: "4.0.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::Exactly(3),
-    flags: Flags::READONLY,
-    keys: KEYS,
-    tips: &["nondeterministic_output"],
-    args: &[Arg::key("key", 0)],
     run: freq,
-    ..Row::BASE
+    ..ENCODING
 };
 
 const NOT_LFU: Error = Error::fixed(
@@ -103,16 +96,8 @@ fn object_help(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
 const IDLETIME: Row = Row {
     name: "idletime",
     summary: "Tells for how many seconds a key has not been used.",
-    since: "2.2.3",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::Exactly(3),
-    flags: Flags::READONLY,
-    keys: KEYS,
-    tips: &["nondeterministic_output"],
-    args: &[Arg::key("key", 0)],
     run: idletime,
-    ..Row::BASE
+    ..ENCODING
 };
 
 const NOT_LRU: Error = Error::fixed(
@@ -148,16 +133,8 @@ fn found(cx: &mut Cx<'_>, key: Key<'_>) -> bool {
 const REFCOUNT: Row = Row {
     name: "refcount",
     summary: "Tells how many references there are to a key's value.",
-    since: "2.2.3",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::Exactly(3),
-    flags: Flags::READONLY,
-    keys: KEYS,
-    tips: &["nondeterministic_output"],
-    args: &[Arg::key("key", 0)],
     run: refcount,
-    ..Row::BASE
+    ..ENCODING
 };
 
 /// Compat: small integers are shared objects in Redis, which answers this for them.

@@ -39,16 +39,8 @@ const PTTL: Row = Row {
     name: "pttl",
     summary: "Tells in how many milliseconds a key expires.",
     since: "2.6.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::Exactly(2),
-    flags: FLAGS,
-    keys: KEYS,
-    tips: &["nondeterministic_output"],
-    history: &[("2.8.0", "Answers -2 when there is no such key.")],
-    args: &[Arg::key("key", 0)],
     run: pttl,
-    ..Row::BASE
+    ..TTL
 };
 
 fn pttl(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -76,15 +68,8 @@ fn expiretime(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const PEXPIRETIME: Row = Row {
     name: "pexpiretime",
     summary: "Tells at which Unix time in milliseconds a key expires.",
-    since: "7.0.0",
-    complexity: "O(1)",
-    group: Group::Generic,
-    arity: Arity::Exactly(2),
-    flags: FLAGS,
-    keys: KEYS,
-    args: &[Arg::key("key", 0)],
     run: pexpiretime,
-    ..Row::BASE
+    ..EXPIRETIME
 };
 
 fn pexpiretime(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

@@ -22,6 +22,12 @@ pub(super) struct Footprint {
     pub active: u64,
     pub resident: u64,
     pub clients: u64,
+    /// What waits to be written to the append-only file.
+    pub aof_buffer: u64,
+    /// Scripts of EVAL, beside their interpreter.
+    pub lua_caches: u64,
+    /// Libraries of functions, beside theirs.
+    pub function_caches: u64,
     /// Database and its table, those that hold keys.
     pub tables: Vec<(usize, u64)>,
     /// A count.
@@ -49,6 +55,9 @@ impl Footprint {
             active: totals.active,
             resident: totals.resident,
             clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
+            aof_buffer: cx.stats.persistence.aof.waiting_bytes as u64,
+            lua_caches: cx.server.scripts.scripts_bytes as u64,
+            function_caches: cx.server.scripts.libraries_bytes as u64,
             tables: dbs
                 .clone()
                 .filter(|(_, db)| !db.is_empty())
@@ -64,7 +73,8 @@ impl Footprint {
 
     /// What is not data.
     pub(super) fn overhead(&self) -> u64 {
-        self.startup + self.clients + self.table_bytes()
+        let caches = self.lua_caches + self.function_caches;
+        self.startup + self.clients + self.table_bytes() + self.aof_buffer + caches
     }
 
     pub(super) fn dataset(&self) -> u64 {
@@ -140,7 +150,10 @@ mod tests {
             allocated: 10_000,
             active: 11_000,
             resident: 12_000,
-            clients: 500,
+            clients: 300,
+            aof_buffer: 50,
+            lua_caches: 100,
+            function_caches: 50,
             tables: vec![(0, 1_000), (3, 500)],
             keys: 100,
         }

@@ -118,9 +118,9 @@ fn write_owners(reply: &mut Reply<'_>, footprint: &Footprint) {
         ("clients.slaves", 0),
         ("clients.normal", footprint.clients),
         ("cluster.links", 0),
-        ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
+        ("aof.buffer", footprint.aof_buffer),
+        ("lua.caches", footprint.lua_caches),
+        ("functions.caches", footprint.function_caches),
     ] {
         write_amount(reply, name, bytes);
     }
@@ -234,7 +234,8 @@ const DOCTOR: Row = Row {
 };
 
 fn doctor(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
-    let text = diagnosis(&Footprint::of(cx), clients(cx).count() as u64);
+    let (clients, scripts) = (clients(cx).count() as u64, cx.server.scripts.scripts);
+    let text = diagnosis(&Footprint::of(cx), clients, scripts);
     cx.reply.verbatim("txt", text.as_bytes());
     Ok(DONE)
 }
@@ -245,8 +246,10 @@ const DOCTOR_USED_MIN: u64 = 5 << 20;
 const DOCTOR_EXCESS_MIN: i64 = 10 << 20;
 /// Buffers of one client, on average, that are worth a word.
 const DOCTOR_CLIENT_BYTES: u64 = 200 << 10;
+/// Scripts in EVAL's cache that nobody writes by hand.
+const DOCTOR_SCRIPTS: usize = 1000;
 
-fn diagnosis(footprint: &Footprint, clients: u64) -> String {
+fn diagnosis(footprint: &Footprint, clients: u64, scripts: usize) -> String {
     if footprint.used < DOCTOR_USED_MIN {
         return "Hi Sam, there is next to nothing in memory here, so there is nothing to examine. Come back \
                 when there is some data.\n"
@@ -260,6 +263,7 @@ fn diagnosis(footprint: &Footprint, clients: u64) -> String {
         (large(footprint.allocator_excess(), 1.1), ALLOCATOR_RSS),
         (large(footprint.process_excess(), 1.1), PROCESS_RSS),
         (footprint.clients / clients.max(1) > DOCTOR_CLIENT_BYTES, CLIENTS),
+        (scripts > DOCTOR_SCRIPTS, SCRIPTS),
     ];
     let found: String = findings
         .iter()
@@ -293,6 +297,10 @@ const CLIENTS: &str = "\
     Big client buffers: clients take over 200 KiB each on average. Look for large 'qbuf', 'omem' and \
     'tot-mem' in CLIENT LIST: some clients may send huge commands or read their replies too slowly.";
 
+const SCRIPTS: &str = "\
+    Many scripts: over a thousand are in EVAL's cache. Scripts that differ from call to call, because values \
+    are written into their text, fill it; give values as keys and arguments instead.";
+
 const HELP: Row = Row {
     name: "help",
     summary: "Explains the subcommands.",
@@ -315,6 +323,9 @@ mod tests {
             active: 101 << 20,
             resident: 103 << 20,
             clients: 1 << 10,
+            aof_buffer: 0,
+            lua_caches: 0,
+            function_caches: 0,
             tables: Vec::new(),
             keys: 1,
         }
@@ -322,14 +333,15 @@ mod tests {
 
     #[test]
     fn a_healthy_server_gets_a_clean_bill() {
-        assert!(diagnosis(&healthy(), 1).contains("in order"));
+        assert!(diagnosis(&healthy(), 1, 1000).contains("in order"));
         assert!(
             diagnosis(
                 &Footprint {
                     used: 1 << 20,
                     ..healthy()
                 },
-                1
+                1,
+                0
             )
             .contains("nothing to examine")
         );
@@ -343,12 +355,13 @@ mod tests {
             clients: 300 << 10,
             ..healthy()
         };
-        let text = diagnosis(&sick, 1);
+        let text = diagnosis(&sick, 1, 1001);
         for finding in [
             "Peak memory",
             "High total RSS",
             "High process RSS",
             "Big client buffers",
+            "Many scripts",
         ] {
             assert!(text.contains(finding), "{text}");
         }

@@ -6,6 +6,7 @@
 //! | `config` | CONFIG |
 //! | `info` | INFO |
 //! | `memory`, `footprint` | MEMORY; where the memory went |
+//! | `report`, `report_text` | RUSSET.MEMORY, an extension: memory by prefix, type and key |
 //! | `slowlog`, `latency` | SLOWLOG, LATENCY |
 //! | `database` | FLUSHDB FLUSHALL SWAPDB |
 //! | `monitor`, `misc` | MONITOR; TIME LOLWUT SHUTDOWN |
@@ -25,6 +26,8 @@ mod latency;
 mod memory;
 mod misc;
 mod monitor;
+mod report;
+mod report_text;
 mod save;
 mod slowlog;
 
@@ -52,6 +55,7 @@ pub const ROWS: &[Row] = &[
     misc::SHUTDOWN,
     misc::TIME,
     monitor::MONITOR,
+    report::RUSSET_MEMORY,
     slowlog::SLOWLOG,
 ];
 

@@ -23,11 +23,29 @@ pub const ROWS: &[Row] = &[
     ZDIFFSTORE,
 ];
 
+const WEIGHTS: Arg = Arg::integer("weight").token("WEIGHTS").optional().multiple();
+const AGGREGATE: Arg = Arg::one_of(
+    "aggregate",
+    &[
+        Arg::flag("sum", "SUM"),
+        Arg::flag("min", "MIN"),
+        Arg::flag("max", "MAX"),
+    ],
+)
+.token("AGGREGATE")
+.optional();
+const WITHSCORES: Arg = Arg::flag("withscores", "WITHSCORES").optional();
+
+const UNION_COMPLEXITY: &str =
+    "O(N)+O(M*log(M)), N being the sizes of all inputs together and M that of the result";
+const INTERSECTION_COMPLEXITY: &str = "O(N*K)+O(M*log(M)), N being the size of the smallest input, K the number of inputs and M the size of the result";
+const DIFFERENCE_COMPLEXITY: &str = "O(L + (N-K)*log(N)), L being the sizes of all inputs together, N the size of the first and K the size of the result";
+
 const ZUNION: Row = Row {
     name: "zunion",
     summary: "Returns the members of any of several sorted sets.",
     since: "6.2.0",
-    complexity: "O(N)+O(M*log(M)), N being the sizes of all inputs together and M that of the result",
+    complexity: UNION_COMPLEXITY,
     group: Group::SortedSet,
     arity: Arity::AtLeast(3),
     flags: Flags::READONLY.with(Flags::MOVABLE_KEYS),
@@ -35,18 +53,9 @@ const ZUNION: Row = Row {
     args: &[
         Arg::integer("numkeys"),
         Arg::key("key", 0).multiple(),
-        Arg::integer("weight").token("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[
-                Arg::flag("sum", "SUM"),
-                Arg::flag("min", "MIN"),
-                Arg::flag("max", "MAX"),
-            ],
-        )
-        .token("AGGREGATE")
-        .optional(),
-        Arg::flag("withscores", "WITHSCORES").optional(),
+        WEIGHTS,
+        AGGREGATE,
+        WITHSCORES,
     ],
     run: zunion,
     ..Row::BASE
@@ -60,7 +69,7 @@ const ZUNIONSTORE: Row = Row {
     name: "zunionstore",
     summary: "Stores the members of any of several sorted sets under a key.",
     since: "2.0.0",
-    complexity: "O(N)+O(M*log(M)), N being the sizes of all inputs together and M that of the result",
+    complexity: UNION_COMPLEXITY,
     group: Group::SortedSet,
     arity: Arity::AtLeast(4),
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::MOVABLE_KEYS),
@@ -72,17 +81,8 @@ const ZUNIONSTORE: Row = Row {
         Arg::key("destination", 0),
         Arg::integer("numkeys"),
         Arg::key("key", 1).multiple(),
-        Arg::integer("weight").token("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[
-                Arg::flag("sum", "SUM"),
-                Arg::flag("min", "MIN"),
-                Arg::flag("max", "MAX"),
-            ],
-        )
-        .token("AGGREGATE")
-        .optional(),
+        WEIGHTS,
+        AGGREGATE,
     ],
     run: zunionstore,
     ..Row::BASE
@@ -95,30 +95,9 @@ fn zunionstore(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const ZINTER: Row = Row {
     name: "zinter",
     summary: "Returns the members that several sorted sets share.",
-    since: "6.2.0",
-    complexity: "O(N*K)+O(M*log(M)), N being the size of the smallest input, K the number of inputs and M the size of the result",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(3),
-    flags: Flags::READONLY.with(Flags::MOVABLE_KEYS),
-    keys: &[KeySpec::counted(1, Access::RO.with(Access::ACCESS))],
-    args: &[
-        Arg::integer("numkeys"),
-        Arg::key("key", 0).multiple(),
-        Arg::integer("weight").token("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[
-                Arg::flag("sum", "SUM"),
-                Arg::flag("min", "MIN"),
-                Arg::flag("max", "MAX"),
-            ],
-        )
-        .token("AGGREGATE")
-        .optional(),
-        Arg::flag("withscores", "WITHSCORES").optional(),
-    ],
+    complexity: INTERSECTION_COMPLEXITY,
     run: zinter,
-    ..Row::BASE
+    ..ZUNION
 };
 
 fn zinter(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -128,33 +107,9 @@ fn zinter(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const ZINTERSTORE: Row = Row {
     name: "zinterstore",
     summary: "Stores the members that several sorted sets share under a key.",
-    since: "2.0.0",
-    complexity: "O(N*K)+O(M*log(M)), N being the size of the smallest input, K the number of inputs and M the size of the result",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(4),
-    flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::MOVABLE_KEYS),
-    keys: &[
-        KeySpec::one(1, Access::OW.with(Access::UPDATE)),
-        KeySpec::counted(2, Access::RO.with(Access::ACCESS)),
-    ],
-    args: &[
-        Arg::key("destination", 0),
-        Arg::integer("numkeys"),
-        Arg::key("key", 1).multiple(),
-        Arg::integer("weight").token("WEIGHTS").optional().multiple(),
-        Arg::one_of(
-            "aggregate",
-            &[
-                Arg::flag("sum", "SUM"),
-                Arg::flag("min", "MIN"),
-                Arg::flag("max", "MAX"),
-            ],
-        )
-        .token("AGGREGATE")
-        .optional(),
-    ],
+    complexity: INTERSECTION_COMPLEXITY,
     run: zinterstore,
-    ..Row::BASE
+    ..ZUNIONSTORE
 };
 
 fn zinterstore(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -165,16 +120,12 @@ const ZDIFF: Row = Row {
     name: "zdiff",
     summary: "Returns the members of a sorted set that no other one has.",
     since: "6.2.0",
-    complexity: "O(L + (N-K)*log(N)), L being the sizes of all inputs together, N the size of the first and K the size of the result",
+    complexity: DIFFERENCE_COMPLEXITY,
     group: Group::SortedSet,
     arity: Arity::AtLeast(3),
     flags: Flags::READONLY.with(Flags::MOVABLE_KEYS),
     keys: &[KeySpec::counted(1, Access::RO.with(Access::ACCESS))],
-    args: &[
-        Arg::integer("numkeys"),
-        Arg::key("key", 0).multiple(),
-        Arg::flag("withscores", "WITHSCORES").optional(),
-    ],
+    args: &[Arg::integer("numkeys"), Arg::key("key", 0).multiple(), WITHSCORES],
     run: zdiff,
     ..Row::BASE
 };
@@ -187,7 +138,7 @@ const ZDIFFSTORE: Row = Row {
     name: "zdiffstore",
     summary: "Stores the members of a sorted set that no other one has under a key.",
     since: "6.2.0",
-    complexity: "O(L + (N-K)*log(N)), L being the sizes of all inputs together, N the size of the first and K the size of the result",
+    complexity: DIFFERENCE_COMPLEXITY,
     group: Group::SortedSet,
     arity: Arity::AtLeast(4),
     flags: Flags::WRITE.with(Flags::DENY_OOM).with(Flags::MOVABLE_KEYS),

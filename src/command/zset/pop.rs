@@ -71,18 +71,8 @@ fn zpopmin(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const ZPOPMAX: Row = Row {
     name: "zpopmax",
     summary: "Removes the members with the highest scores and returns them.",
-    since: "5.0.0",
-    complexity: "O(log(N)*M), N being the size of the sorted set and M the number of members removed",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(2),
-    flags: Flags::WRITE.with(Flags::FAST),
-    keys: &[KeySpec::one(
-        1,
-        Access::RW.with(Access::ACCESS).with(Access::DELETE),
-    )],
-    args: &[Arg::key("key", 0), Arg::integer("count").optional()],
     run: zpopmax,
-    ..Row::BASE
+    ..ZPOPMIN
 };
 
 fn zpopmax(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -305,24 +295,8 @@ fn bzpopmin(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const BZPOPMAX: Row = Row {
     name: "bzpopmax",
     summary: "Removes the member with the highest score from the first of several sorted sets that has any, and waits for one if none has.",
-    since: "5.0.0",
-    complexity: "O(log(N)), N being the size of the sorted set",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(3),
-    flags: Flags::WRITE.with(Flags::FAST).with(Flags::BLOCKING),
-    keys: &[KeySpec::range(
-        1,
-        -2,
-        1,
-        Access::RW.with(Access::ACCESS).with(Access::DELETE),
-    )],
-    history: &[(
-        "6.0.0",
-        "`timeout` is interpreted as a double instead of an integer.",
-    )],
-    args: &[Arg::key("key", 0).multiple(), Arg::double("timeout")],
     run: bzpopmax,
-    ..Row::BASE
+    ..BZPOPMIN
 };
 
 fn bzpopmax(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

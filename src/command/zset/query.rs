@@ -108,20 +108,8 @@ fn zrank(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const ZREVRANK: Row = Row {
     name: "zrevrank",
     summary: "Returns how many members come before one, highest scores first.",
-    since: "2.0.0",
-    complexity: "O(log(N)), N being the size of the sorted set",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(3),
-    flags: Flags::READONLY.with(Flags::FAST),
-    keys: &[KeySpec::one(1, Access::RO.with(Access::ACCESS))],
-    history: &[("7.2.0", "Added the optional `WITHSCORE` argument.")],
-    args: &[
-        Arg::key("key", 0),
-        Arg::string("member"),
-        Arg::flag("withscore", "WITHSCORE").optional(),
-    ],
     run: zrevrank,
-    ..Row::BASE
+    ..ZRANK
 };
 
 fn zrevrank(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

@@ -25,6 +25,10 @@ fn answer(cx: &mut Cx<'_>, args: Args<'_>, by: By, direction: Direction) -> Outc
     RangeQuery::parse(args, 1, fixed)?.answer(cx, args.key(1))
 }
 
+const LIMIT: Arg = Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
+    .token("LIMIT")
+    .optional();
+
 const ZREVRANGE: Row = Row {
     name: "zrevrange",
     summary: "Returns the members in a range of ranks, highest scores first.",
@@ -65,9 +69,7 @@ const ZRANGEBYSCORE: Row = Row {
         Arg::double("min"),
         Arg::double("max"),
         Arg::flag("withscores", "WITHSCORES").optional().since("2.0.0"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
-            .token("LIMIT")
-            .optional(),
+        LIMIT,
     ],
     run: zrangebyscore,
     ..Row::BASE
@@ -93,9 +95,7 @@ const ZREVRANGEBYSCORE: Row = Row {
         Arg::double("max"),
         Arg::double("min"),
         Arg::flag("withscores", "WITHSCORES").optional(),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
-            .token("LIMIT")
-            .optional(),
+        LIMIT,
     ],
     run: zrevrangebyscore,
     ..Row::BASE
@@ -115,14 +115,7 @@ const ZRANGEBYLEX: Row = Row {
     flags: Flags::READONLY,
     keys: &[KeySpec::one(1, Access::RO.with(Access::ACCESS))],
     deprecated: Some(("6.2.0", "`ZRANGE` with the `BYLEX` argument")),
-    args: &[
-        Arg::key("key", 0),
-        Arg::string("min"),
-        Arg::string("max"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
-            .token("LIMIT")
-            .optional(),
-    ],
+    args: &[Arg::key("key", 0), Arg::string("min"), Arg::string("max"), LIMIT],
     run: zrangebylex,
     ..Row::BASE
 };
@@ -134,23 +127,10 @@ fn zrangebylex(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
 const ZREVRANGEBYLEX: Row = Row {
     name: "zrevrangebylex",
     summary: "Returns the members in a range of strings, last first, all scores being equal.",
-    since: "2.8.9",
-    complexity: "O(log(N)+M), N being the size of the sorted set and M the number of members returned",
-    group: Group::SortedSet,
-    arity: Arity::AtLeast(4),
-    flags: Flags::READONLY,
-    keys: &[KeySpec::one(1, Access::RO.with(Access::ACCESS))],
     deprecated: Some(("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments")),
-    args: &[
-        Arg::key("key", 0),
-        Arg::string("max"),
-        Arg::string("min"),
-        Arg::block("limit", &[Arg::integer("offset"), Arg::integer("count")])
-            .token("LIMIT")
-            .optional(),
-    ],
+    args: &[Arg::key("key", 0), Arg::string("max"), Arg::string("min"), LIMIT],
     run: zrevrangebylex,
-    ..Row::BASE
+    ..ZRANGEBYLEX
 };
 
 fn zrevrangebylex(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {

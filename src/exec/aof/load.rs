@@ -9,9 +9,7 @@
 //! cut there, if `aof-load-truncated` allows it; anything else that makes no sense ends the server and is left as it is.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::command::error::Error;
@@ -20,7 +18,8 @@ use crate::command::table::CommandId;
 use crate::persist::aof::folder::ManifestError;
 use crate::persist::aof::incr::Incr;
 use crate::persist::aof::manifest::Part;
-use crate::persist::aof::replay::{Broken, Replay};
+use crate::persist::aof::replay::{self, Broken, Replay};
+use crate::persist::disk::{Disk, File, How};
 use crate::persist::load::Loader;
 use crate::process::{os_text, signals};
 use crate::resp;
@@ -36,6 +35,10 @@ const COMMANDS: usize = 256;
 
 /// How many failing commands of a file are told of.
 const COMPLAINTS_MAX: u64 = 10;
+
+/// Kinds of files, as they are shown.
+const BASE: &str = "base";
+const INCR: &str = "incr";
 
 /// Loading cannot go on; why is in the server's log.
 #[derive(Debug)]
@@ -123,14 +126,14 @@ impl Executor {
         let log = &self.aof;
         let (mut total_bytes, mut base_bytes) = (0, 0);
         for part in log.manifest.parts() {
-            let size = std::fs::metadata(log.folder.file(part.path())).map_err(|error| {
+            let size = self.disk.facts(&log.folder.file(part.path())).map_err(|error| {
                 let (name, text) = (part.shown(), os_text(&error));
                 tracing::warn!("Unable to obtain the AOF file {name} length. stat: {text}");
                 Fatal
             })?;
-            total_bytes += size.len();
+            total_bytes += size.bytes;
             if log.manifest.base.as_ref() == Some(part) {
-                base_bytes = size.len();
+                base_bytes = size.bytes;
             }
         }
         let load = LogLoad {
@@ -184,7 +187,7 @@ impl Executor {
     /// Compat: with the log on, a snapshot is not loaded even if there is no log yet.
     fn warn_of_snapshot(&self) {
         let path = self.snapshot_path();
-        if !path.as_os_str().is_empty() && path.exists() {
+        if !path.as_os_str().is_empty() && self.disk.facts(&path).is_ok() {
             tracing::warn!(
                 "There is a snapshot {} and no AOF: with 'appendonly yes' the server starts empty. To keep the \
                  snapshot's data, start with 'appendonly no' and turn the AOF on with CONFIG SET.",
@@ -205,26 +208,27 @@ impl Executor {
         let doing = |what| move |error| (what, error);
         let log = &self.aof;
         let stem = log.folder.stem();
-        log.folder.create().map_err(doing("creating the folder"))?;
         let mut manifest = log.manifest.clone();
         if manifest.is_empty() {
             let is_snapshot = self.config.bool("aof-use-rdb-preamble");
             let base = manifest.new_base(stem, is_snapshot).clone();
             let path = log.folder.file(base.path());
-            let written = self.base_plan().write(&self.keys, &path, &mut |_| {});
+            let written = self
+                .base_plan()
+                .write(&*self.disk, &self.keys, &path, &mut |_| {});
             written.map_err(|failure| (failure.doing, failure.error))?;
             tracing::info!("Creating AOF base file {} on server start", base.shown());
         }
-        let (part, verb) = match manifest.incrs.last() {
-            Some(part) => (part.clone(), "Opening"),
-            None => (manifest.new_incr(stem), "Creating"),
+        let (part, verb, anew) = match manifest.incrs.last() {
+            Some(part) => (part.clone(), "Opening", false),
+            // One of that name that is not in the manifest is no part of the data.
+            None => (manifest.new_incr(stem), "Creating", true),
         };
         let path = log.folder.file(part.path());
-        let incr = Incr::open(&path, false).map_err(doing("opening the file"))?;
+        let incr = Incr::open(&*self.disk, &path, anew).map_err(doing("opening the file"))?;
         if manifest != log.manifest {
-            log.folder
-                .persist(&manifest)
-                .map_err(doing("writing the manifest"))?;
+            let persisted = log.folder.persist(&manifest).map_err(std::io::Error::from);
+            persisted.map_err(doing("writing the manifest"))?;
         }
         tracing::info!("{verb} AOF incr file {} on server start", part.shown());
         let log = &mut self.aof;
@@ -258,7 +262,7 @@ impl Executor {
                 load.open = Some(self.open_part(part)?);
                 continue;
             };
-            let is_last = load.parts.is_empty();
+            let is_last = self.is_last(&open, &load.parts);
             let more = self.step_part(&mut open, is_last, &mut load.reply, may_go_on);
             if more.is_err() {
                 self.forget_client(open.client);
@@ -271,17 +275,27 @@ impl Executor {
         }
     }
 
+    /// Whether nothing follows. A new file of commands is named by the manifest before anything is written to it, and
+    /// if that cannot be made to last the old one is gone on with: files still empty do not count behind another.
+    fn is_last(&self, open: &Opened, rest: &VecDeque<Part>) -> bool {
+        let is_empty = |part: &Part| {
+            let facts = self.disk.facts(&self.aof.folder.file(part.path()));
+            facts.is_ok_and(|facts| facts.bytes == 0)
+        };
+        rest.is_empty() || (open.kind == INCR && rest.iter().all(is_empty))
+    }
+
     fn open_part(&mut self, part: Part) -> Result<Opened, Fatal> {
         let path = self.aof.folder.file(part.path());
         let stage = self.open_stage(&part, &path)?;
-        let size = std::fs::metadata(&path).map_or(0, |facts| facts.len());
+        let size = self.disk.facts(&path).map_or(0, |facts| facts.bytes);
         let is_base = self.aof.manifest.base.as_ref() == Some(&part);
         let client = self.connect();
         self.sessions[client].authenticated = true;
         Ok(Opened {
             part,
             path,
-            kind: if is_base { "base" } else { "incr" },
+            kind: if is_base { BASE } else { INCR },
             size,
             started: Instant::now(),
             stage,
@@ -293,25 +307,27 @@ impl Executor {
     }
 
     /// A file is a snapshot if it begins as one.
-    fn open_stage(&self, part: &Part, path: &std::path::Path) -> Result<Stage, Fatal> {
+    fn open_stage(&self, part: &Part, path: &Path) -> Result<Stage, Fatal> {
         let cannot = |error: std::io::Error| {
             let (name, text) = (part.shown(), os_text(&error));
             tracing::warn!("Fatal error: can't open the append log file {name} for reading: {text}");
             Fatal
         };
         let mut magic = Vec::new();
-        let mut file = File::open(path).map_err(cannot)?;
+        let mut file = self.disk.open(path, How::Read).map_err(cannot)?;
         let read = std::io::Read::read_to_end(&mut std::io::Read::take(&mut file, 5), &mut magic);
         read.map_err(cannot)?;
         if magic != b"REDIS" {
-            return open_commands(path, 0).map(Stage::Commands).map_err(cannot);
+            return open_commands(&*self.disk, path, 0)
+                .map(Stage::Commands)
+                .map_err(cannot);
         }
         if part.name == self.aof.folder.stem() {
             tracing::info!("Reading RDB preamble from AOF file...");
         } else {
             tracing::info!("Reading RDB base file on AOF loading...");
         }
-        match Loader::open(path, self.file_scrutiny(), &self.keys) {
+        match Loader::open(&*self.disk, path, self.file_scrutiny(), &self.keys) {
             Ok(loader) => Ok(Stage::Snapshot(Box::new(loader))),
             Err(refused) => Err(refuse_base(part, &refused)),
         }
@@ -336,7 +352,7 @@ impl Executor {
                 tracing::warn!("Error loading the functions of {}: {what}", open.part.shown());
                 return Err(Fatal);
             }
-            let commands = open_commands(&open.path, open.valid_up_to);
+            let commands = open_commands(&*self.disk, &open.path, open.valid_up_to);
             open.stage = Stage::Commands(commands.map_err(|error| unreadable(&open.part, &error))?);
         }
         loop {
@@ -369,13 +385,11 @@ impl Executor {
                 return self.cut_short(open, is_last);
             }
             Ok(None) => return Ok(false),
-            Err(Broken::CutOff(_)) => {
-                if self.sessions[open.client].multi >= 0 {
-                    open.valid_up_to = open.before_multi;
-                }
-                return self.cut_short(open, is_last);
-            }
+            Err(Broken::CutOff(_)) => return self.cut_within(open, is_last),
             Err(Broken::Io(error)) => return Err(unreadable(&open.part, &error)),
+            Err(Broken::Damaged(_)) if self.is_cut_off_by_zeros(&open.path, open.valid_up_to) => {
+                return self.cut_within(open, is_last);
+            }
             Err(Broken::Damaged(what)) => {
                 tracing::warn!(
                     "{what} at offset {} of {}",
@@ -402,6 +416,20 @@ impl Executor {
         open.valid_up_to = replay.offset();
         self.dawdle_at_load();
         Ok(true)
+    }
+
+    /// A file ends within a command.
+    fn cut_within(&mut self, open: &mut Opened, is_last: bool) -> Result<bool, Fatal> {
+        if self.sessions[open.client].multi >= 0 {
+            open.valid_up_to = open.before_multi;
+        }
+        self.cut_short(open, is_last)
+    }
+
+    fn is_cut_off_by_zeros(&self, path: &Path, offset: u64) -> bool {
+        let file = self.disk.open(path, How::Read);
+        file.and_then(|file| replay::is_cut_off_by_zeros(file, offset))
+            .unwrap_or(false)
     }
 
     /// Sleeps as `key-load-delay` asks.
@@ -463,8 +491,8 @@ impl Executor {
         let size = open.valid_up_to;
         tracing::warn!("!!! Warning: short read while loading the AOF file {name}!!!");
         tracing::warn!("!!! Truncating the AOF {name} at offset {size} !!!");
-        let file = OpenOptions::new().write(true).open(&open.path);
-        if let Err(error) = file.and_then(|file| file.set_len(size).and_then(|()| file.sync_all())) {
+        let file = self.disk.open(&open.path, How::Cut);
+        if let Err(error) = file.and_then(|file| file.set_len(size).and_then(|()| file.sync())) {
             tracing::warn!("Error truncating the AOF file {name}: {}", os_text(&error));
             return Err(Fatal);
         }
@@ -543,10 +571,10 @@ impl Executor {
     }
 }
 
-fn open_commands(path: &std::path::Path, offset: u64) -> std::io::Result<Replay<File>> {
-    let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(offset))?;
+fn open_commands(disk: &dyn Disk, path: &Path, offset: u64) -> std::io::Result<Replay<File>> {
+    let file = disk.open(path, How::Read)?;
+    let size = file.size()?;
+    file.seek(offset)?;
     Ok(Replay::new(file, offset, size))
 }
 

@@ -18,19 +18,25 @@
 //! | `always` | as soon as the last one is done (`crowd`: or a moment later), on the thread or on the spot | of those concerned after the sync (`hold`) |
 //!
 //! A write that fails leaves the commands in `buffer`: they are written again at each turn's end, and writes of clients
-//! are refused meanwhile. A sync that fails under `always` ends the server, as the kernel may have dropped what it could
-//! not write; nothing of that has been acknowledged.
+//! are refused meanwhile. When a sync fails the kernel may have dropped what it could not write, so nothing more may follow
+//! in that file. Under `always` that ends the server; nothing of it has been acknowledged. Else a new log is begun
+//! (`folder`).
 //!
 //! With the log off a turn costs a branch. `load` reads the log, `rewrite` begins new bases and switches it on and off.
 
 mod crowd;
+mod folder;
 pub mod hold;
 pub mod load;
+#[cfg(test)]
+mod power;
 pub mod rewrite;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 
+use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::Config;
@@ -38,6 +44,7 @@ use crate::persist::aof::folder::Folder;
 use crate::persist::aof::frame::Framer;
 use crate::persist::aof::incr::{Incr, Torn};
 use crate::persist::aof::manifest::Manifest;
+use crate::persist::disk::{Disk, FolderLock};
 use crate::process::os_text;
 
 use super::Executor;
@@ -94,6 +101,10 @@ const KEEP_BYTES: usize = 1 << 20;
 pub struct Log {
     state: State,
     folder: Folder,
+    /// While its files are ours to change.
+    lock: Option<FolderLock>,
+    /// The files there are cannot be gone on with, for this reason: new ones are on the way (`folder`).
+    lost: Option<i32>,
     manifest: Manifest,
     framer: Framer,
     /// `aof-timestamp-enabled`.
@@ -115,8 +126,9 @@ pub struct Log {
     /// Since when a write waits for a sync, Unix milliseconds.
     postponed_ms: Option<i64>,
     write_errno: Option<i32>,
-    sync_errno: Option<i32>,
     complained_s: i64,
+    /// When a new log was last begun in the place of one that is lost, Unix seconds.
+    tried_s: i64,
     /// DEBUG AOF-FLUSH-SLEEP.
     delay: Duration,
     limiter: Limiter,
@@ -125,11 +137,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// None yet, of the files that `config` names.
-    pub fn new(config: &Config) -> Log {
+    /// None yet, of the files on `disk` that `config` names.
+    pub fn new(config: &Config, disk: Arc<dyn Disk>) -> Log {
         Log {
             state: State::Off,
-            folder: Folder::new(config.path("appenddirname"), config.text("appendfilename")),
+            folder: Folder::new(disk, config.path("appenddirname"), config.text("appendfilename")),
+            lock: None,
+            lost: None,
             manifest: Manifest::default(),
             framer: Framer::default(),
             stamps: false,
@@ -144,8 +158,8 @@ impl Log {
             synced_ms: 0,
             postponed_ms: None,
             write_errno: None,
-            sync_errno: None,
             complained_s: 0,
+            tried_s: 0,
             delay: Duration::ZERO,
             limiter: Limiter::default(),
             rewrites_snapshot: false,
@@ -200,7 +214,7 @@ impl Log {
     /// Why writes are refused, as the operating system numbers it.
     #[inline]
     pub(super) fn fault(&self) -> Option<i32> {
-        self.write_errno.or(self.sync_errno)
+        self.lost.or(self.write_errno)
     }
 
     /// Sleeps before each write from now on (DEBUG AOF-FLUSH-SLEEP).
@@ -214,7 +228,14 @@ impl Log {
             return false;
         }
         let since = *self.postponed_ms.get_or_insert(now_ms);
-        now_ms - since < POSTPONE_MS_MAX
+        // A clock set back must not make it wait on.
+        (0..POSTPONE_MS_MAX).contains(&(now_ms - since))
+    }
+
+    /// When a write that waits for a sync waits no longer, Unix milliseconds.
+    #[inline]
+    pub(super) fn wake_at_ms(&self) -> Option<i64> {
+        Some(self.postponed_ms? + POSTPONE_MS_MAX)
     }
 
     /// Whether what was appended stays in memory until the next sync begins: its clients wait for that, and a write beside
@@ -287,36 +308,36 @@ impl Executor {
         if progress == self.aof.heard {
             return;
         }
-        let ended = progress.ended != self.aof.heard.ended;
-        self.aof.heard = progress;
-        if ended {
+        let before = std::mem::replace(&mut self.aof.heard, progress);
+        if progress.ended != before.ended {
             self.aof.took = progress.took;
         }
-        self.aof.guard.note_synced(progress.done);
-        if ended {
-            self.note_sync(progress.errno);
+        if progress.failed != before.failed {
+            // Whatever else has succeeded: a sync that comes after one that failed may cover nothing of it.
+            self.note_failed_sync(progress.errno.unwrap_or(libc::EIO));
+        } else {
+            self.aof.guard.note_synced(progress.done);
+            if progress.ended != before.ended {
+                self.aof.incr.iter_mut().for_each(Incr::note_synced);
+            }
         }
     }
 
-    /// The last sync has succeeded, or failed with `errno`.
-    fn note_sync(&mut self, errno: Option<i32>) {
-        let log = &mut self.aof;
-        let before = std::mem::replace(&mut log.sync_errno, errno);
-        if let Some(errno) = errno {
-            let text = os_text(&std::io::Error::from_raw_os_error(errno));
-            if log.is_strict() {
-                tracing::warn!(
-                    "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
-                );
-                self.exit = Some(1);
-            } else if before.is_none() {
-                tracing::warn!("Fail to fsync the AOF file: {text}");
-            }
-            log.incr.iter_mut().for_each(Incr::note_sync_failed);
-        } else if before.is_some() {
-            tracing::info!("AOF fsync error looks solved. The server can write again.");
+    /// A sync has failed.
+    #[cold]
+    fn note_failed_sync(&mut self, errno: i32) {
+        let text = os_text(&io::Error::from_raw_os_error(errno));
+        if self.aof.is_strict() {
+            tracing::warn!(
+                "Can't persist AOF for fsync error when the AOF fsync policy is 'always': {text}. Exiting..."
+            );
+            self.exit = Some(1);
+        } else {
+            tracing::warn!("Fail to fsync the AOF file: {text}");
         }
-        self.note_write_status();
+        if self.aof.state != State::Off {
+            self.lose_log(errno);
+        }
     }
 
     fn note_write_status(&mut self) {
@@ -432,21 +453,11 @@ impl Executor {
     }
 
     fn sync_on_the_spot(&mut self) {
-        let log = &mut self.aof;
-        let Some(incr) = &mut log.incr else {
-            return log.guard.settle();
-        };
-        let (ticket, started) = (log.guard.begin_sync(), Instant::now());
-        let synced = incr.sync();
-        log.took = started.elapsed();
-        match synced {
-            Ok(()) => {
-                log.guard.note_synced(ticket);
-                if log.sync_errno.is_some() {
-                    self.note_sync(None);
-                }
-            }
-            Err(error) => self.note_sync(Some(error.raw_os_error().unwrap_or(libc::EIO))),
+        let (ticket, started) = (self.aof.guard.begin_sync(), Instant::now());
+        let synced = self.sync_incr();
+        self.aof.took = started.elapsed();
+        if synced.is_ok() {
+            self.aof.guard.note_synced(ticket);
         }
     }
 
@@ -455,7 +466,7 @@ impl Executor {
         self.start_syncer();
         let log = &mut self.aof;
         let (Some(syncer), Some(incr)) = (&log.syncer, &mut log.incr) else {
-            return log.guard.settle();
+            return;
         };
         syncer.request(incr.begin_sync(), log.guard.begin_sync());
         log.heard.pending += 1;
@@ -474,26 +485,35 @@ impl Executor {
         }
     }
 
-    /// Writes and syncs all there is, and waits for it; whether that worked.
-    pub(super) fn flush_log(&mut self) -> bool {
-        self.write_log(true);
+    /// Waits for the syncs under way.
+    fn finish_syncs(&mut self) {
         if let Some(syncer) = &self.aof.syncer {
             syncer.finish();
         }
         self.hear_syncer();
+    }
+
+    /// Syncs the file now, on the executor's own time.
+    fn sync_incr(&mut self) -> io::Result<()> {
         let Some(incr) = &mut self.aof.incr else {
-            return true;
+            return Err(io::Error::other("there is no file"));
         };
-        match incr.sync() {
-            Ok(()) if self.aof.buffer.is_empty() => {
-                self.aof.guard.settle();
-                true
-            }
-            Ok(()) => false,
-            Err(error) => {
-                tracing::warn!("Fail to fsync the AOF file: {}", os_text(&error));
-                false
-            }
+        let synced = incr.sync();
+        if let Err(error) = &synced {
+            self.note_failed_sync(error.raw_os_error().unwrap_or(libc::EIO));
         }
+        synced
+    }
+
+    /// Writes and syncs all there is, and waits for it; whether that worked.
+    pub(super) fn flush_log(&mut self) -> bool {
+        self.write_log(true);
+        self.finish_syncs();
+        let synced = self.aof.incr.is_none() || self.sync_incr().is_ok();
+        let flushed = synced && self.aof.buffer.is_empty() && self.aof.fault().is_none();
+        if flushed {
+            self.aof.guard.settle();
+        }
+        flushed
     }
 }

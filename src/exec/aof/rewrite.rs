@@ -9,12 +9,13 @@
 //! rewrite again. The manifest is always replaced as a whole: a crash at any point leaves the old or the new one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::command::error::Error;
 use crate::persist::aof::incr::Incr;
-use crate::persist::aof::manifest::Manifest;
 use crate::persist::aof::rewrite::{self, Surroundings};
+use crate::persist::disk::Disk;
 use crate::persist::snapshot::{self, Plan};
 use crate::process::child::Ended;
 use crate::process::os_text;
@@ -73,15 +74,16 @@ pub(super) struct BasePlan {
 }
 
 impl BasePlan {
-    /// Writes it to `path`; its size in bytes.
+    /// Writes it to `path` of `disk`; its size in bytes.
     pub(super) fn write(
         &self,
+        disk: &dyn Disk,
         keys: &crate::keyspace::Keyspace,
-        path: &std::path::Path,
+        path: &Path,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, snapshot::SaveError> {
         let steps = self.plan.syncs_in_steps;
-        let written = snapshot::fill_file(path, steps, |sink| {
+        let written = snapshot::fill_file(disk, path, steps, |sink| {
             if self.is_snapshot {
                 snapshot::write_to(sink, keys, &self.plan, progress)
             } else {
@@ -95,7 +97,7 @@ impl BasePlan {
         });
         if written.is_err() {
             // It may not exist.
-            let _ = std::fs::remove_file(path);
+            let _ = disk.remove(path);
         }
         written
     }
@@ -140,6 +142,10 @@ impl Executor {
     fn rewrite_waits(&mut self) -> bool {
         let failures = self.stats.counters.aof_rewrites_consecutive_failures;
         let now_s = self.now_s();
+        if self.aof.lost.is_some() {
+            // Nobody can write until there is one.
+            return std::mem::replace(&mut self.aof.tried_s, now_s) == now_s;
+        }
         self.aof.limiter.waits(failures, now_s)
     }
 
@@ -164,6 +170,7 @@ impl Executor {
             Ok(()) => true,
             Err((doing, error)) => {
                 self.stats.persistence.aof.last_rewrite_ok = false;
+                self.stats.counters.aof_rewrites_consecutive_failures += 1;
                 tracing::warn!(
                     "Can't rewrite append only file in background: {doing}: {}",
                     os_text(&error)
@@ -175,14 +182,14 @@ impl Executor {
 
     fn try_rewrite(&mut self) -> Result<(), (&'static str, io::Error)> {
         let doing = |what| move |error| (what, error);
-        self.aof.folder.create().map_err(doing("creating the folder"))?;
+        self.take_folder_again()?;
         self.write_log(true);
-        self.open_next_incr().map_err(doing("opening the next file"))?;
+        self.open_next_incr()?;
         self.stats.counters.aof_rewrites += 1;
-        let plan = self.base_plan();
+        let (plan, disk) = (self.base_plan(), Arc::clone(&self.disk));
         self.aof.rewrites_snapshot = plan.is_snapshot;
         self.start_child(ChildKind::Rewrite, |keys, temp, progress| {
-            plan.write(keys, &temp, progress)
+            plan.write(&*disk, keys, &temp, progress)
         })
         .map_err(doing("fork"))?;
         self.stats.persistence.aof.rewrite_scheduled = false;
@@ -196,7 +203,8 @@ impl Executor {
     }
 
     /// What follows goes to a new file, unless the log is off.
-    fn open_next_incr(&mut self) -> io::Result<()> {
+    fn open_next_incr(&mut self) -> Result<(), (&'static str, io::Error)> {
+        let doing = |what| move |error| (what, error);
         let log = &mut self.aof;
         let (mut manifest, mut path) = (log.manifest.clone(), log.folder.temporary_incr());
         match log.state {
@@ -209,26 +217,38 @@ impl Executor {
         }
         if !log.buffer.is_empty() {
             // What could not be written belongs to the old file, and may fit into the new one no more.
-            return Err(io::Error::other("commands wait to be written"));
+            return Err((
+                "writing the last file",
+                io::Error::other("commands wait to be written"),
+            ));
         }
-        let next = Incr::open(&path, true)?;
+        let next = Incr::open(&*self.disk, &path, true).map_err(doing("opening the next file"))?;
         if log.state == State::On {
-            log.folder.persist(&manifest)?;
+            self.end_incr().map_err(doing("syncing the last file"))?;
+            let log = &mut self.aof;
+            // If the new file is named all the same, it stays empty: nothing is lost with it or without it.
+            let persisted = log.folder.persist(&manifest).map_err(io::Error::from);
+            persisted.map_err(doing("writing the manifest"))?;
             log.manifest = manifest;
         }
         tracing::info!(
             "Creating AOF incr file {} on background rewrite",
             path.file_name().unwrap_or_default().to_string_lossy()
         );
-        if let Some(mut old) = log.incr.replace(next)
-            && let Some(syncer) = &log.syncer
-        {
-            // In order: the new file's first sync comes behind it.
-            syncer.request(old.begin_sync(), 0);
-            log.heard.pending += 1;
-        }
-        log.framer.begin_file();
+        self.aof.incr = Some(next);
+        self.aof.framer.begin_file();
         Ok(())
+    }
+
+    /// Makes the file last to which nothing will be added any more. Behind it comes another, of which nothing must last
+    /// without all of the first: else there would be a hole in what a later start reads, or an end where none can be.
+    fn end_incr(&mut self) -> io::Result<()> {
+        self.finish_syncs();
+        match &self.aof.incr {
+            Some(incr) if incr.is_unsynced() => self.sync_incr(),
+            Some(_) => Ok(()),
+            None => Err(io::Error::other("it could not be synced")),
+        }
     }
 
     /// The child that wrote a new base has ended.
@@ -256,23 +276,35 @@ impl Executor {
         let failures = &mut self.stats.counters.aof_rewrites_consecutive_failures;
         *failures = if switched { 0 } else { *failures + 1 };
         if !switched {
-            let _ = std::fs::remove_file(job.temp());
+            let _ = self.disk.remove(&job.temp());
             self.begin_waiting_again();
+        }
+        if self.aof.state == State::Off {
+            self.leave_folder();
         }
     }
 
     /// Makes the file at `temp` the base; whether that worked.
     fn switch_to_base(&mut self, temp: PathBuf) -> bool {
-        let waiting = self.aof.state == State::Waiting;
         match self.aof.switched(&temp) {
-            Ok(manifest) => self.aof.manifest = manifest,
+            Ok(lasts) => {
+                if self.aof.state == State::Waiting {
+                    if !lasts {
+                        // What is written from now on would have to last, and cannot be promised to.
+                        return false;
+                    }
+                    self.aof.state = State::On;
+                    if self.aof.is_strict() {
+                        // What the temporary file holds is not synced yet.
+                        self.aof.guard.distrust();
+                    }
+                    self.find_log();
+                }
+            }
             Err((doing, error)) => {
                 tracing::warn!("Error {doing} at the end of an AOF rewrite: {}", os_text(&error));
                 return false;
             }
-        }
-        if waiting {
-            self.aof.state = State::On;
         }
         self.note_base();
         self.remove_history();
@@ -292,8 +324,8 @@ impl Executor {
             .as_ref()
             .map(|part| log.folder.file(part.path()));
         let base_bytes = base
-            .and_then(|path| std::fs::metadata(path).ok())
-            .map_or(0, |facts| facts.len());
+            .and_then(|path| self.disk.facts(&path).ok())
+            .map_or(0, |facts| facts.bytes);
         let facts = &mut self.stats.persistence.aof;
         facts.size = base_bytes + log.incr.as_ref().map_or(0, Incr::size);
         facts.base_size = facts.size;
@@ -311,11 +343,23 @@ impl Executor {
         let path = self.aof.folder.temporary_incr();
         self.aof.incr = None;
         self.aof.buffer = Vec::new();
+        // What could not be written will be in the next base: nothing is left to try again.
+        self.aof.write_errno = None;
+        self.note_write_status();
         tracing::info!(
             "Removing the temp incr aof file {} in the background",
             path.file_name().unwrap_or_default().to_string_lossy()
         );
-        remove_aside(path);
+        self.remove_aside(&path);
+    }
+
+    fn remove_aside(&self, path: &Path) {
+        match self.disk.remove_aside(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("Can't remove {}: {}", path.display(), os_text(&error));
+            }
+            _ => {}
+        }
     }
 
     /// Removes the files a rewrite has replaced, unless they are to be kept (`aof-disable-auto-gc`).
@@ -326,14 +370,14 @@ impl Executor {
         let log = &mut self.aof;
         let mut manifest = log.manifest.clone();
         let history = std::mem::take(&mut manifest.history);
-        // First the manifest: a file it names must exist.
-        if let Err(error) = log.folder.persist(&manifest) {
-            return tracing::warn!("Can't write the AOF manifest: {}", os_text(&error));
+        // First the manifest, and so that it lasts: a file it names must exist.
+        if let Err(failure) = log.folder.persist(&manifest) {
+            return tracing::warn!("Can't write the AOF manifest: {}", os_text(&failure.error));
         }
         log.manifest = manifest;
         for part in history {
             tracing::info!("Removing the history file {} in the background", part.shown());
-            remove_aside(log.folder.file(part.path()));
+            self.remove_aside(&self.aof.folder.file(part.path()));
         }
     }
 
@@ -401,7 +445,7 @@ impl Executor {
                 return false;
             }
         }
-        (self.aof.write_errno, self.aof.sync_errno) = (None, None);
+        self.aof.write_errno = None;
         self.stats.persistence.aof.last_write_ok = true;
         true
     }
@@ -425,9 +469,10 @@ impl Executor {
     fn forget_log(&mut self) {
         let log = &mut self.aof;
         (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
-        (log.write_errno, log.sync_errno) = (None, None);
+        (log.write_errno, log.lost) = (None, None);
         log.state = State::Off;
         log.guard.settle();
+        self.leave_folder();
         self.keys.changes.followed = false;
         let facts = &mut self.stats.persistence.aof;
         facts.enabled = false;
@@ -436,7 +481,7 @@ impl Executor {
     }
 
     /// Ends a rewrite under way; whether there was one.
-    fn kill_rewrite(&mut self) -> bool {
+    pub(super) fn kill_rewrite(&mut self) -> bool {
         let Some(job) = self.child.as_ref().filter(|job| job.kind == ChildKind::Rewrite) else {
             return false;
         };
@@ -467,17 +512,18 @@ impl Executor {
 }
 
 impl Log {
-    /// The manifest once the file at `temp` is the base and older files are history. It is on disk, and the files have
-    /// their names.
-    fn switched(&self, temp: &std::path::Path) -> Result<Manifest, (&'static str, io::Error)> {
+    /// Makes the file at `temp` the base and older files history, on disk and here; whether that lasts. If it may not, old
+    /// and new files must both stay, and their numbers are spent.
+    fn switched(&mut self, temp: &Path) -> Result<bool, (&'static str, io::Error)> {
         let doing = |what| move |error| (what, error);
-        let mut manifest = self.manifest.clone();
+        let (disk, mut manifest) = (self.folder.disk(), self.manifest.clone());
         let base = self.folder.file(
             manifest
                 .new_base(self.folder.stem(), self.rewrites_snapshot)
                 .path(),
         );
-        std::fs::rename(temp, &base).map_err(doing("moving the base to its place"))?;
+        disk.rename(temp, &base)
+            .map_err(doing("moving the base to its place"))?;
         tracing::info!(
             "Successfully renamed the temporary AOF base file {} into {}",
             temp.display(),
@@ -485,24 +531,23 @@ impl Log {
         );
         if self.state == State::Waiting {
             let part = manifest.new_incr(self.folder.stem());
-            std::fs::rename(self.folder.temporary_incr(), self.folder.file(part.path()))
+            disk.rename(&self.folder.temporary_incr(), &self.folder.file(part.path()))
                 .map_err(doing("moving the increment to its place"))?;
         }
         manifest.retire_incrs(self.state != State::Off);
-        let persisted = self.folder.persist(&manifest);
-        if persisted.is_err() {
-            let _ = std::fs::remove_file(&base);
+        match self.folder.persist(&manifest) {
+            Err(failure) if !failure.in_place => {
+                let _ = disk.remove(&base);
+                Err(("writing the manifest", failure.error))
+            }
+            persisted => {
+                self.manifest = manifest;
+                if let Err(failure) = &persisted {
+                    tracing::warn!("The new AOF manifest may not last: {}", os_text(&failure.error));
+                }
+                Ok(persisted.is_ok())
+            }
         }
-        persisted.map_err(doing("writing the manifest"))?;
-        Ok(manifest)
-    }
-}
-
-/// Removes a file without waiting for it: a large one takes its time.
-fn remove_aside(path: PathBuf) {
-    let remove = move || drop(std::fs::remove_file(path));
-    if std::thread::Builder::new().spawn(remove).is_err() {
-        tracing::warn!("Can't start a thread to remove a file");
     }
 }
 

@@ -5,17 +5,18 @@
 //! alarm clock.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::persist::disk::File;
 
 /// Wakes the executor.
 pub type Waker = Box<dyn Fn() + Send>;
 
 /// A file to be synced.
 struct Job {
-    file: Arc<File>,
+    file: File,
     /// What is durable afterwards, as its asker counts.
     ticket: u64,
 }
@@ -28,7 +29,9 @@ struct Queue {
     done: u64,
     /// Jobs done in all, well or not.
     ended: u64,
-    /// How the last job failed, if it did.
+    /// Jobs that failed.
+    failed: u64,
+    /// How the last of those did.
     errno: Option<i32>,
     /// How long the last job took.
     took: Duration,
@@ -52,6 +55,27 @@ impl Shared {
         self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does a job, the only one at that moment.
+    fn perform<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, job: &Job) -> MutexGuard<'a, Queue> {
+        queue.busy = true;
+        drop(queue);
+        let started = Instant::now();
+        let synced = job.file.sync();
+        let took = started.elapsed();
+        queue = self.queue();
+        (queue.busy, queue.took) = (false, took);
+        queue.ended += 1;
+        match synced {
+            Ok(()) => queue.done = queue.done.max(job.ticket),
+            Err(error) => {
+                queue.failed += 1;
+                queue.errno = Some(error.raw_os_error().unwrap_or(libc::EIO));
+            }
+        }
+        self.changed.notify_all();
+        queue
+    }
+
     fn wait_for<'a>(&self, queue: MutexGuard<'a, Queue>, time: Duration) -> MutexGuard<'a, Queue> {
         let waited = self.changed.wait_timeout(queue, time);
         waited.unwrap_or_else(PoisonError::into_inner).0
@@ -67,7 +91,9 @@ pub struct Progress {
     pub ended: u64,
     /// How many have not.
     pub pending: usize,
-    /// How the last one failed, if it did.
+    /// How many have failed.
+    pub failed: u64,
+    /// How the last of those did.
     pub errno: Option<i32>,
     /// How long it took.
     pub took: Duration,
@@ -93,7 +119,7 @@ impl Syncer {
     }
 
     /// Asks for a sync of `file`.
-    pub fn request(&self, file: Arc<File>, ticket: u64) {
+    pub fn request(&self, file: File, ticket: u64) {
         let mut queue = self.shared.queue();
         queue.alarm = None;
         queue.jobs.push_back(Job { file, ticket });
@@ -115,16 +141,32 @@ impl Syncer {
             done: queue.done,
             ended: queue.ended,
             pending: queue.jobs.len() + usize::from(queue.busy),
+            failed: queue.failed,
             errno: queue.errno,
             took: queue.took,
         }
     }
 
-    /// Waits until it has done everything it was asked for.
+    /// Waits until everything it was asked for is done; lends a hand with that.
     pub fn finish(&self) {
         let mut queue = self.shared.queue();
-        while queue.busy || !queue.jobs.is_empty() {
-            queue = self.shared.wait(queue);
+        loop {
+            if queue.busy {
+                queue = self.shared.wait(queue);
+                continue;
+            }
+            let Some(job) = queue.jobs.pop_front() else { return };
+            queue = self.shared.perform(queue, &job);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Syncer {
+    /// One without a thread: what is asked for is done by [`Syncer::finish`] only.
+    pub fn unattended() -> Syncer {
+        Syncer {
+            shared: Arc::default(),
         }
     }
 }
@@ -139,27 +181,15 @@ impl Drop for Syncer {
 fn work(shared: &Shared, wake: &Waker) {
     let mut queue = shared.queue();
     loop {
-        let Some(job) = queue.jobs.pop_front() else {
-            if queue.over {
+        let next = if queue.busy { None } else { queue.jobs.pop_front() };
+        let Some(job) = next else {
+            if queue.over && !queue.busy {
                 return;
             }
             queue = idle(shared, queue, wake);
             continue;
         };
-        queue.busy = true;
-        drop(queue);
-        let started = Instant::now();
-        let synced = job.file.sync_data();
-        let took = started.elapsed();
-        queue = shared.queue();
-        (queue.busy, queue.took) = (false, took);
-        queue.ended += 1;
-        match synced {
-            Ok(()) => (queue.done, queue.errno) = (queue.done.max(job.ticket), None),
-            Err(error) => queue.errno = Some(error.raw_os_error().unwrap_or(libc::EIO)),
-        }
-        shared.changed.notify_all();
-        drop(queue);
+        drop(shared.perform(queue, &job));
         wake();
         queue = shared.queue();
     }
@@ -193,16 +223,19 @@ mod tests {
             theirs.fetch_add(1, Ordering::SeqCst);
         });
         let syncer = Syncer::start(wake).expect("a thread more");
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        let file = File::new(tempfile::tempfile().expect("a file"));
         for ticket in 1..=3 {
-            syncer.request(Arc::clone(&file), ticket);
+            syncer.request(file.clone(), ticket);
         }
-        syncer.finish();
-        let progress = syncer.progress();
-        assert_eq!((progress.done, progress.ended, progress.pending), (3, 3, 0));
         while woken.load(Ordering::SeqCst) < 3 {
             std::thread::yield_now();
         }
+        let progress = syncer.progress();
+        assert_eq!((progress.done, progress.ended, progress.pending), (3, 3, 0));
+        // Whoever waits lends a hand.
+        syncer.request(file, 4);
+        syncer.finish();
+        assert_eq!(syncer.progress().done, 4);
     }
 
     #[test]
@@ -218,7 +251,7 @@ mod tests {
             std::thread::yield_now();
         }
         syncer.wake_after(Duration::from_secs(3600));
-        let file = Arc::new(tempfile::tempfile().expect("a file"));
+        let file = File::new(tempfile::tempfile().expect("a file"));
         syncer.request(file, 1);
         syncer.finish();
         assert_eq!(syncer.shared.queue().alarm, None);
@@ -229,8 +262,8 @@ mod tests {
         let syncer = Syncer::start(Box::new(|| {})).expect("a thread more");
         // A socket has nothing to sync.
         let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("two sockets");
-        let file = File::from(std::os::fd::OwnedFd::from(socket));
-        syncer.request(Arc::new(file), 1);
+        let file = std::fs::File::from(std::os::fd::OwnedFd::from(socket));
+        syncer.request(File::new(file), 1);
         syncer.finish();
         let progress = syncer.progress();
         assert_eq!((progress.done, progress.ended), (0, 1));

@@ -1,10 +1,12 @@
 //! The log at run time, without a process around it: what is in the file, who waits for which sync.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::exec::testing::Scene;
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::incr::Incr;
+use crate::persist::disk::system::System;
 use crate::resp::Batch;
 use crate::session::SessionId;
 
@@ -22,7 +24,9 @@ impl Logged {
         let changed = executor.config.assign("appendfsync", policy.as_bytes());
         assert!(changed.is_ok(), "{policy}");
         executor.take_slices();
-        executor.aof.folder = Folder::new(&folder.path().join("log"), b"a.aof");
+        executor.disk = Arc::new(System);
+        executor.aof.folder = Folder::new(Arc::new(System), &folder.path().join("log"), b"a.aof");
+        executor.enter_log_folder().expect("our own folder");
         executor.open_log().expect("a new log");
         // Nothing that came before is in doubt.
         executor.aof.guard.settle();
@@ -194,7 +198,7 @@ fn the_thread_lets_everybody_go_in_the_end() {
 #[test]
 fn what_cannot_be_written_waits_and_refuses_further_writes() {
     let mut logged = Logged::new(2, "always");
-    let Ok(full) = Incr::open(std::path::Path::new("/dev/full"), false) else {
+    let Ok(full) = Incr::open(&System, std::path::Path::new("/dev/full"), false) else {
         return;
     };
     let whole = logged

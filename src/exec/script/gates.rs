@@ -80,6 +80,26 @@ fn unlogged(errno: i32) -> Error {
     Error::Text(text.into_bytes().into())
 }
 
+/// The flags of a command that runs a script: what the script says of itself takes the place of what nobody could know.
+pub fn flags(row: Flags, script: ScriptFlags) -> Flags {
+    const UNSAID: Flags = Flags::STALE
+        .union(Flags::DENY_OOM)
+        .union(Flags::WRITE)
+        .union(Flags::MAY_REPLICATE);
+    if script.contains(ScriptFlags::COMPAT) {
+        return row;
+    }
+    let writes = !script.contains(ScriptFlags::NO_WRITES);
+    let mut flags = row.difference(UNSAID);
+    flags.set(Flags::WRITE, writes);
+    flags.set(
+        Flags::DENY_OOM,
+        writes && !script.contains(ScriptFlags::ALLOW_OOM),
+    );
+    flags.set(Flags::STALE, script.contains(ScriptFlags::ALLOW_STALE));
+    flags
+}
+
 /// What a running script may do, as far as its calls ask.
 #[derive(Debug, Clone, Copy)]
 pub struct Licence {
@@ -121,7 +141,7 @@ pub fn call(
     if licence.wrote {
         return Ok(());
     }
-    admit::disk(command, state)?;
+    admit::disk(flags.intersection(Flags::WRITE), state)?;
     admit::memory(flags, is_short && !licence.allows_oom)
 }
 

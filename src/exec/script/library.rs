@@ -54,7 +54,8 @@ impl Executor {
                 return Ok(());
             }
             ScriptAct::DumpLibraries => {
-                reply.bulk(&dump::dump(&scripting.libraries));
+                let (version, compresses) = (self.rdb_version(), self.config.bool("rdbcompression"));
+                reply.bulk(&dump::dump(&scripting.libraries, version, compresses));
                 return Ok(());
             }
             ScriptAct::RestoreLibraries(policy) => {

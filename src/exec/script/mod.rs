@@ -20,6 +20,7 @@ use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::{ScriptAct, ScriptFacts, ScriptRun, ScriptSource};
 use crate::command::error::Error;
+use crate::command::row::Flags;
 use crate::command::scripting::eval::NO_SCRIPT;
 use crate::command::table::CommandId;
 use crate::process::version::REDIS_VERSION;
@@ -218,19 +219,36 @@ impl Executor {
         session.flags = session.flags.difference(SessionFlags::SCRIPT) | borrowed.flags & SILENT;
     }
 
-    /// Whether the script that a command runs may write, as far as it says so itself: for gates that hold writes back.
-    pub(super) fn script_may_write(&self, source: ScriptSource, words: resp::Args<'_>) -> Option<bool> {
+    /// What holds for a command that runs a script, by what the script says of itself, and for EXEC, by what is queued:
+    /// for gates that are about to close.
+    #[cold]
+    pub(super) fn flags_in_force(&self, client: SessionId, id: u16, words: resp::Args<'_>) -> Flags {
+        let flags = self.flags_alone(id, words);
+        let queued = self.sessions[client].transaction.as_ref();
+        match queued.filter(|_| flags.contains(Flags::RUNS_QUEUE)) {
+            Some(transaction) => flags | Flags::from_bits_retain(transaction.flags),
+            None => flags,
+        }
+    }
+
+    /// The same of the command alone.
+    pub(super) fn flags_alone(&self, id: u16, words: resp::Args<'_>) -> Flags {
+        let row = self.table.command(CommandId(id)).row;
+        let script = row.script.and_then(|source| self.script_flags(source, words));
+        script.map_or(row.flags, |script| gates::flags(row.flags, script))
+    }
+
+    fn script_flags(&self, source: ScriptSource, words: resp::Args<'_>) -> Option<ScriptFlags> {
         let word = words.try_get(1)?;
         let scripting = self.scripting.as_ref();
-        let flags = match source {
-            ScriptSource::Function => scripting?.libraries.function(word)?.flags,
+        match source {
+            ScriptSource::Function => Some(scripting?.libraries.function(word)?.flags),
             ScriptSource::Digest => {
                 let scripts = scripting?.scripts.as_ref()?;
-                scripts.get(scripts.find_hex(word)?).flags
+                Some(scripts.get(scripts.find_hex(word)?).flags)
             }
-            ScriptSource::Text => flags::of_script(word).ok()?.0,
-        };
-        (!flags.contains(ScriptFlags::COMPAT)).then(|| !flags.contains(ScriptFlags::NO_WRITES))
+            ScriptSource::Text => Some(flags::of_script(word).ok()?.0),
+        }
     }
 }
 

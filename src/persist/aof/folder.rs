@@ -1,18 +1,19 @@
 //! The folder of the log: its paths, its manifest on disk, and the move of a single file of before Redis 7 into it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::persist::snapshot::sync_folder;
+use crate::persist::disk::{self, Disk, FolderLock, How};
 
 use super::manifest::{Malformed, Manifest};
 
 /// Where a log is.
 #[derive(Debug, Clone)]
 pub struct Folder {
+    disk: Arc<dyn Disk>,
     /// `appenddirname`.
     path: PathBuf,
     /// `appendfilename`: what the names of all files begin with.
@@ -28,13 +29,34 @@ pub enum ManifestError {
     Malformed(Malformed),
 }
 
+/// A manifest could not be written.
+#[derive(Debug)]
+pub struct NotPersisted {
+    /// It is in its place all the same, but may not be after a loss of power: then the old one is there.
+    pub in_place: bool,
+    /// What the operating system said.
+    pub error: io::Error,
+}
+
+impl From<NotPersisted> for io::Error {
+    fn from(failure: NotPersisted) -> io::Error {
+        failure.error
+    }
+}
+
 impl Folder {
-    /// The folder `path`, relative to the working folder, of files whose names begin with `stem`.
-    pub fn new(path: &Path, stem: &[u8]) -> Folder {
+    /// The folder `path` of `disk`, relative to the working folder, of files whose names begin with `stem`.
+    pub fn new(disk: Arc<dyn Disk>, path: &Path, stem: &[u8]) -> Folder {
         Folder {
+            disk,
             path: path.to_owned(),
             stem: stem.to_vec(),
         }
+    }
+
+    /// The disk it is on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     /// What names of files begin with.
@@ -72,11 +94,27 @@ impl Folder {
     /// # Errors
     /// What the operating system says.
     pub fn create(&self) -> io::Result<()> {
-        if self.path.is_dir() {
+        if self.disk.facts(&self.path).is_ok_and(|facts| facts.is_folder) {
             return Ok(());
         }
-        fs::create_dir(&self.path)?;
-        sync_folder(&self.path)
+        self.disk.create_folder(&self.path)?;
+        self.disk.sync_folder(&disk::folder_of(&self.path))
+    }
+
+    /// Keeps other servers out of it.
+    ///
+    /// # Errors
+    /// As [`Disk::lock_folder`].
+    pub fn lock(&self) -> io::Result<FolderLock> {
+        self.disk.lock_folder(&self.path)
+    }
+
+    /// Makes the names of its files last.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.disk.sync_folder(&self.path)
     }
 
     /// Reads the manifest; an empty one when there is none.
@@ -84,36 +122,51 @@ impl Folder {
     /// # Errors
     /// It cannot be read, or makes no sense.
     pub fn load(&self) -> Result<Manifest, ManifestError> {
-        match fs::read(self.manifest_path()) {
+        match disk::read_whole(&*self.disk, &self.manifest_path()) {
             Ok(text) => Manifest::parse(&text).map_err(ManifestError::Malformed),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Manifest::default()),
             Err(error) => Err(ManifestError::Io(error)),
         }
     }
 
-    /// Puts a manifest in the place of the old one: whatever happens, one of the two is there, whole.
+    /// Puts a manifest in the place of the old one: whatever happens, one of the two is there, whole, and so are the
+    /// files it names.
     ///
     /// # Errors
-    /// What the operating system says; the old one is still there then, unless only the last step failed.
-    pub fn persist(&self, manifest: &Manifest) -> io::Result<()> {
-        let temp = self.named("temp-", ".manifest");
-        let mut file = File::create(&temp)?;
+    /// What the disk says; with [`NotPersisted::in_place`] it is not known which of the two will last.
+    pub fn persist(&self, manifest: &Manifest) -> Result<(), NotPersisted> {
+        let failed = |in_place| move |error| NotPersisted { in_place, error };
+        self.prepare(manifest).map_err(failed(false))?;
+        let renamed = self
+            .disk
+            .rename(&self.temporary_manifest(), &self.manifest_path());
+        renamed.map_err(failed(false))?;
+        self.sync().map_err(failed(true))
+    }
+
+    /// Writes the new manifest beside the old one, and makes the names of new files last: nothing keeps the order of two
+    /// changes to a folder but a sync between them.
+    fn prepare(&self, manifest: &Manifest) -> io::Result<()> {
+        let mut file = self.disk.open(&self.temporary_manifest(), How::Create)?;
         file.write_all(&manifest.text())?;
-        file.sync_all()?;
-        fs::rename(&temp, self.manifest_path())?;
-        sync_folder(&temp)
+        file.sync()?;
+        self.sync()
+    }
+
+    fn temporary_manifest(&self) -> PathBuf {
+        self.named("temp-", ".manifest")
     }
 
     /// Whether a single file of before Redis 7 waits to be moved into the folder: nothing newer is there, or the move
     /// was interrupted.
     pub fn awaits_upgrade(&self, manifest: &Manifest) -> bool {
         let old = Path::new(OsStr::from_bytes(&self.stem));
-        if !old.exists() {
+        if self.disk.facts(old).is_err() {
             return false;
         }
         let interrupted = manifest.base.as_ref().is_some_and(|base| base.name == self.stem)
             && manifest.incrs.is_empty()
-            && !self.file(old).exists();
+            && self.disk.facts(&self.file(old)).is_err();
         manifest.is_empty() || interrupted
     }
 
@@ -126,21 +179,24 @@ impl Folder {
         let old = Path::new(OsStr::from_bytes(&self.stem));
         self.create().map_err(doing("creating the folder"))?;
         manifest.adopt_base(&self.stem);
-        self.persist(manifest).map_err(doing("writing the manifest"))?;
+        let persisted = self.persist(manifest).map_err(io::Error::from);
+        persisted.map_err(doing("writing the manifest"))?;
         let new = self.file(old);
-        fs::rename(old, &new).map_err(doing("moving the file"))?;
-        sync_folder(&new).map_err(doing("syncing the folder"))
+        self.disk.rename(old, &new).map_err(doing("moving the file"))?;
+        self.sync().map_err(doing("syncing the folder"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::persist::disk::system::System;
+    use std::fs;
 
     #[test]
     fn a_manifest_on_disk_is_replaced_as_a_whole() {
         let outer = tempfile::tempdir().expect("a folder");
-        let folder = Folder::new(&outer.path().join("log"), b"a.aof");
+        let folder = Folder::new(Arc::new(System), &outer.path().join("log"), b"a.aof");
         assert_eq!(folder.load().expect("none"), Manifest::default());
         folder.create().expect("a new folder");
         folder.create().expect("an old folder");

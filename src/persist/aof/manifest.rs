@@ -138,18 +138,33 @@ impl Manifest {
         match kind {
             b'b' if self.base.is_some() => return Err("Found duplicate base file information"),
             b'b' => {
-                self.base_seq = part.seq;
+                self.base_seq = self.base_seq.max(part.seq);
                 self.base = Some(part);
             }
-            b'h' => self.history.push(part),
-            b'i' if part.seq <= self.incr_seq => return Err("Found a non-monotonic sequence number"),
+            b'h' => {
+                self.spend(&part);
+                self.history.push(part);
+            }
+            b'i' if self.incrs.last().is_some_and(|last| part.seq <= last.seq) => {
+                return Err("Found a non-monotonic sequence number");
+            }
             b'i' => {
-                self.incr_seq = part.seq;
+                self.incr_seq = self.incr_seq.max(part.seq);
                 self.incrs.push(part);
             }
             _ => return Err("Unknown AOF file type"),
         }
         Ok(())
+    }
+
+    /// A new file must not have the name of one that is history and about to be removed.
+    fn spend(&mut self, part: &Part) {
+        let last = if part.name.ends_with(b".incr.aof") {
+            &mut self.incr_seq
+        } else {
+            &mut self.base_seq
+        };
+        *last = part.seq.max(*last);
     }
 
     /// Its text.
@@ -171,9 +186,24 @@ impl Manifest {
         self.base.iter().chain(&self.incrs)
     }
 
+    /// Its files are gone; their numbers are spent all the same.
+    pub fn forget_files(&mut self) {
+        self.base = None;
+        self.history.clear();
+        self.incrs.clear();
+    }
+
+    /// Takes over what somebody else has written since; numbers spent remain so.
+    pub fn follow(&mut self, newer: Manifest) {
+        let (base_seq, incr_seq) = (self.base_seq, self.incr_seq);
+        *self = newer;
+        self.base_seq = self.base_seq.max(base_seq);
+        self.incr_seq = self.incr_seq.max(incr_seq);
+    }
+
     /// A file of before Redis 7 becomes the base under the name it has.
     pub fn adopt_base(&mut self, name: &[u8]) {
-        self.base_seq = 1;
+        self.base_seq = self.base_seq.max(1);
         self.base = Some(Part {
             name: name.to_vec(),
             seq: 1,
@@ -280,6 +310,20 @@ mod tests {
         );
         manifest.retire_incrs(false);
         assert!(manifest.incrs.is_empty());
+    }
+
+    #[test]
+    fn names_of_history_are_not_given_again() {
+        let mut manifest = Manifest::default();
+        let stem = b"a.aof";
+        for _ in 0..3 {
+            manifest.new_base(stem, true);
+            manifest.new_incr(stem);
+        }
+        manifest.retire_incrs(false);
+        let mut read = Manifest::parse(&manifest.text()).expect("our own");
+        assert_eq!(read.new_incr(stem).name, b"a.aof.4.incr.aof");
+        assert_eq!(read.new_base(stem, true).name, b"a.aof.4.base.rdb");
     }
 
     #[test]

@@ -2,12 +2,14 @@
 //!
 //! Nothing is trusted: a length is compared with what is left of the file before anything is allocated. What is broken
 //! is told from what merely ends too early, because a crash leaves the latter behind ([`Broken::CutOff`]).
-//! A tail of zeros counts as cut off, too: some file systems leave one after a loss of power.
+//! A tail of zeros counts as cut off, too: some file systems leave one after a loss of power, at the end of a command or
+//! in its middle ([`is_cut_off_by_zeros`]).
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 
 use crate::base::number;
+use crate::persist::disk::File;
 use crate::resp::{ArgBuf, Args};
 
 /// Longest line of a header or note, its end included.
@@ -281,6 +283,30 @@ impl<R: Read> Replay<R> {
     }
 }
 
+/// Whether what looks like damage behind `offset`, where the last whole command of a file ends, is only a command cut off
+/// with zeros in the place of its rest. Reads to the end of the file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn is_cut_off_by_zeros(mut file: File, offset: u64) -> io::Result<bool> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let (mut position, mut end) = (offset, offset);
+    file.seek(offset)?;
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        if let Some(last) = buffer[..read].iter().rposition(|&byte| byte != 0) {
+            end = position + last as u64 + 1;
+        }
+        position += read as u64;
+    }
+    file.seek(offset)?;
+    let mut rest = Replay::new(file.take(end - offset), offset, end);
+    Ok(end < position && matches!(rest.next_command(), Ok(None) | Err(Broken::CutOff(_))))
+}
+
 /// The line begins with something else.
 #[cold]
 fn unexpected<T>(marks: &[u8], found: u8) -> Result<T, Broken> {
@@ -380,6 +406,28 @@ mod tests {
                 "cut at {cut}: {broken:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_command_that_goes_on_in_zeros_is_cut_off() {
+        let whole = b"*1\r\n$4\r\nPING\r\n";
+        let is_cut_off = |rest: &[u8]| {
+            let file = tempfile::tempfile().expect("a file");
+            let mut file = File::new(file);
+            io::Write::write_all(&mut file, &[&whole[..], rest].concat()).expect("room");
+            is_cut_off_by_zeros(file, whole.len() as u64).expect("our own file")
+        };
+        for cut in 0..whole.len() - 1 {
+            for zeros in [1, 3, 100_000] {
+                let rest = [&whole[..cut], &vec![0; zeros]].concat();
+                assert!(is_cut_off(&rest), "cut at {cut}, {zeros} zeros");
+            }
+            assert!(
+                !is_cut_off(&[&whole[..cut], b"!\0\0\0!"].concat()),
+                "cut at {cut}"
+            );
+        }
+        assert!(!is_cut_off(b"!!!\0\0") && !is_cut_off(b"*1\r\n$1\r\n"));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
-use crate::base::{lzf, size_class};
+use crate::base::{lzf, quote, size_class};
 use crate::value::Typed;
 
 use super::checksum::Checksum;
+use super::opcode::Type;
 use super::ziplist::Flaw;
 
 /// What is wrong with an input that ends too early.
@@ -36,6 +37,34 @@ pub enum Refused {
     },
     /// It cannot be read.
     Io(io::Error),
+}
+
+impl Refused {
+    /// Says of which type the value is.
+    #[cold]
+    pub fn of_type(self, kind: Type) -> Refused {
+        self.told(format_args!("type {}", kind.name()))
+    }
+
+    /// Says with which value the damage is.
+    #[cold]
+    pub fn with_key(self, kind: Type, key: &[u8]) -> Refused {
+        const SHOWN_BYTES_MAX: usize = 128;
+        let mut shown = Vec::new();
+        quote::repr(&key[..key.len().min(SHOWN_BYTES_MAX)], &mut shown);
+        let key = String::from_utf8_lossy(&shown);
+        self.told(format_args!("type {}, key {key}", kind.name()))
+    }
+
+    fn told(self, detail: fmt::Arguments<'_>) -> Refused {
+        match self {
+            Refused::Damaged { offset, what } => Refused::Damaged {
+                offset,
+                what: format!("{what} ({detail})").into(),
+            },
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Refused {

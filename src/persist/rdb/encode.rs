@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::base::lzf::Compressor;
+use crate::base::lzf;
 use crate::base::number;
 use crate::ds::listpack::Item;
 
@@ -21,7 +21,7 @@ pub struct Encoder<W: Write> {
     buffer: Vec<u8>,
     written: u64,
     checksum: Option<Checksum>,
-    compressor: Option<Compressor>,
+    compresses: bool,
     /// What compressing makes, kept for its memory.
     compressed: Vec<u8>,
     failed: Option<io::Error>,
@@ -35,7 +35,7 @@ impl<W: Write> Encoder<W> {
             buffer: Vec::with_capacity(BUFFER_BYTES + 1024),
             written: 0,
             checksum: checksum.then(Checksum::default),
-            compressor: compresses.then(Compressor::default),
+            compresses,
             compressed: Vec::new(),
             failed: None,
         }
@@ -96,7 +96,7 @@ impl<W: Write> Encoder<W> {
         {
             return;
         }
-        if bytes.len() >= COMPRESSIBLE_BYTES_MIN && self.compressed(bytes) {
+        if self.compresses && bytes.len() >= COMPRESSIBLE_BYTES_MIN && self.compressed(bytes) {
             return;
         }
         self.length(bytes.len() as u64);
@@ -123,7 +123,7 @@ impl<W: Write> Encoder<W> {
 
     /// Whether strings are compressed.
     pub fn compresses(&self) -> bool {
-        self.compressor.is_some()
+        self.compresses
     }
 
     fn small_int(&mut self, n: i64) -> bool {
@@ -142,12 +142,9 @@ impl<W: Write> Encoder<W> {
     }
 
     fn compressed(&mut self, bytes: &[u8]) -> bool {
-        let Some(compressor) = &mut self.compressor else {
-            return false;
-        };
         let mut short = std::mem::take(&mut self.compressed);
         short.clear();
-        let fits = compressor.compress(bytes, bytes.len() - 4, &mut short);
+        let fits = lzf::compress_into(bytes, bytes.len() - 4, &mut short);
         if fits {
             self.lzf(&short, bytes.len());
         }

@@ -349,7 +349,7 @@ impl<R: Read> Reader<R> {
         self.stated_checksum = Some(stated);
         if self.checks && stated != 0 && stated != found {
             return self.decoder.damaged(format!(
-                "Wrong RDB checksum expected: ({stated:x}) but got ({found:x})"
+                "RDB CRC error: Wrong RDB checksum expected: ({stated:x}) but got ({found:x})"
             ));
         }
         Ok(())

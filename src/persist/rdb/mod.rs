@@ -35,3 +35,6 @@ pub mod value;
 pub mod ziplist;
 pub mod zipmap;
 pub mod zset;
+
+#[cfg(test)]
+mod tests;

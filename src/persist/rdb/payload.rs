@@ -1,5 +1,7 @@
 //! One value as DUMP hands it out and RESTORE takes it: type, value, version, checksum.
 
+use std::io;
+
 use crate::keyspace::entry::{Entry, NewValue};
 use crate::value::Limits;
 
@@ -26,11 +28,22 @@ pub fn dump(entry: &Entry, version: u16, compresses: bool) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new(), false, compresses);
     encoder.byte(kind as u8);
     value::save(&mut encoder, entry, kind);
-    let mut bytes = encoder.into_inner();
-    bytes.extend_from_slice(&version.to_le_bytes());
-    let sum = checksum(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    bytes
+    seal(encoder.into_inner(), version)
+}
+
+/// How many bytes the value of `entry` takes in a file of `version`.
+pub fn serialized_bytes(entry: &Entry, version: u16, compresses: bool) -> u64 {
+    let mut encoder = Encoder::new(io::sink(), false, compresses);
+    value::save(&mut encoder, entry, value::type_of(entry, version));
+    encoder.position()
+}
+
+/// `body` with the footer that [`verify`] looks for.
+pub fn seal(mut body: Vec<u8>, version: u16) -> Vec<u8> {
+    body.extend_from_slice(&version.to_le_bytes());
+    let sum = checksum(&body);
+    body.extend_from_slice(&sum.to_le_bytes());
+    body
 }
 
 /// What is before the footer of a payload, if that is right: its version one that can be read and, if `checks`, its
@@ -79,7 +92,7 @@ fn read<'a>(
     let Some(kind) = Type::from_byte(byte) else {
         return decoder.damaged(format!("unknown type {byte}"));
     };
-    let value = value::load(&mut decoder, kind, limits, text)?;
+    let value = value::load(&mut decoder, kind, limits, text).map_err(|refused| refused.of_type(kind))?;
     if decoder.left() > 0 {
         return decoder.damaged("more bytes than the value has");
     }

@@ -89,7 +89,9 @@ fn settle(set: &mut Set, builder: Option<Builder>) {
 fn load_ints<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set, Refused> {
     let bytes = decoder.string()?;
     decoder.looks_deep();
-    let Ok(ints) = Intset::from_bytes(bytes) else {
+    let ints = Intset::from_bytes(bytes).ok();
+    // No server has written an empty one.
+    let Some(ints) = ints.filter(|ints| !ints.is_empty()) else {
         return decoder.damaged("Intset integrity check failed");
     };
     if ints.len() <= limits.set_max_intset_entries {

@@ -3,17 +3,12 @@
 use std::fmt::Write as _;
 
 use crate::command::args::Args;
-use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::cx::{Control, Cx, DONE, Next, Outcome};
 use crate::command::error::Error;
 use crate::ds::dict;
 use crate::ds::ranked::Ranked;
 use crate::keyspace::entry::{Entry, View, rounded};
-use crate::value::hash::Hash;
-use crate::value::list::List;
-use crate::value::set::Set;
-use crate::value::string::{self, StringRef};
-use crate::value::zset::Zset;
-use crate::value::{Typed, Value};
+use crate::value::Value;
 
 /// The entry of word 2, even if its time is over: whoever looks under the hood wants to see what is there.
 pub(super) fn entry<'k>(cx: &'k mut Cx<'_>, args: Args<'_>) -> Result<&'k Entry, Error> {
@@ -28,105 +23,17 @@ pub(super) fn object(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
         View::Value(Value::List(list)) => super::list::object_fields(list),
         _ => String::new(),
     };
-    let line = format!(
-        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}{extra}",
-        entry.encoding(),
-        serialized_bytes(entry),
+    let before = format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:",
+        entry.encoding()
+    );
+    let behind = format!(
+        " lru:{} lru_seconds_idle:{}{extra}",
         entry.access(),
         policy.idle_seconds(entry),
     );
-    cx.reply.simple(&line);
-    Ok(DONE)
-}
-
-/// Bytes the value takes in an RDB file, uncompressed.
-fn serialized_bytes(entry: &Entry) -> usize {
-    match entry.view() {
-        View::Int(n) => serialized_integer_bytes(n),
-        View::Inline(bytes) => serialized_string_bytes(bytes.len()),
-        View::Value(Value::String(bytes)) => serialized_string_bytes(bytes.len()),
-        View::Value(Value::Hash(hash)) => serialized_hash_bytes(hash),
-        View::Value(Value::List(list)) => serialized_list_bytes(list),
-        View::Value(Value::Set(set)) => serialized_set_bytes(set),
-        View::Value(Value::Zset(zset)) => serialized_zset_bytes(zset),
-        View::Value(Value::Stream(stream)) => stream.sampled_bytes(5),
-    }
-}
-
-/// Small ones are saved as one string; of a table, the number of members and each of them.
-fn serialized_set_bytes(set: &Set) -> usize {
-    match set {
-        Set::Ints(ints) => serialized_string_bytes(ints.as_bytes().len()),
-        Set::Packed(list) => serialized_string_bytes(list.size()),
-        Set::Few(_) | Set::Table(_) => {
-            let members = set.iter().map(|member| match string::encode(&member.to_vec()) {
-                StringRef::Int(n) => serialized_integer_bytes(n),
-                StringRef::Bytes(bytes) => serialized_string_bytes(bytes.len()),
-            });
-            serialized_length_bytes(set.len()) + members.sum::<usize>()
-        }
-    }
-}
-
-/// A small one is saved as one string; else the number of members, each of them, and its score as a double.
-fn serialized_zset_bytes(zset: &Zset) -> usize {
-    if let Some(listpack) = zset.as_listpack() {
-        return serialized_string_bytes(listpack.size());
-    }
-    let members = zset
-        .iter()
-        .map(|(member, _)| serialized_string_bytes(member.len()) + 8);
-    serialized_length_bytes(zset.len()) + members.sum::<usize>()
-}
-
-/// The number of nodes; for each node a byte for its kind, and its content.
-fn serialized_list_bytes(list: &List) -> usize {
-    let nodes = super::list::node_bytes(list);
-    let content: usize = nodes
-        .iter()
-        .map(|&bytes| 1 + serialized_string_bytes(bytes))
-        .sum();
-    serialized_string_bytes(nodes.len()) - nodes.len() + content
-}
-
-/// A small one is saved as one string; else the number of fields, then each with its value, and if any expires also the
-/// expiries.
-fn serialized_hash_bytes(hash: &Hash) -> usize {
-    if let Some((pack, _)) = hash.listpack() {
-        return serialized_string_bytes(pack.size());
-    }
-    let fields = hash
-        .fields()
-        .map(|field| serialized_string_bytes(field.name.len()) + serialized_string_bytes(field.value.len()));
-    serialized_string_bytes(0) + fields.sum::<usize>()
-}
-
-/// A type byte and 1, 2 or 4 bytes; beyond 32 bits the decimal text.
-fn serialized_integer_bytes(n: i64) -> usize {
-    if i8::try_from(n).is_ok() {
-        2
-    } else if i16::try_from(n).is_ok() {
-        3
-    } else if i32::try_from(n).is_ok() {
-        5
-    } else {
-        serialized_string_bytes(StringRef::Int(n).len())
-    }
-}
-
-/// A length, then the bytes.
-fn serialized_string_bytes(len: usize) -> usize {
-    serialized_length_bytes(len) + len
-}
-
-/// 6, 14, 32 or 64 bits.
-fn serialized_length_bytes(len: usize) -> usize {
-    match len {
-        0..64 => 1,
-        64..16_384 => 2,
-        _ if u32::try_from(len).is_ok() => 5,
-        _ => 9,
-    }
+    let key = args.get(2).into();
+    Ok(Next::Control(Control::SerializedLength { key, before, behind }))
 }
 
 pub(super) fn sdslen(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
@@ -217,12 +124,6 @@ fn shape(stats: &dict::Stats, full: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn integers_take_as_few_bytes_as_the_format_allows() {
-        let sizes = [12, -128, 128, 32_768, i64::from(i32::MAX) + 1].map(serialized_integer_bytes);
-        assert_eq!(sizes, [2, 2, 3, 5, 11]);
-    }
 
     #[test]
     fn a_shape_adds_up() {

@@ -31,14 +31,6 @@ pub(super) fn object_fields(list: &List) -> String {
     )
 }
 
-/// The sizes of the strings that an RDB file has for a list, one for each node.
-pub(super) fn node_bytes(list: &List) -> Vec<usize> {
-    match list {
-        List::Packed(pack) => vec![pack.size()],
-        List::Quick(quick) => quick.nodes().map(Node::raw_bytes).collect(),
-    }
-}
-
 pub(super) fn listpack(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     const NO_LISTPACK: Error = Error::fixed("ERR Not a listpack encoded object.");
     let entry = super::inspect::entry(cx, args)?;
