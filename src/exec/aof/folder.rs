@@ -109,7 +109,14 @@ impl Executor {
             return;
         };
         let found = self.disk.facts(&log.folder.file(part.path()));
-        if found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        let is_gone = |error: io::Error| {
+            // Or something else is in its place.
+            matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            )
+        };
+        if found.is_err_and(is_gone) {
             tracing::warn!("The AOF in {} has been removed.", log.folder.path().display());
             self.aof.manifest.forget_files();
             self.leave_folder();
