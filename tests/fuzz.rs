@@ -301,10 +301,11 @@ const RESTORE: Fuzzer = Fuzzer {
     memory: Memory::ANY,
 };
 
-/// Three bytes of LZF can stand for 264.
+/// Three bytes of LZF can stand for 264, and a byte of a small encoding for an element: to tell whether one comes twice, or to
+/// put it into a table, takes some dozens. All that is freed in between counts, too.
 const SNAPSHOTS: Memory = Memory {
     fixed: 4 << 10,
-    per_byte: 2000,
+    per_byte: 88 * 48,
     ..Memory::ANY
 };
 

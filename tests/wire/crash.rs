@@ -3,25 +3,96 @@
 //!
 //! Writers count up, each its own key, and note what was acknowledged; some as transactions over two keys, which must be
 //! equal ever after. Readers read the keys of writers and note what they saw. Meanwhile the log is rewritten, or a
-//! snapshot saved. Then `kill -9`, another start on the same folder, and everybody's notes are compared.
+//! snapshot saved. Then `kill -9`: at any moment, in the middle of a rewrite or snapshot, when the manifest is about to be
+//! replaced, while the server ends by itself. Another start on the same folder, and everybody's notes are compared.
 //!
 //! `CRASH_KILLS=100` before `cargo test --test wire crash` makes the long run.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Commands;
 
 use super::server::Server;
 
 /// Kills of a normal test run, for each way to sync.
-const KILLS: u64 = 3;
+const KILLS: u64 = 10;
 
 const WRITERS: usize = 6;
 const READERS: usize = 2;
+
+/// How old a write may be that `everysec` loses: two seconds, and a tick.
+const LOST_MAX: Duration = Duration::from_millis(2_100);
+
+/// When the server is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// After a while.
+    Any,
+    /// A file of such a name is there, which is so for a moment only.
+    Exists(&'static str),
+    /// It has been told to end.
+    Ending,
+}
+
+impl Moment {
+    fn of(round: u64) -> Moment {
+        const MOMENTS: [Moment; 6] = [
+            Moment::Exists("temp-rewriteaof-bg-"),
+            Moment::Any,
+            Moment::Exists("temp-appendonly.aof.manifest"),
+            Moment::Ending,
+            Moment::Exists("temp-"),
+            Moment::Exists(".base.rdb"),
+        ];
+        MOMENTS[(round % 6) as usize]
+    }
+
+    /// What goes on again and again meanwhile.
+    fn command(self) -> &'static str {
+        match self {
+            Moment::Exists("temp-") => "BGSAVE",
+            Moment::Exists(_) | Moment::Ending => "BGREWRITEAOF",
+            Moment::Any => "PING",
+        }
+    }
+
+    /// Waits for it, but not for ever.
+    fn wait(self, server: &Server, round: u64) {
+        const PATIENCE: Duration = Duration::from_millis(1_500);
+        // Different every time, so that many moments are met.
+        std::thread::sleep(Duration::from_millis(120 + round * 37 % 400));
+        match self {
+            Moment::Any if round % 12 == 1 => std::thread::sleep(LOST_MAX),
+            Moment::Any => {}
+            Moment::Ending => {
+                server.signal("TERM");
+                std::thread::sleep(Duration::from_micros(round * 997 % 20_000));
+            }
+            Moment::Exists(name) => {
+                let (started, before) = (Instant::now(), files(server.folder()));
+                let is_new = |path: &PathBuf| {
+                    let is_meant = path
+                        .file_name()
+                        .is_some_and(|found| found.to_string_lossy().contains(name));
+                    is_meant && !before.contains(path)
+                };
+                while started.elapsed() < PATIENCE && !files(server.folder()).iter().any(is_new) {}
+                std::thread::sleep(Duration::from_micros(round * 131 % 3_000));
+            }
+        }
+    }
+}
+
+/// What is in the folder of a server, and in that of its log.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let list = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let inner = list(&folder.join("appendonlydir"));
+    list(folder).chain(inner).map(|entry| entry.path()).collect()
+}
 
 /// What people know about the keys of the writers.
 #[derive(Default)]
@@ -30,6 +101,26 @@ struct Notes {
     found: [AtomicU64; WRITERS],
     acknowledged: [AtomicU64; WRITERS],
     seen: [AtomicU64; WRITERS],
+    /// What was acknowledged when.
+    samples: Mutex<Vec<(Instant, [u64; WRITERS])>>,
+}
+
+impl Notes {
+    fn sample(&self) {
+        let numbers = std::array::from_fn(|writer| self.acknowledged[writer].load(Ordering::SeqCst));
+        self.samples
+            .lock()
+            .expect("nobody panics with it")
+            .push((Instant::now(), numbers));
+    }
+
+    /// What was acknowledged long enough before the last sample.
+    fn old(&self, writer: usize) -> u64 {
+        let samples = self.samples.lock().expect("nobody panics with it");
+        let Some((last, _)) = samples.last() else { return 0 };
+        let old = samples.iter().rev().find(|(at, _)| *last - *at > LOST_MAX);
+        old.map_or(0, |(_, numbers)| numbers[writer])
+    }
 }
 
 fn kills() -> u64 {
@@ -40,7 +131,14 @@ fn kills() -> u64 {
 fn start(folder: &Path, policy: &str) -> Server {
     let folder = folder.to_str().expect("a plain path");
     let args = ["--appendonly", "yes", "--appendfsync", policy, "--dir", folder];
-    Server::start(&[&args[..], &["--auto-aof-rewrite-percentage", "0"]].concat())
+    // So that rewrites and snapshots take long enough to be met.
+    let more = [
+        "--auto-aof-rewrite-percentage",
+        "0",
+        "--rdb-key-save-delay",
+        "500",
+    ];
+    Server::start(&[&args[..], &more].concat())
 }
 
 fn connect(address: SocketAddr) -> Option<redis::Connection> {
@@ -86,12 +184,12 @@ fn twin(writer: usize) -> String {
 }
 
 /// What else goes on, again and again, until `over`.
-fn disturb(address: SocketAddr, round: u64, over: &AtomicBool) -> Option<()> {
+fn disturb(address: SocketAddr, moment: Moment, notes: &Notes, over: &AtomicBool) -> Option<()> {
     let mut connection = connect(address)?;
     while !over.load(Ordering::SeqCst) {
-        let command = ["BGREWRITEAOF", "BGSAVE", "PING"][(round % 3) as usize];
         // It may well be busy with the last one.
-        let _: Result<String, _> = redis::cmd(command).query(&mut connection);
+        let _: Result<String, _> = redis::cmd(moment.command()).query(&mut connection);
+        notes.sample();
         std::thread::sleep(Duration::from_millis(3));
     }
     Some(())
@@ -99,7 +197,7 @@ fn disturb(address: SocketAddr, round: u64, over: &AtomicBool) -> Option<()> {
 
 /// Everybody works for a while, then the server is killed.
 fn crash(server: &mut Server, round: u64, notes: &Notes) {
-    let (address, over) = (server.address(), AtomicBool::new(false));
+    let (address, over, moment) = (server.address(), AtomicBool::new(false), Moment::of(round));
     let server = Mutex::new(server);
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
@@ -108,13 +206,15 @@ fn crash(server: &mut Server, round: u64, notes: &Notes) {
         for _ in 0..READERS {
             scope.spawn(move || read(address, notes));
         }
-        scope.spawn(|| disturb(address, round, &over));
-        // Different every time, so that many moments are met.
-        std::thread::sleep(Duration::from_millis(120 + round * 37 % 400));
-        over.store(true, Ordering::SeqCst);
+        scope.spawn(|| disturb(address, moment, notes, &over));
         let mut server = server.lock().expect("nobody panics with it");
-        server.signal("KILL");
+        moment.wait(&server, round);
+        if server.is_running() {
+            server.signal("KILL");
+        }
+        over.store(true, Ordering::SeqCst);
         server.wait();
+        notes.sample();
     });
 }
 
@@ -127,11 +227,11 @@ fn compare(server: &Server, notes: &Notes, policy: &str, what: &str) {
         let acknowledged = notes.acknowledged[writer].load(Ordering::SeqCst);
         let seen = notes.seen[writer].load(Ordering::SeqCst);
         let found = notes.found[writer].load(Ordering::SeqCst);
-        // A write waits up to two seconds for a sync under way. No round is as long.
+        // A write waits up to two seconds for a sync under way.
         let least = if policy == "always" {
             acknowledged.max(seen)
         } else {
-            found
+            found.max(notes.old(writer))
         };
         // The last write may have come through without its answer.
         assert!(
@@ -146,6 +246,7 @@ fn compare(server: &Server, notes: &Notes, policy: &str, what: &str) {
             note[writer].store(number, Ordering::SeqCst);
         }
     }
+    notes.samples.lock().expect("nobody panics with it").clear();
 }
 
 fn crash_again_and_again(policy: &str) {
@@ -155,7 +256,12 @@ fn crash_again_and_again(policy: &str) {
     for round in 0..kills() {
         crash(&mut server, round, &notes);
         server = start(folder.path(), policy);
-        compare(&server, &notes, policy, &format!("{policy}, kill {round}"));
+        compare(
+            &server,
+            &notes,
+            policy,
+            &format!("{policy}, kill {round}, {:?}", Moment::of(round)),
+        );
     }
     let total: u64 = notes
         .acknowledged

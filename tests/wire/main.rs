@@ -17,6 +17,7 @@ mod check;
 mod clients;
 mod crash;
 mod defrag;
+mod faults;
 mod hostile;
 mod libraries;
 mod memory;

@@ -26,8 +26,9 @@ impl Policy {
     }
 }
 
-/// Turns of a run.
-const TURNS: u64 = 40;
+/// Turns of a run, and of one by hand.
+const TURNS: u64 = 25;
+const TURNS_THOROUGH: u64 = 60;
 
 /// What clients send: each is one step from one state to the next.
 const UNITS: &[&str] = &[
@@ -233,7 +234,12 @@ pub fn run(seed: u64, policy: Policy, fault: Option<Fault>) -> (Machine, Ledger)
         strict: 0,
         doubtful: false,
     };
-    for _ in 0..TURNS {
+    let turns = if super::thorough().is_some() {
+        TURNS_THOROUGH
+    } else {
+        TURNS
+    };
+    for _ in 0..turns {
         if run.is_over() {
             break;
         }

@@ -60,7 +60,7 @@ impl Fate {
             tries.chain([0, u64::MAX]).collect()
         };
         let of_mask = |&names: &u64| {
-            let chances = (0..3).map(move |turn| {
+            let chances = (0..2).map(move |turn| {
                 Fate::chance(
                     names,
                     (seed * 31).wrapping_add(names.wrapping_mul(7)).wrapping_add(turn),
