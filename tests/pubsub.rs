@@ -208,7 +208,9 @@ fn a_key_restored_in_the_place_of_another_is_restored_and_nothing_else() {
         let reply = executor.run(client, &[b"RESTORE", b"k", ttl, payload, b"REPLACE", b"ABSTTL"]);
         let shown = values(&reply);
         let names = shown.split(" $__keyevent@0__:").skip(1);
-        names
+        // The pattern comes before the channel.
+        let channels = names.filter(|rest| !rest.starts_with('*'));
+        channels
             .map(|rest| rest.split(' ').next().unwrap_or_default().to_owned())
             .collect::<Vec<_>>()
     };

@@ -91,6 +91,15 @@ impl Executor {
         self.evict_clients(None);
     }
 
+    /// Large arguments are about to be run, which may have arrived too fast to be told of before.
+    #[cold]
+    pub(super) fn note_large(&mut self, client: SessionId, batch: &Batch) {
+        if self.client_memory.limit_bytes.is_some() && self.sessions.contains(client) {
+            let (bytes, _) = batch.input_bytes();
+            self.note_arriving(client, bytes - batch.input.len());
+        }
+    }
+
     #[cold]
     fn count(&mut self, client: SessionId, replies: usize) {
         let Some(session) = self.sessions.get_mut(client) else {

@@ -139,7 +139,11 @@ impl Executor {
     /// Whether there is work to go on with between two looks at the mailbox.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.is_sweeping() || self.loading.is_some() || self.evictor.continues() || self.is_surveying()
+        self.is_sweeping()
+            || self.loading.is_some()
+            || self.evictor.continues()
+            || self.is_surveying()
+            || self.is_defrag_due()
     }
 
     /// Goes on with it for a moment.

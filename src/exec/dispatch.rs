@@ -315,6 +315,9 @@ impl Executor {
         let Some(batch) = place else {
             return;
         };
+        if batch.has_large() {
+            self.note_large(client, batch);
+        }
         let mut reply = std::mem::take(&mut batch.reply);
         if let Some(session) = self.sessions.get_mut(client) {
             session.answering = true;

@@ -490,8 +490,8 @@ mod tests {
         assert!(run(&mut scene, set).starts_with("-OOM command not allowed"));
         let flagged = run(&mut scene, b"#!lua\nreturn redis.call('set', KEYS[1], 'x')");
         assert_eq!(
-            flagged,
-            "-OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'\r\n"
+            flagged, "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+            "by the gate of the command: its script says that it may write"
         );
         let allowed = b"#!lua flags=allow-oom\nreturn redis.call('set', KEYS[1], 'x')";
         assert_eq!(run(&mut scene, allowed), "+OK\r\n");

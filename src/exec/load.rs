@@ -82,11 +82,12 @@ impl Executor {
     /// A damaged file is left as it is, for somebody to look at.
     fn give_up(&mut self, refused: &Refused) {
         let path = self.snapshot_path();
+        crate::persist::check::report(&path);
+        // Last, where whoever looks at the log's end finds it.
         tracing::warn!(
             "Fatal error loading the DB from {}: {refused}. Exiting.",
             path.display()
         );
-        crate::persist::check::report(&path);
         tracing::warn!("Terminating server after rdb file reading failure.");
         self.stats.persistence.loading = None;
         self.exit = Some(1);

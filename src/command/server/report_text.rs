@@ -7,7 +7,8 @@
 //! string         1000     83.10K  89.3%  85
 //! ```
 //!
-//! Amounts are for the eye ([`human_bytes`]); REPORT DATA has them exact. Sections without lines are left out.
+//! Amounts are for the eye ([`human_bytes`]); REPORT DATA has them exact, and all prefixes. Lines about nothing are left
+//! out.
 
 use std::fmt::Write;
 
@@ -16,6 +17,9 @@ use crate::base::units::human_bytes;
 use crate::keyspace::survey::{KINDS, Named, Survey, Tally};
 
 use super::report::{Status, heat_name, others};
+
+/// More prefixes nobody reads; the rest is with the others.
+const PREFIX_LINES_MAX: usize = 50;
 
 /// The report, lines ended by `\n`.
 pub(super) fn render(status: &Status, survey: &Survey) -> String {
@@ -97,7 +101,8 @@ impl Page {
 
     fn prefixes(&mut self, survey: &Survey) {
         let prefixes = &survey.findings.prefixes;
-        let biggest = prefixes.biggest();
+        let mut biggest = prefixes.biggest();
+        biggest.truncate(PREFIX_LINES_MAX);
         self.title("prefix");
         for (name, prefix) in &biggest {
             let indent = "  ".repeat(prefix.depth - 1);
@@ -167,19 +172,37 @@ mod tests {
         assert_eq!(shown(b""), "\"\"");
     }
 
-    #[test]
-    fn a_page_without_keys_has_its_titles() {
-        let mut survey = Survey::new(Options::default(), false, 0);
-        survey.state = State::Complete;
-        let status = Status {
+    fn status() -> Status {
+        Status {
             state: "complete",
             progress: 1.0,
             seen: Tally::default(),
             started_ms: 0,
             elapsed_ms: 3,
             spent_us: 1_500,
-        };
-        let page = render(&status, &survey);
+        }
+    }
+
+    #[test]
+    fn a_page_shows_the_biggest_prefixes_only() {
+        let mut survey = Survey::new(Options::default(), false, 0);
+        for number in 0..200 {
+            survey
+                .findings
+                .prefixes
+                .add(format!("p{number}:x").as_bytes(), 100 + number);
+        }
+        let page = render(&status(), &survey);
+        let prefixes = page.lines().filter(|line| line.ends_with(':')).count();
+        assert_eq!(prefixes, PREFIX_LINES_MAX);
+        assert!(page.contains("p199:") && !page.contains("p149:"), "{page}");
+    }
+
+    #[test]
+    fn a_page_without_keys_has_its_titles() {
+        let mut survey = Survey::new(Options::default(), false, 0);
+        survey.state = State::Complete;
+        let page = render(&status(), &survey);
         assert!(
             page.starts_with(
                 "Survey complete: 0 keys, 0B with their values, beside 0B of tables; 1 ms of work in 3 ms\n"

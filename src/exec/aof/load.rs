@@ -437,7 +437,7 @@ impl Executor {
     fn dawdle_at_load(&self) {
         let us = self.config.int("key-load-delay");
         if us > 0 {
-            std::thread::sleep(std::time::Duration::from_micros(us as u64));
+            std::thread::sleep(Duration::from_micros(us as u64));
         }
     }
 

@@ -226,3 +226,26 @@ fn a_script_is_taken_at_its_word_by_a_pause_of_writes() {
     assert!(waits("#!lua\nreturn 1"));
     assert!(!waits("#!lua flags=no-writes\nreturn 1"));
 }
+
+#[test]
+fn what_scripts_say_counts_behind_multi_as_well() {
+    let (mut executor, client) = executor();
+    let mut exec_waits = |script: &str| {
+        run(&mut executor, client, &["MULTI"]);
+        run(&mut executor, client, &["EVAL", script, "0"]);
+        executor.server.pause = Some(Pause {
+            until_ms: i64::MAX,
+            all: false,
+        });
+        let words = crate::resp::ArgBuf::from_slices(&[b"EXEC"]);
+        let command = executor.resolve(words.args());
+        let held = executor.holds(client, words.args(), command);
+        executor.sessions[client].flags.remove(SessionFlags::PAUSED);
+        executor.server.pause = None;
+        run(&mut executor, client, &["DISCARD"]);
+        held
+    };
+    assert!(exec_waits("return 1"));
+    assert!(exec_waits("#!lua\nreturn 1"));
+    assert!(!exec_waits("#!lua flags=no-writes\nreturn 1"));
+}

@@ -110,9 +110,16 @@ fn load_packed<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Set
     if decoder.looks_deep() && !all_distinct(pack.iter()) {
         return decoder.damaged("Set listpack with dup elements");
     }
-    let fits = pack.len() <= limits.set_max_listpack_entries;
+    let count = pack.len();
     let set = Set::Packed(pack);
-    Ok(if fits { set } else { rebuilt(&set, limits) })
+    if count <= limits.set_max_listpack_entries {
+        return Ok(set);
+    }
+    let set = rebuilt(&set, limits);
+    if set.len() < count {
+        return decoder.damaged("Set listpack with dup elements");
+    }
+    Ok(set)
 }
 
 /// The same members in the encoding that suits their number.
