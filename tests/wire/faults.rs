@@ -107,7 +107,8 @@ fn a_log_that_is_removed_is_written_anew() {
 
 #[test]
 fn while_there_can_be_no_new_log_writes_are_refused() {
-    let mut server = Server::start(ON);
+    // With `always` whoever has written last waits for the new log.
+    let mut server = Server::start(&["--appendonly", "yes"]);
     let mut wire = server.connect();
     wire.ok(&["SET", "k", "v"]);
     std::fs::remove_dir_all(log_folder(&server)).expect("our own folder");
@@ -123,8 +124,13 @@ fn while_there_can_be_no_new_log_writes_are_refused() {
         "a server that is not well does not say it is"
     );
     assert_eq!(text(wire.run(&["GET", "k"])), "v");
-    assert!(server.log().contains("creating the folder"), "{}", server.log());
+    eventually("the log says why", || {
+        server.log().contains("creating the folder")
+    });
     std::fs::remove_file(log_folder(&server)).expect("our own folder");
+    eventually("there is a new log", || {
+        persistence(&mut wire).contains("aof_last_write_status:ok")
+    });
     eventually("writes are taken again", || {
         wire.run(&["SET", "l", "w"]).to_string().contains("OK")
     });
