@@ -38,7 +38,7 @@ thread_local! {
 /// Lets a crash report of this thread look at the executor.
 ///
 /// # Safety
-/// It stays where it is, and is used by this thread alone, until [`forget`] (W1).
+/// It stays where it is, and is used by this thread alone, until `forget` (W1).
 pub(super) unsafe fn watch(executor: NonNull<Executor>) {
     SUBJECT.set(Some(executor));
 }
