@@ -9,7 +9,7 @@
 //! surest first, and what crashes while it testifies ends the process as the first crash would have.
 //!
 //! Invariants:
-//! - W1  `SUBJECT` points to an executor that stays in its place: set by [`watch`], taken back by [`forget`] before it
+//! - W1  `SUBJECT` points to an executor that stays in its place: set by `watch`, taken back by `forget` before it
 //!   moves or goes.
 //! - W2  `testify` runs on the thread of the executor, in the process's last moments: whoever had borrowed it will not go on.
 //! - W3  The words of an activity point to arguments that live until it ends (`run_admitted`).

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing is sent to a server that has refused AUTH or SELECT. After that commands go out ahead of their answers, but
-//! not by more than [`AHEAD_MAX`]: two servers that both only write would wait for each other for ever.
+//! not by more than `AHEAD_MAX`: two servers that both only write would wait for each other for ever.
 //!
 //! A link that was kept may have been closed by its other end, so what fails without any key taken is tried once more on
 //! a new one; not what took too long. Nothing here is fast or needs to be: a shipment is at least one round trip.
