@@ -131,6 +131,7 @@ fn while_there_can_be_no_new_log_writes_are_refused() {
     eventually("there is a new log", || {
         persistence(&mut wire).contains("aof_last_write_status:ok")
     });
+    wire.ok(&["CONFIG", "SET", "appendfsync", "always"]);
     eventually("writes are taken again", || {
         wire.run(&["SET", "l", "w"]).to_string().contains("OK")
     });
