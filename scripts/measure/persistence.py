@@ -10,7 +10,8 @@ whichever way the figure points.
 load      time from start to the first PONG, and the server's CPU time, with a file written by the reference
 save      SAVE, BGSAVE, and the size of the file
 everysec  SETs by 50 connections with `appendfsync everysec`: per second, and per second of server CPU
-always    the same with `always`, 50 writers; then 50 writers beside 50 readers of other keys
+always    the same with `always`, 50 writers; then 50 writers beside 50 readers of other keys; and what a sync takes, on
+          which everything here depends
 fork      pause at the fork, copied pages, and latency of 50 writers while snapshots are written all the time
 
 `--scale 1.0` is 10 million strings and 1 million mixed keys. The folder for files (TMPDIR) should be on a disk, with
@@ -195,45 +196,76 @@ def everysec(options):
 
         def measure(program):
             with logged(program, "everysec", "--auto-aof-rewrite-percentage", "0") as server:
-                pin(server, 0)
+                pin(server)
                 with Timed(server) as timed:
-                    rate, p99 = outcome(benchmark(server.port, count, set_words(), pipeline=pipeline,
-                                                  preexec_fn=lambda: os.sched_setaffinity(0, {1})))
+                    rate, p99 = outcome(benchmark(server.port, count, set_words(), pipeline=pipeline, **elsewhere()))
                 return {"per second": rate, "per CPU second": count / timed.cpu, "p99, ms": p99}
 
         yield f"everysec P={pipeline}", measure
 
 
-def pin(server, core):
-    """Threads that the server starts later follow."""
+def pin(server):
+    """To one core; threads that the server starts later follow."""
     if os.cpu_count() > 1:
         for thread in os.listdir(f"/proc/{server.process.pid}/task"):
-            os.sched_setaffinity(int(thread), {core})
+            os.sched_setaffinity(int(thread), {0})
+
+
+def elsewhere():
+    """How to start what is not to take the server's core."""
+    return {"preexec_fn": lambda: os.sched_setaffinity(0, {1})} if os.cpu_count() > 1 else {}
+
+
+def sync_ms(folder):
+    """What a sync of a few KB takes just now: disks change their mind."""
+    spent = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(200):
+            file.write(b"x" * 4000)
+            start = time.perf_counter()
+            os.fdatasync(file)
+            spent.append((time.perf_counter() - start) * 1000)
+    return statistics.median(spent)
 
 
 def always(options):
+    place = elsewhere() if options.pin else {}
+
+    def logging(program):
+        return logged(program, "always", "--auto-aof-rewrite-percentage", "0")
+
     def writers(program):
-        with logged(program, "always", "--auto-aof-rewrite-percentage", "0") as server:
-            rate, p99 = outcome(benchmark(server.port, int(options.requests / 4), set_words()))
-            return {"per second": rate, "p99, ms": p99}
+        with logging(program) as server:
+            sync = sync_ms(server.folder)
+            if options.pin:
+                pin(server)
+            with Timed(server) as timed:
+                rate, p99 = outcome(benchmark(server.port, int(options.requests / 4), set_words(), **place))
+            per_cpu = options.requests / 4 / timed.cpu
+            return {"per second": rate, "per CPU second": per_cpu, "p99, ms": p99, "a sync, ms": sync}
 
     def beside_readers(program):
-        with logged(program, "always", "--auto-aof-rewrite-percentage", "0") as server:
+        with logging(program) as server:
+            sync = sync_ms(server.folder)
+            if options.pin:
+                pin(server)
             client = server.connect()
-            writing = benchmark(server.port, 1_000_000_000, set_words())
+            writing = benchmark(server.port, 1_000_000_000, set_words(), **place)
             time.sleep(0.5)
-            before, start = counts(client), time.perf_counter()
-            reading = benchmark(server.port, int(options.requests / 4), ["GET", "other:__rand_int__"])
-            _, p99 = outcome(reading)
-            spent = time.perf_counter() - start
+            before = counts(client)
+            with Timed(server) as timed:
+                reading = benchmark(server.port, int(options.requests / 4), ["GET", "other:__rand_int__"], **place)
+                _, p99 = outcome(reading)
             gets, sets = (now - then for now, then in zip(counts(client), before))
             writing.kill()
             writing.wait()
             return {
-                "total per second": (gets + sets) / spent,
-                "SETs per second": sets / spent,
-                "GETs per second": gets / spent,
+                "total per second": (gets + sets) / timed.wall,
+                "total per CPU second": (gets + sets) / timed.cpu,
+                "SETs per second": sets / timed.wall,
+                "GETs per second": gets / timed.wall,
                 "GET p99, ms": p99,
+                "a sync, ms": sync,
             }
 
     yield "always, 50 writers", writers
@@ -308,6 +340,8 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="share of the keys")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=400_000, help="of redis-benchmark")
+    parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True,
+                        help="`always`: the server on one core, the load on another")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     for name, measure in parts[options.part](options):

@@ -88,8 +88,9 @@ const POSTPONE_MS_MAX: i64 = 2_000;
 /// A sync that takes less, and that nobody but those it serves would see, is done on the spot.
 const SPOT_MAX: Duration = Duration::from_millis(1);
 
-/// For so long somebody who was served without waiting keeps syncs off the executor's time.
-const BYSTANDER_US: i64 = 1_000_000;
+/// For so long somebody who was served without waiting keeps syncs off the executor's time. Whoever asks less often
+/// loses at most [`SPOT_MAX`] or so, now and then.
+const BYSTANDER_US: i64 = 100_000;
 
 /// Seconds between two complaints about writes that fail.
 const COMPLAINT_S: i64 = 30;
