@@ -11,7 +11,9 @@
 //! turns without mail in these: a slice behind commands would hold back their replies. What a slice or a late timer took
 //! too long is made up for by the next pause. A fork's child keeps the old pages alive, so nothing moves then.
 //!
-//! A pass that gave back next to nothing of the gaps is not repeated at once: what is left cannot be had by moving.
+//! A pass that gave back next to nothing of the gaps is not repeated at once: what is left cannot be had by moving. One
+//! that closed most of them is repeated although little is left: slabs that were denser than the average when their
+//! pieces were asked about are sparse now.
 //!
 //! Not here: what moves (`stats::compactor`), the walk (`keyspace::defrag`).
 
@@ -161,14 +163,7 @@ impl Executor {
             Some(running) => running.percent = running.percent.max(percent),
             none => {
                 tracing::debug!("Starting active defrag, {gap_bytes} bytes of gaps, cpu={percent}%");
-                *none = Some(Running {
-                    pass: Pass::default(),
-                    scripts: Some(0),
-                    channels: pubsub::Place::default(),
-                    percent,
-                    due_us: now_us,
-                    gap_bytes,
-                });
+                *none = Some(Running::new(percent, now_us, gap_bytes));
                 self.stats.defrag.since_us.get_or_insert(now_us);
             }
         }
@@ -261,6 +256,10 @@ impl Executor {
             let left = compactor::gap_bytes();
             let gained = ended.gap_bytes.saturating_sub(left);
             tracing::debug!("Active defrag done, {gained} bytes of gaps less, {left} left");
+            if gained > left {
+                self.defrag.running = Some(Running::new(ended.percent, self.now_unix_us, left));
+                return;
+            }
             if gained < ended.gap_bytes / WORTHWHILE_ONE_IN {
                 self.defrag.rests_until_us = self.now_unix_us + REST_US;
             }
@@ -302,6 +301,18 @@ impl Defrag {
 }
 
 impl Running {
+    /// At the beginning of a pass.
+    fn new(percent: u32, due_us: i64, gap_bytes: u64) -> Running {
+        Running {
+            pass: Pass::default(),
+            scripts: Some(0),
+            channels: pubsub::Place::default(),
+            percent,
+            due_us,
+            gap_bytes,
+        }
+    }
+
     /// Offers the texts of scripts; true when that is over.
     fn relocate_scripts(&mut self, scripting: Option<&mut Scripting>, mover: &mut dyn Mover) -> bool {
         if let (Some(cursor), Some(scripts)) = (self.scripts, scripting.and_then(Scripting::texts)) {
@@ -368,17 +379,7 @@ mod tests {
 
     #[test]
     fn slices_keep_to_their_share_of_the_time() {
-        let (mut running, slice) = (
-            Running {
-                pass: Pass::default(),
-                scripts: Some(0),
-                channels: pubsub::Place::default(),
-                percent: 25,
-                due_us: 0,
-                gap_bytes: 0,
-            },
-            Duration::from_micros(500),
-        );
+        let (mut running, slice) = (Running::new(25, 0, 0), Duration::from_micros(500));
         let (mut now_us, mut slices) = (0, 0);
         // A timer that is up to a millisecond late.
         while now_us < 1_000_000 {

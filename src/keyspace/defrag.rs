@@ -9,8 +9,9 @@
 //! survive it, and a value noted by name is looked up anew. Nothing changes to anybody who reads: no access field, no
 //! event, no version.
 //!
-//! Costs: O(1) a bucket and an allocation. Between two looks at the clock it handles a bucket of seven elements, a node
-//! of a list, or a block of a stream. Not here: which allocations move, how long a slice is.
+//! Costs: O(1) a bucket and an allocation. Between two looks at the clock it handles a bucket of seven elements or of
+//! seven keys without their values, a node of a list, or a block of a stream. Not here: which allocations move, how long a
+//! slice is.
 
 use std::collections::VecDeque;
 
@@ -115,7 +116,8 @@ impl Db {
 /// Sees to the value of an entry, unless it is big; the cursor to go on with, if there is more to do.
 fn relocate_held(entry: &mut Entry, at_once: usize, mover: &mut dyn Mover) -> Option<u64> {
     let value = entry.held_mut()?;
-    if value.free_effort() > at_once {
+    // Of seven entries in a bucket each may have a value that would take its time.
+    if value.free_effort() > at_once || !mover.goes_on() {
         return Some(0);
     }
     Some(value.relocate(0, mover)).filter(|&cursor| cursor != 0)
