@@ -371,6 +371,9 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     exec::witness::testify();
     notice!("Server initialized");
     executor.set_time_us(now_unix_ms() * 1000);
+    // Here, on the thread the executor runs on: until the allocator has been asked, any limit on memory seems to be kept,
+    // and the first tick may be late on a busy machine.
+    executor.sample_memory();
     executor.begin_load();
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
@@ -439,8 +442,7 @@ fn random_id() -> String {
     version::new_run_id().unwrap_or_else(|_| "0".repeat(40))
 }
 
-/// Sends a tick `hz` times a second, the first at once: before it nobody has asked the allocator what is used, and a
-/// limit on memory would seem to be kept.
+/// Sends a tick `hz` times a second, the first at once.
 async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
     while mail.send(Mail::Tick).await.is_ok() {
         tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;

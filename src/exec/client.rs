@@ -234,6 +234,7 @@ impl Executor {
         if let Some(outlet) = &session.outlet {
             outlet.close();
         }
+        self.note_leaving(client);
         self.forget_client(client);
     }
 

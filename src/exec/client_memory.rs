@@ -8,6 +8,8 @@
 //! The sum is kept up to date client by client, so that a turn costs nothing for those it did not concern. Clients that
 //! are exempt (CLIENT NO-EVICT) count, but are not closed. While there is no limit, nothing is counted.
 
+use std::sync::Arc;
+
 use crate::base::units::Size;
 use crate::command::connection::client::list::{Moment, write_line};
 use crate::config::Config;
@@ -16,13 +18,13 @@ use crate::session::{ClientClass, Session, SessionFlags, SessionId};
 use crate::resp::Batch;
 
 use super::Executor;
-use super::mailbox::is_noted;
+use super::mailbox::{Outbox, is_noted};
 
 /// No limit is smaller, so that there is always a client that can raise it again.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;
 
 /// What all clients hold.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ClientMemory {
     /// Most they may hold, if there is a limit.
     limit_bytes: Option<u64>,
@@ -30,6 +32,8 @@ pub struct ClientMemory {
     total_bytes: u64,
     /// When nobody was found who might be closed, Unix milliseconds.
     futile_ms: i64,
+    /// Connections that were told to close and hold buffers still.
+    leaving: Vec<Arc<Outbox>>,
 }
 
 /// Most that clients may hold together.
@@ -119,8 +123,27 @@ impl Executor {
         self.client_memory.total_bytes -= session.counted_bytes as u64;
     }
 
+    /// Remembers a connection that is told to close: what it holds comes back when it runs, and no key must go for that.
+    pub(super) fn note_leaving(&mut self, client: SessionId) {
+        if !self.evictor.is_limited() {
+            return;
+        }
+        if let Some(outbox) = self.outbox(client).cloned() {
+            self.client_memory.leaving.push(outbox);
+        }
+    }
+
+    /// Bytes that come back as soon as connections run that were told to close. O(such connections).
+    pub(super) fn leaving_bytes(&mut self) -> u64 {
+        let leaving = &mut self.client_memory.leaving;
+        leaving.retain(|outbox| outbox.held_bytes() > 0);
+        leaving.iter().map(|outbox| outbox.held_bytes()).sum()
+    }
+
     /// Counts all clients anew. O(clients).
     pub(super) fn count_all_clients(&mut self) {
+        // Those that have gone are forgotten, whether or not anybody asks.
+        self.leaving_bytes();
         let limited = self.client_memory.limit_bytes.is_some();
         let mut total_bytes = 0;
         for (_, session) in self.sessions.iter_mut() {

@@ -35,7 +35,7 @@ const JOBS: &[Job] = &[
     },
     Job {
         period_ms: 100,
-        run: sample_memory,
+        run: Executor::sample_memory,
     },
     Job {
         period_ms: 1000,
@@ -119,6 +119,11 @@ impl Executor {
                 (job.run)(self);
             }
         }
+    }
+
+    /// Asks the allocator and the system what memory is used; on the thread that runs commands.
+    pub fn sample_memory(&mut self) {
+        self.stats.sample_memory();
     }
 
     /// Puts off the alarm of `watchdog-period` that shows where the thread is stuck. Compat: two ticks are the least.
@@ -215,10 +220,6 @@ fn grant_survey(executor: &mut Executor) {
 
 fn sample_rates(executor: &mut Executor) {
     executor.stats.sample_rates(executor.now_unix_us);
-}
-
-fn sample_memory(executor: &mut Executor) {
-    executor.stats.sample_memory();
 }
 
 /// Closes clients that have been silent for longer than `timeout`.

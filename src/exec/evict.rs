@@ -194,11 +194,18 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
+    /// By how much the limit is exceeded, but for what closed clients are about to give back.
+    #[cold]
+    fn excess_bytes(&mut self) -> u64 {
+        let allowed = self.evictor.limit_bytes.saturating_add(self.leaving_bytes());
+        self.counted_bytes().saturating_sub(allowed)
+    }
+
     /// Clients that hold too much go before keys do.
     #[cold]
     fn free_clients_and_keys(&mut self, client: Option<SessionId>) -> Room {
         self.evict_clients(client);
-        match self.counted_bytes().saturating_sub(self.evictor.limit_bytes) {
+        match self.excess_bytes() {
             0 => Room::Enough,
             excess => self.free_excess(excess, client),
         }
@@ -331,7 +338,7 @@ impl World for Live<'_> {
     fn fits(&mut self) -> bool {
         // What other threads have freed shows in the allocator's books only.
         self.executor.stats.memory.refresh();
-        self.executor.counted_bytes() <= self.executor.evictor.limit_bytes
+        self.executor.excess_bytes() == 0
     }
 
     fn is_freeing(&self) -> bool {
@@ -345,7 +352,10 @@ impl World for Live<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::exec::mailbox::{NewClient, Outbox};
     use crate::exec::testing::Scene;
 
     /// Keys of ten bytes, a microsecond each.
@@ -434,6 +444,37 @@ mod tests {
             100 * count as u64
         };
         scene
+    }
+
+    #[test]
+    fn no_key_goes_for_what_closed_clients_are_about_to_give_back() {
+        let mut scene = scene(1);
+        for i in 0..12 {
+            scene.turn(&format!("a: SET k{i} v"));
+        }
+        scene.turn("a: CONFIG SET maxmemory 1000 maxmemory-policy allkeys-lru");
+        let outbox = Outbox::new(0);
+        scene.executor.admit_client(NewClient {
+            addr: String::new(),
+            laddr: String::new(),
+            fd: 0,
+            unix: true,
+            local: true,
+            outbox: Arc::clone(&outbox),
+            batch: Box::default(),
+        });
+        outbox.note_output(150);
+        let slow = outbox.session().expect("it was let in");
+        scene.executor.kill(slow);
+        scene.turn("a: PING");
+        assert_eq!(
+            scene.executor.keys.db(0).len(),
+            11,
+            "two keys too many, less one and a half"
+        );
+        outbox.note_end();
+        scene.turn("a: PING");
+        assert_eq!(scene.executor.keys.db(0).len(), 10);
     }
 
     #[test]

@@ -149,10 +149,13 @@ impl Outbox {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the batch back and wakes the connection.
+    /// Gives the batch back and wakes the connection, unless that is to close: nobody would take it.
     #[inline]
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
+        if slot.close {
+            return;
+        }
         slot.batch = Some(batch);
         slot.held = false;
         wake(&slot);
@@ -187,6 +190,18 @@ impl Outbox {
         let mut slot = self.slot();
         slot.writing = 0;
         slot.unwritten = unwritten;
+    }
+
+    /// The connection has let go of its buffers. It stays in the books until then, closed or not.
+    pub fn note_end(&self) {
+        self.note_output(0);
+        self.note_input((0, 0));
+    }
+
+    /// Bytes that a connection still holds which was told to close.
+    pub fn held_bytes(&self) -> u64 {
+        let slot = self.slot();
+        (slot.output_bytes() + slot.input_used + slot.input_free) as u64
     }
 
     /// What waits for the connection; with none, `cx` is woken when something comes.
@@ -279,6 +294,8 @@ impl Outlet for Outbox {
         slot.close = true;
         slot.pushes = Vec::new();
         slot.ahead = 0;
+        // The connection would drop it, but may come to that only when keys have gone for want of memory.
+        slot.batch = None;
         wake(&slot);
     }
 
@@ -345,5 +362,25 @@ mod tests {
         outbox.close();
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Close)));
         assert_eq!((outbox.push(b"more", 0), outbox.queued_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn of_a_closed_connection_counts_what_it_holds_itself_until_it_lets_go() {
+        let replies = |len| {
+            let mut batch = Box::<Batch>::default();
+            batch.reply = vec![b'x'; len];
+            batch
+        };
+        let outbox = Outbox::new(0);
+        outbox.note_output(30);
+        outbox.note_input((5, 2));
+        outbox.deliver(replies(100));
+        assert_eq!(outbox.held_bytes(), 137);
+        outbox.close();
+        assert_eq!(outbox.held_bytes(), 37);
+        outbox.deliver(replies(100));
+        assert_eq!(outbox.held_bytes(), 37, "too late");
+        outbox.note_end();
+        assert_eq!(outbox.held_bytes(), 0);
     }
 }

@@ -184,6 +184,7 @@ impl Interlude for Pause {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::script;
     use crate::resp::{Batch, Limits, Parser};
 
     fn batch(commands: &[u8]) -> Box<Batch> {
@@ -252,6 +253,34 @@ mod tests {
         assert!(answers[0].starts_with("-BUSY"), "{answers:?}");
         assert!(answers[0].ends_with("+OK\r\n"), "{answers:?}");
         while turns.go_on(&mut letters) == Progress::Paused {}
+    }
+
+    #[test]
+    fn what_a_long_script_tells_its_own_client_comes_behind_its_own_reply() {
+        let mut executor = Executor::for_tests();
+        let (busy, other) = (executor.connect(), executor.connect());
+        executor.run(other, &[b"CONFIG", b"SET", b"busy-reply-threshold", b"1"]);
+        for words in ["HELLO 3", "SUBSCRIBE c", "CLIENT TRACKING ON", "GET k"] {
+            let words: Vec<_> = words.split(' ').map(str::as_bytes).collect();
+            executor.run(busy, &words);
+        }
+        let mut turns = Turns::new(executor).expect("a stack");
+        let script =
+            b"EVAL \"redis.call('publish','c','own') redis.call('set','k','v') while true do end\" 0\r\n";
+        let mut letters = vec![Mail::Batch(busy, batch(script))];
+        assert_eq!(turns.open(&mut letters, NOW), Progress::Paused);
+        let mail = Mail::Batch(other, batch(b"PING\r\nSHUTDOWN NOSAVE\r\n"));
+        turns.executor().open_busy(&mut vec![mail]);
+        let busy_line = script::busy(false).text().into_owned();
+        let refusal = format!("-{}\r\n", String::from_utf8_lossy(&busy_line));
+        assert_eq!(replies(turns.executor()), [refusal]);
+        while turns.go_on(&mut letters) == Progress::Paused {}
+        let own = &replies(turns.executor())[0];
+        let place = |text: &str| own.find(text).expect(text);
+        assert!(
+            place("-ERR") < place("invalidate") && place("-ERR") < place("own\r\n"),
+            "{own}"
+        );
     }
 
     #[test]

@@ -114,6 +114,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
     {
         let _ = conn.write_all().await;
     }
+    conn.let_go();
     if conn.outbox.session().is_some() {
         let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
     }
@@ -133,6 +134,14 @@ struct Conn {
 }
 
 impl Conn {
+    /// Frees what waits to be written before the farewell, which itself may have to wait.
+    fn let_go(&mut self) {
+        self.unwritten = Unwritten::default();
+        self.parser = Parser::new();
+        note_thread();
+        self.outbox.note_end();
+    }
+
     async fn run(&mut self) -> Result<(), End> {
         let greeting = self.returned().await?;
         if let Some(session) = self.outbox.session() {

@@ -151,6 +151,16 @@ impl Broker {
         reply.append(&mut self.post.own);
     }
 
+    /// Takes them away, so that other clients may have a turn in the middle of the command.
+    pub fn take_own(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.post.own)
+    }
+
+    /// Puts them back.
+    pub fn put_own(&mut self, own: Vec<u8>) {
+        self.post.own = own;
+    }
+
     /// Bytes handed to outlets since the last call.
     pub fn take_pushed_bytes(&mut self) -> u64 {
         std::mem::take(&mut self.post.pushed_bytes)

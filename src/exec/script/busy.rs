@@ -33,7 +33,12 @@ impl Executor {
     /// Gives others a turn, if that is possible.
     pub(super) fn give_turn(&mut self) {
         if let Some(mut interlude) = self.interlude.take() {
+            // What the script's own client is to be told comes behind its reply, not behind that of whoever is next.
+            let messages = self.pubsub.take_own();
+            let invalidations = std::mem::take(&mut self.own_invalidations);
             interlude.turn(self);
+            self.pubsub.put_own(messages);
+            self.own_invalidations = invalidations;
             self.interlude = Some(interlude);
         }
     }
