@@ -96,13 +96,16 @@ pub fn memory(flags: Flags, is_short: bool) -> Result<(), Error> {
     ))
 }
 
+/// To what must wait until all data is there.
+pub const LOADING: Error = Error::fixed("LOADING Redis is loading the dataset in memory");
+
 /// Whether it may run before all data is there.
 #[inline]
 pub fn loading(command: &Command, state: ServerState) -> Result<(), Error> {
     if !state.loading || command.row.flags.contains(Flags::LOADING) {
         return Ok(());
     }
-    Err(Error::fixed("LOADING Redis is loading the dataset in memory"))
+    Err(LOADING)
 }
 
 /// Whether a subscriber may run it: in RESP2 its connection carries messages, and little else fits between them.

@@ -7,8 +7,9 @@
 //!                                   <─ 100 / percent times the slice ─>
 //! ```
 //!
-//! Slices lie between turns of the executor, so that no command waits for longer than one; what a slice or a late timer
-//! took too long is made up for by the next pause. A fork's child keeps the old pages alive, so nothing moves then.
+//! Slices lie between turns of the executor, so that no command waits for longer than one, and as long as there are
+//! turns without mail in these: a slice behind commands would hold back their replies. What a slice or a late timer took
+//! too long is made up for by the next pause. A fork's child keeps the old pages alive, so nothing moves then.
 //!
 //! A pass that gave back next to nothing of the gaps is not repeated at once: what is left cannot be had by moving.
 //!
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crate::base::relocate::Mover;
 use crate::config::Config;
 use crate::keyspace::defrag::Pass;
+use crate::pubsub;
 use crate::stats::compactor::{self, Compactor};
 
 use super::Executor;
@@ -26,8 +28,17 @@ use super::script::Scripting;
 
 /// Longest slice, and what it stops after is one step of the walk more. A client that comes at the wrong moment waits for
 /// one, so with a quarter of the time taken this is what the 99th percentile grows by; a look at the mailbox between two
-/// slices costs a twentieth of one.
-const SLICE: Duration = Duration::from_micros(50);
+/// slices costs a tenth of one.
+const SLICE: Duration = Duration::from_micros(15);
+
+/// The same while nobody is served.
+const UNSERVED_SLICE: Duration = Duration::from_micros(500);
+
+/// Longest sequence of those.
+const UNSERVED_MAX: Duration = Duration::from_millis(5);
+
+/// How late a slice must be to lie behind commands: no turn has been without any for so long, in microseconds.
+const OVERDUE_US: i64 = 1_000;
 
 /// How far slices may lag behind their share before the rest of it is forgotten, in microseconds.
 const LAG_MAX_US: i64 = 2_000;
@@ -51,6 +62,8 @@ pub(super) struct Defrag {
     mover: Option<Compactor>,
     running: Option<Running>,
     rests_until_us: i64,
+    /// Commands wait for the end of the turn under way.
+    turn_has_mail: bool,
     /// When fragmentation was last looked at in the middle of something long.
     judged_us: i64,
 }
@@ -59,6 +72,8 @@ struct Running {
     pass: Pass,
     /// Behind the keys.
     scripts: Option<usize>,
+    /// Behind the scripts.
+    channels: pubsub::Place,
     /// Share of the time, in percent.
     percent: u32,
     /// When the next slice is due.
@@ -149,6 +164,7 @@ impl Executor {
                 *none = Some(Running {
                     pass: Pass::default(),
                     scripts: Some(0),
+                    channels: pubsub::Place::default(),
                     percent,
                     due_us: now_us,
                     gap_bytes,
@@ -173,11 +189,20 @@ impl Executor {
             .is_some_and(|due_us| due_us <= self.now_unix_us)
     }
 
-    /// A slice, if it is due.
+    /// Takes note that a turn begins, with mail or without.
+    #[inline]
+    pub(super) fn note_turn(&mut self, has_mail: bool) {
+        self.defrag.turn_has_mail = has_mail;
+    }
+
+    /// A slice, if it is due and does not hold back anybody, or is long overdue.
     #[inline]
     pub(super) fn go_on_defrag(&mut self) {
-        if self.defrag_due_us().is_some() {
-            self.defrag_at(self.now_unix_us);
+        if let Some(due_us) = self.defrag_due_us() {
+            let now_us = self.now_unix_us;
+            if has_its_turn(due_us, now_us, self.defrag.turn_has_mail) {
+                self.defrag_slice(now_us, SLICE);
+            }
         }
     }
 
@@ -189,19 +214,18 @@ impl Executor {
             self.stats.memory.refresh();
             self.watch_fragmentation();
         }
-        self.defrag_at(now_us);
-    }
-
-    fn defrag_at(&mut self, now_us: i64) {
-        // A clock set back must not stop it until it has caught up.
-        let is_due = |due_us: i64| due_us <= now_us || due_us > now_us + CLOCK_SET_BACK_US;
-        if self.defrag_due_us().is_some_and(is_due) {
-            self.defrag_slice(now_us);
+        let begun = Instant::now();
+        while begun.elapsed() < UNSERVED_MAX {
+            let now_us = now_us + begun.elapsed().as_micros() as i64;
+            if !self.defrag_due_us().is_some_and(|due_us| is_due(due_us, now_us)) {
+                return;
+            }
+            self.defrag_slice(now_us, UNSERVED_SLICE);
         }
     }
 
     #[cold]
-    fn defrag_slice(&mut self, now_us: i64) {
+    fn defrag_slice(&mut self, now_us: i64, slice: Duration) {
         let Defrag {
             mover: Some(mover),
             running: Some(running),
@@ -212,9 +236,10 @@ impl Executor {
         };
         let at_once = self.config.int("active-defrag-max-scan-fields") as usize;
         let started = Instant::now();
-        mover.begin(SLICE);
+        mover.begin(slice);
         let is_over = self.keys.relocate(&mut running.pass, at_once, mover)
-            && running.relocate_scripts(self.scripting.as_deref_mut(), mover);
+            && running.relocate_scripts(self.scripting.as_deref_mut(), mover)
+            && self.pubsub.registry.relocate(&mut running.channels, mover);
         let spent = started.elapsed();
         running.note_slice(now_us, spent);
         let counters = &mut self.stats.counters;
@@ -253,6 +278,16 @@ impl Executor {
             self.stats.counters.active_defrag_us += (self.now_unix_us - since_us).max(0) as u64;
         }
     }
+}
+
+/// A clock set back must not stop it until it has caught up.
+fn is_due(due_us: i64, now_us: i64) -> bool {
+    due_us <= now_us || due_us > now_us + CLOCK_SET_BACK_US
+}
+
+/// Whether a slice comes now, at the end of a turn with mail or without.
+fn has_its_turn(due_us: i64, now_us: i64, turn_has_mail: bool) -> bool {
+    is_due(due_us, now_us) && (!turn_has_mail || is_due(due_us + OVERDUE_US, now_us))
 }
 
 impl Defrag {
@@ -320,11 +355,24 @@ mod tests {
     }
 
     #[test]
+    fn slices_come_before_commands_only_when_they_would_never_come() {
+        let at = |now_us, has_mail| has_its_turn(5_000, now_us, has_mail);
+        assert_eq!([4_999, 5_000].map(|now_us| at(now_us, false)), [false, true]);
+        assert_eq!(
+            [5_000, 5_999, 6_000].map(|now_us| at(now_us, true)),
+            [false, false, true]
+        );
+        let set_back = has_its_turn(CLOCK_SET_BACK_US * 2, 0, false);
+        assert!(set_back, "it would stand still for minutes");
+    }
+
+    #[test]
     fn slices_keep_to_their_share_of_the_time() {
         let (mut running, slice) = (
             Running {
                 pass: Pass::default(),
                 scripts: Some(0),
+                channels: pubsub::Place::default(),
                 percent: 25,
                 due_us: 0,
                 gap_bytes: 0,

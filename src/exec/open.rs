@@ -28,6 +28,7 @@ impl Executor {
     /// everything else in its place between them. The rest stays for the next turn.
     pub fn open(&mut self, letters: &mut Vec<Mail>, now: Now) {
         self.set_time_us(now.unix_us);
+        self.note_turn(!letters.is_empty());
         let (started, commands) = (self.ticks.raw(), self.stats.counters.total_commands_processed);
         let mut batches = std::mem::take(&mut self.gathered);
         self.hear_migration();

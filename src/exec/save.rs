@@ -21,7 +21,7 @@ use crate::session::SessionId;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
 use super::Executor;
-use super::admit::ServerState;
+use super::admit::{self, ServerState};
 use super::child::{Job, log_copied, temp_path};
 
 /// After a failed save a save point waits this long before it tries again.
@@ -267,6 +267,10 @@ impl Executor {
     pub(super) fn reload(&mut self, client: SessionId, options: ReloadOptions, reply: &mut Vec<u8>) {
         const CANNOT_SAVE: Error = Error::fixed("ERR");
         const CANNOT_LOAD: Error = Error::fixed("ERR Error trying to load the RDB dump, check server logs");
+        if self.stats.persistence.loading.is_some() {
+            // What has not been read yet must not be overwritten with what has.
+            return self.write_error(client, &admit::LOADING, reply);
+        }
         if options.saves && self.save_now().is_err() {
             return self.write_error(client, &CANNOT_SAVE, reply);
         }

@@ -16,9 +16,9 @@ mod index;
 use std::hash::Hash;
 
 use crate::base::glob;
+use crate::base::relocate::Mover;
 
 use index::Index;
-pub use index::Name;
 
 /// What can be subscribed to. The three have names of their own: a channel and a shard channel may share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,15 @@ pub enum Kind {
     Pattern,
     /// A channel that lives in the shard of its name's slot.
     Shard,
+}
+
+const KINDS: [Kind; 3] = [Kind::Channel, Kind::Pattern, Kind::Shard];
+
+/// How far a walk over the memory of a registry has come.
+#[derive(Debug, Default)]
+pub struct Place {
+    kind: usize,
+    cursor: usize,
 }
 
 /// All subscriptions of subscribers called `Id`.
@@ -82,7 +91,7 @@ impl<Id: Copy + Eq + Hash> Registry<Id> {
     }
 
     /// What a subscriber listens to, in no order. O(their number).
-    pub fn names_of(&self, kind: Kind, id: Id) -> Vec<Name> {
+    pub fn names_of(&self, kind: Kind, id: Id) -> impl Iterator<Item = &[u8]> {
         self.index(kind).names_of(id)
     }
 
@@ -113,11 +122,25 @@ impl<Id: Copy + Eq + Hash> Registry<Id> {
         self.index(kind).len()
     }
 
+    /// Offers the memory of names and of lists of subscribers, from `place` on until the end or until `mover` says stop;
+    /// true at the end. Between two calls names may come and go.
+    pub fn relocate(&mut self, place: &mut Place, mover: &mut dyn Mover) -> bool {
+        while let Some(&kind) = KINDS.get(place.kind) {
+            if let Some(cursor) = self.index_mut(kind).relocate(place.cursor, mover) {
+                place.cursor = cursor;
+                return false;
+            }
+            *place = Place {
+                kind: place.kind + 1,
+                cursor: 0,
+            };
+        }
+        true
+    }
+
     /// Whether nobody listens to anything.
     pub fn is_empty(&self) -> bool {
-        [Kind::Channel, Kind::Pattern, Kind::Shard]
-            .iter()
-            .all(|&kind| self.len(kind) == 0)
+        KINDS.iter().all(|&kind| self.len(kind) == 0)
     }
 }
 
@@ -128,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::base::relocate::MoveAll;
 
     fn sorted<T: Ord>(items: impl IntoIterator<Item = T>) -> Vec<T> {
         let mut items: Vec<T> = items.into_iter().collect();
@@ -177,11 +201,35 @@ mod tests {
         assert!(registry.is_empty());
     }
 
+    #[test]
+    fn everything_is_found_at_its_new_place() {
+        let mut registry = Registry::new(1);
+        let names = |n: u32| (n / 3).to_string().repeat(9);
+        for n in 0..300 {
+            let kind = KINDS[n as usize % 3];
+            registry.subscribe(kind, names(n).as_bytes(), n % 7);
+            registry.subscribe(kind, names(n).as_bytes(), n);
+        }
+        let (mut place, mut mover) = (Place::default(), MoveAll::pausing_after(5));
+        let mut slices = 0;
+        while !registry.relocate(&mut place, &mut mover) {
+            // Rows that go in the middle of the walk.
+            registry.leave(150 + slices);
+            slices += 1;
+        }
+        assert!(slices > 20 && mover.moved > 500, "{slices} {}", mover.moved);
+        for n in 7..150 {
+            let subscribers = registry.subscribers(KINDS[n as usize % 3], names(n).as_bytes());
+            assert_eq!(subscribers, [n % 7, n]);
+        }
+    }
+
     #[derive(Debug, Clone)]
     enum Step {
         Subscribe(u8, u8),
         Unsubscribe(u8, u8),
         Leave(u8),
+        Relocate,
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -189,6 +237,7 @@ mod tests {
             4 => (0..6u8, 0..6u8).prop_map(|(name, id)| Step::Subscribe(name, id)),
             2 => (0..6u8, 0..6u8).prop_map(|(name, id)| Step::Unsubscribe(name, id)),
             1 => (0..6u8).prop_map(Step::Leave),
+            1 => Just(Step::Relocate),
         ];
         prop::collection::vec(step, 0..200)
     }
@@ -206,6 +255,9 @@ mod tests {
                     Step::Unsubscribe(name, id) => {
                         prop_assert_eq!(registry.unsubscribe(Kind::Channel, &[name], id), pairs.remove(&(name, id)));
                     }
+                    Step::Relocate => {
+                        registry.relocate(&mut Place::default(), &mut MoveAll::pausing_after(0));
+                    }
                     Step::Leave(gone) => {
                         registry.leave(gone);
                         pairs.retain(|(_, id)| *id != gone);
@@ -216,7 +268,7 @@ mod tests {
                     let found = sorted(registry.subscribers(Kind::Channel, &[one]).iter().copied());
                     prop_assert_eq!(found, members.collect::<Vec<_>>());
                     let names = pairs.iter().filter(|(_, id)| *id == one).map(|(name, _)| vec![*name]);
-                    let found = sorted(registry.names_of(Kind::Channel, one).iter().map(|name| name.to_vec()));
+                    let found = sorted(registry.names_of(Kind::Channel, one).map(<[u8]>::to_vec));
                     prop_assert_eq!(registry.count_of(Kind::Channel, one), found.len());
                     prop_assert_eq!(found, names.collect::<Vec<_>>());
                 }

@@ -63,6 +63,8 @@ bitflags! {
         const DIRTY_EXEC = 1 << 14;
         /// Waits for the end of its MIGRATE, which nothing cuts short.
         const MIGRATING = 1 << 15;
+        /// Replays a file: nobody sees or closes it.
+        const REPLAY = 1 << 16;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
         /// Is told what to forget of a cache of its own (CLIENT TRACKING).
@@ -346,6 +348,7 @@ impl Session {
         // Compat: a reply that is to be skipped is that of the reset itself.
         self.flags &= SessionFlags::UNIX_SOCKET
             | SessionFlags::INTERNAL
+            | SessionFlags::REPLAY
             | SessionFlags::REPLICA
             | SessionFlags::REPLY_SKIP;
         self.multi = -1;

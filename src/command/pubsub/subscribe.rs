@@ -120,7 +120,8 @@ fn part(cx: &mut Cx<'_>, args: Args<'_>, kind: Kind, verb: &[u8]) -> Outcome {
         args.iter_from(1).for_each(|name| end(cx, kind, verb, name));
         return Ok(DONE);
     }
-    let all = cx.pubsub.registry.names_of(kind, cx.client);
+    let names = cx.pubsub.registry.names_of(kind, cx.client);
+    let all: Vec<Box<[u8]>> = names.map(Into::into).collect();
     if all.is_empty() {
         confirm(cx, kind, verb, None);
     }

@@ -128,6 +128,7 @@ impl Executor {
     pub(super) fn lose_log(&mut self, errno: i32) {
         tracing::warn!("Writes are refused until there is a new AOF.");
         self.kill_rewrite();
+        self.prolong_waits();
         let log = &mut self.aof;
         if let Some(Err(error)) = log.incr.as_mut().map(Incr::cut_back) {
             tracing::warn!("The end of the AOF may be damaged: {}", os_text(&error));

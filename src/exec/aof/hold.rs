@@ -89,6 +89,11 @@ impl Guard {
         !self.held.is_empty()
     }
 
+    /// Whether replies to this client are kept, behind which others must wait, too.
+    fn keeps(&self, client: SessionId) -> bool {
+        self.held.iter().any(|&(kept, _)| kept == client)
+    }
+
     /// Whether something has been written that no sync covers yet.
     pub fn has_gathered(&self) -> bool {
         self.now.any
@@ -238,9 +243,20 @@ impl Executor {
         }
     }
 
+    /// The log is lost: a sync of it that is under way helps nobody who waits.
+    pub(super) fn prolong_waits(&mut self) {
+        let guard = &self.aof.guard;
+        for &(client, _) in &guard.held {
+            if let Some(session) = self.sessions.get_mut(client) {
+                session.log_awaited = guard.gathering;
+            }
+        }
+    }
+
     /// Keeps replies of a batch that stops half-way, if its client waits; what is left to send now.
     pub(in crate::exec) fn hold_push(&mut self, client: SessionId, bytes: Vec<u8>) -> Vec<u8> {
-        if self.aof.guard.is_quiet() || !self.awaits_log(client) {
+        let is_next = !self.aof.guard.keeps(client);
+        if is_next && (self.aof.guard.is_quiet() || !self.awaits_log(client)) {
             return bytes;
         }
         self.aof.guard.held.push((client, Held::Push(bytes)));

@@ -23,9 +23,10 @@ use crate::persist::disk::{Disk, File, How};
 use crate::persist::load::Loader;
 use crate::process::{os_text, signals};
 use crate::resp;
-use crate::session::SessionId;
+use crate::session::{SessionFlags, SessionId};
 
 use super::super::Executor;
+use super::super::admit;
 use super::super::dispatch::Run;
 use super::super::load::{Loading, Source};
 use super::State;
@@ -291,7 +292,9 @@ impl Executor {
         let size = self.disk.facts(&path).map_or(0, |facts| facts.bytes);
         let is_base = self.aof.manifest.base.as_ref() == Some(&part);
         let client = self.connect();
-        self.sessions[client].authenticated = true;
+        let session = &mut self.sessions[client];
+        session.authenticated = true;
+        session.flags.insert(SessionFlags::REPLAY);
         Ok(Opened {
             part,
             path,
@@ -527,6 +530,10 @@ impl Executor {
     /// DEBUG LOADAOF.
     pub(in crate::exec) fn reload_log(&mut self, client: SessionId, reply: &mut Vec<u8>) {
         const CANNOT_LOAD: Error = Error::fixed("ERR Error trying to load the AOF files, check server logs");
+        if self.stats.persistence.loading.is_some() {
+            // Nor can a log ask for itself.
+            return self.write_error(client, &admit::LOADING, reply);
+        }
         if self.aof.state == State::On {
             self.write_log(true);
         }

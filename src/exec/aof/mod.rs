@@ -262,9 +262,12 @@ impl Log {
 
     fn sync_is_due(&self, now_ms: i64) -> bool {
         let unsynced = self.incr.as_ref().is_some_and(Incr::is_unsynced);
+        let on = self.state == State::On;
         match self.policy {
+            // Whoever was made to wait waits for a sync, whatever the directive says by now.
+            _ if on && self.guard.has_gathered() => true,
             Policy::No => false,
-            Policy::Always if self.state == State::On => unsynced || self.guard.has_gathered(),
+            Policy::Always if on => unsynced,
             _ => unsynced && (now_ms - self.synced_ms >= 1_000 || now_ms < self.synced_ms),
         }
     }
@@ -468,7 +471,13 @@ impl Executor {
         let (Some(syncer), Some(incr)) = (&log.syncer, &mut log.incr) else {
             return;
         };
-        syncer.request(incr.begin_sync(), log.guard.begin_sync());
+        // What is synced while the first base is still to be written could not be read again.
+        let ticket = if log.state == State::On {
+            log.guard.begin_sync()
+        } else {
+            0
+        };
+        syncer.request(incr.begin_sync(), ticket);
         log.heard.pending += 1;
     }
 

@@ -175,6 +175,9 @@ impl Executor {
                     "Can't rewrite append only file in background: {doing}: {}",
                     os_text(&error)
                 );
+                if self.aof.state == State::Off {
+                    self.leave_folder();
+                }
                 false
             }
         }
@@ -294,7 +297,7 @@ impl Executor {
                         return false;
                     }
                     self.aof.state = State::On;
-                    if self.aof.is_strict() {
+                    if self.aof.is_strict() || self.aof.guard.holds_any() {
                         // What the temporary file holds is not synced yet.
                         self.aof.guard.distrust();
                     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::sync::Syncer;
 use crate::exec::testing::Scene;
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::incr::Incr;
@@ -255,4 +256,91 @@ fn a_slow_disk_is_not_waited_for_on_the_spot() {
     logged.scene.executor.aof.took = super::SPOT_MAX;
     assert_eq!(answered(&mut logged, "a: SET k 1"), 0);
     assert!(logged.scene.executor.aof.syncer.is_some());
+}
+
+#[test]
+fn who_waits_is_let_go_though_syncs_are_no_longer_wanted() {
+    let mut logged = Logged::new(2, "always");
+    logged.scene.executor.aof.syncer = Some(Syncer::unattended());
+    assert_eq!(answered(&mut logged, "a: SET k 1"), 0);
+    assert_eq!(answered(&mut logged, "b: SET l 1"), 0, "the next sync serves it");
+    let changed = logged.scene.executor.config.assign("appendfsync", b"no");
+    assert!(changed.is_ok());
+    logged.scene.executor.take_slices();
+    for _ in 0..2 {
+        logged.scene.executor.finish_syncs();
+        logged.scene.executor.end_turn();
+    }
+    assert_eq!(logged.scene.executor.finished.len(), 2);
+    assert!(!logged.scene.executor.aof.sync_is_due(i64::MAX / 2));
+}
+
+#[test]
+fn a_sync_of_a_log_that_is_lost_lets_nobody_go() {
+    let mut logged = Logged::new(1, "always");
+    logged.scene.executor.aof.syncer = Some(Syncer::unattended());
+    assert_eq!(answered(&mut logged, "a: SET k 1"), 0);
+    let executor = &mut logged.scene.executor;
+    executor.lose_log(libc::ENOENT);
+    executor.finish_syncs();
+    executor.end_turn();
+    assert!(executor.finished.is_empty());
+    // Nor does one of the file that waits for its base.
+    let path = executor.aof.folder.temporary_incr();
+    executor.aof.incr = Some(Incr::open(&System, &path, true).expect("our own folder"));
+    executor.aof.append(Some(0), [&b"DEL"[..], b"x"].into_iter(), 0);
+    executor.end_turn();
+    executor.finish_syncs();
+    executor.end_turn();
+    assert!(executor.finished.is_empty() && executor.aof.guard.holds_any());
+}
+
+#[test]
+fn replies_of_a_batch_in_pieces_keep_their_order() {
+    let mut logged = Logged::new(1, "always");
+    logged.turn("a: SET k 1");
+    let (executor, a) = (&mut logged.scene.executor, logged.scene.clients[0]);
+    assert!(executor.hold_push(a, b"first".to_vec()).is_empty());
+    let sync = executor.aof.guard.begin_sync();
+    // In the middle of a turn, as a rewrite that begins does.
+    executor.aof.guard.note_synced(sync);
+    assert!(executor.hold_push(a, b"second".to_vec()).is_empty());
+    executor.hold_replies();
+    assert!(!executor.aof.guard.holds_any());
+    assert_eq!(executor.hold_push(a, b"third".to_vec()), b"third");
+}
+
+#[test]
+fn nobody_sees_or_closes_who_reads_the_log() {
+    let mut logged = Logged::new(1, "everysec");
+    let (executor, admin) = (&mut logged.scene.executor, logged.scene.clients[0]);
+    for n in 0..600 {
+        executor.run(admin, &[b"SET", format!("k{n}").as_bytes(), b"v"]);
+    }
+    executor.flush_log();
+    executor.run(admin, &[b"CONFIG", b"SET", b"key-load-delay", b"50"]);
+    assert!(executor.begin_log_load().is_ok());
+    executor.load_slice();
+    assert!(executor.loading.is_some(), "more is left");
+    let clients = executor.run(admin, &[b"CLIENT", b"LIST"]);
+    assert_eq!(
+        clients.iter().filter(|&&byte| byte == b'\n').count(),
+        3,
+        "one, in a bulk string"
+    );
+    assert_eq!(
+        executor.run(admin, &[b"CLIENT", b"KILL", b"TYPE", b"normal"]),
+        b":0\r\n"
+    );
+    for reload in [b"RELOAD", &b"LOADAOF"[..]] {
+        let refused = executor.run(admin, &[b"DEBUG", reload]);
+        assert!(
+            refused.starts_with(b"-LOADING"),
+            "half of the data is no snapshot"
+        );
+    }
+    while executor.loading.is_some() {
+        executor.load_slice();
+    }
+    assert_eq!(executor.run(admin, &[b"DBSIZE"]), b":600\r\n");
 }

@@ -84,8 +84,7 @@ impl std::error::Error for Refused {}
 pub struct Scrutiny {
     /// Whether a wrong checksum matters (`rdbchecksum`).
     pub checksum: bool,
-    /// Whether what costs time is checked too (`sanitize-dump-payload`): members of a small set that come twice, and
-    /// what a stream says of itself.
+    /// Whether more is checked (`sanitize-dump-payload`): what a stream says of itself.
     pub deep: bool,
 }
 

@@ -221,6 +221,15 @@ fn collections_without_elements_are_told_from_damaged_ones() {
 }
 
 #[test]
+fn a_small_set_that_holds_a_member_twice_is_refused_without_being_asked_to() {
+    for (bytes, is_sound) in [(listpack(&["a", "b", "a"]), false), (listpack(&["a", "b"]), true)] {
+        let (mut decoder, mut text) = (Decoder::new(&bytes[..], bytes.len() as u64, false), Vec::new());
+        let value = value::load(&mut decoder, Type::SetListpack, &limits(), &mut text);
+        assert_eq!(value.is_ok(), is_sound);
+    }
+}
+
+#[test]
 fn what_is_there_twice_is_refused() {
     for (kind, bytes) in [
         (Type::Set, b"\x02\x01a\x01a".to_vec()),

@@ -140,6 +140,9 @@ impl<'a> Filter<'a> {
     }
 
     fn hits(&self, session: &Session, now_ms: i64) -> bool {
+        if session.flags.contains(SessionFlags::REPLAY) {
+            return false;
+        }
         let age_s = (now_ms - session.created_ms) / 1000;
         self.id.is_none_or(|id| session.id as i64 == id)
             && self.class.is_none_or(|class| session.class() == class)

@@ -129,7 +129,8 @@ impl Selection {
 
 fn describe(cx: &Cx<'_>, text: &mut String, wanted: impl Fn(&Session) -> bool) {
     let moment = Moment::of(cx);
-    for (_, session) in cx.sessions.iter().filter(|(_, session)| wanted(session)) {
+    let shown = |session: &Session| !session.flags.contains(SessionFlags::REPLAY) && wanted(session);
+    for (_, session) in cx.sessions.iter().filter(|(_, session)| shown(session)) {
         write_line(text, session, cx.table, &moment);
     }
 }
