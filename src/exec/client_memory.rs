@@ -32,6 +32,8 @@ pub struct ClientMemory {
     total_bytes: u64,
     /// When nobody was found who might be closed, Unix milliseconds.
     futile_ms: i64,
+    /// Whose command is arriving, and the bytes of it that its connection has not told of.
+    arriving: Option<(SessionId, usize)>,
     /// Connections that were told to close and hold buffers still.
     leaving: Vec<Arc<Outbox>>,
 }
@@ -91,8 +93,11 @@ impl Executor {
             let (used, free) = outlet.input_bytes();
             used + free
         });
-        self.count_client(client, bytes.saturating_sub(known));
+        let untold = bytes.saturating_sub(known);
+        self.count_client(client, untold);
+        self.client_memory.arriving = Some((client, untold));
         self.evict_clients(None);
+        self.client_memory.arriving = None;
     }
 
     /// Large arguments are about to be run, which may have arrived too fast to be told of before.
@@ -157,9 +162,12 @@ impl Executor {
         self.client_memory.total_bytes = total_bytes;
     }
 
-    /// Counts all clients anew, with the replies of this turn.
+    /// Counts all clients anew, with the replies of this turn and what is arriving.
     fn recount(&mut self) {
         self.count_all_clients();
+        if let Some((client, untold)) = self.client_memory.arriving {
+            self.count(client, untold);
+        }
         let finished = std::mem::take(&mut self.finished);
         for (client, batch) in &finished {
             self.count(*client, reply_bytes(batch));
@@ -229,6 +237,9 @@ impl Executor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::mailbox::Mail;
+    use crate::exec::testing::Scene;
+    use crate::resp::{Limits, Parser};
 
     #[test]
     fn a_limit_may_be_a_share_and_is_never_tiny() {
@@ -243,5 +254,27 @@ mod tests {
         assert_eq!(limit("100mb", "7%"), Some(7 << 20));
         assert_eq!(limit("100mb", "1"), Some(LIMIT_BYTES_MIN));
         assert_eq!(limit("0", "3mb"), Some(3 << 20));
+    }
+
+    #[test]
+    fn a_command_that_came_all_at_once_counts_before_it_is_run() {
+        let mut scene = Scene::new(2);
+        scene.turn("a: CONFIG SET maxmemory-clients 1mb");
+        let hog = scene.clients[1];
+        scene.executor.sessions[hog].outlet = Some(Outbox::new(0));
+        let value = vec![b'x'; 2 << 20];
+        let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", value.len());
+        let command = [head.as_bytes(), &value, b"\r\n"].concat();
+        let (mut parser, mut batch, mut rest) = (Parser::new(), Box::<Batch>::default(), &command[..]);
+        while batch.command_count() == 0 {
+            let target = parser.read_target(&mut batch);
+            let (now, later) = rest.split_at(rest.len().min(target.limit).min(16 * 1024));
+            target.buf.extend_from_slice(now);
+            rest = later;
+            parser.parse(&mut batch, &Limits::default());
+        }
+        scene.open(&mut vec![Mail::Batch(hog, batch)]);
+        assert_eq!(scene.executor.stats.counters.evicted_clients, 1);
+        assert_eq!(scene.turn("a: DBSIZE"), ["a: :0"]);
     }
 }

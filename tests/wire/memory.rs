@@ -217,6 +217,21 @@ fn clients_that_hold_too_much_are_disconnected_whichever_thread_has_them() {
 }
 
 #[test]
+fn a_command_too_large_for_the_limit_of_clients_ends_its_client_however_fast_it_comes() {
+    let server = Server::start(&["--maxmemory-clients", "4mb"]);
+    let mut wire = server.connect();
+    let value = vec![b'x'; 4 << 20];
+    for round in 1..=10 {
+        let mut hog = server.connect();
+        hog.send_unheard(&super::wire::command(&[b"MSET", b"k", b"v", b"large", &value]));
+        eventually("it is disconnected", || {
+            info_number(&mut wire, "stats", "evicted_clients") == round
+        });
+        wire.ask(b"EXISTS k\r\n", b":0\r\n");
+    }
+}
+
+#[test]
 fn a_growing_table_starts_no_storm() {
     let (_server, mut wire, _) = limited(&[], "allkeys-random", 3 << 20);
     let (mut most, mut least_after) = (0, u64::MAX);
