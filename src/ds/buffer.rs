@@ -167,6 +167,12 @@ impl<F: Form> Buffer<F> {
         }
     }
 
+    /// All bytes; with no memory, `otherwise`: what a container that has never held anything stands for.
+    #[inline]
+    pub(super) fn bytes_or<'a>(&'a self, otherwise: &'a [u8]) -> &'a [u8] {
+        if self.is_none() { otherwise } else { self.bytes() }
+    }
+
     /// The bytes from offset `from` on, to be overwritten.
     ///
     /// # Panics

@@ -89,11 +89,7 @@ impl Intset {
 
     /// The bytes, as DUMP and RDB files have them.
     pub fn as_bytes(&self) -> &[u8] {
-        if self.buffer.is_none() {
-            EMPTY
-        } else {
-            self.bytes()
-        }
+        self.buffer.bytes_or(EMPTY)
     }
 
     /// As [`Intset::as_bytes`], but nothing when it owns no memory.

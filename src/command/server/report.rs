@@ -131,10 +131,7 @@ const STOP: Row = Row {
 
 fn stop(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
     let now_ms = cx.now_ms();
-    survey(cx)?;
-    if let Some(survey) = cx.keys.survey.as_deref_mut() {
-        survey.stop(now_ms);
-    }
+    cx.keys.survey.as_deref_mut().ok_or(NONE)?.stop(now_ms);
     cx.reply.ok();
     Ok(DONE)
 }

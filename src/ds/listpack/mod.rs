@@ -180,11 +180,7 @@ impl Listpack {
 
     /// The bytes, as DUMP and RDB files have them.
     pub fn as_bytes(&self) -> &[u8] {
-        if self.buffer.is_none() {
-            EMPTY
-        } else {
-            self.bytes()
-        }
+        self.buffer.bytes_or(EMPTY)
     }
 
     /// As [`Listpack::as_bytes`], but nothing when it owns no memory.

@@ -43,18 +43,16 @@ pub(super) fn run(program: &str, args: &[OsString], console: &mut Console<'_>) -
     let found = match is_manifest(path) {
         Ok(true) => check_parts(path, mode, &mut commands, console),
         Ok(false) => check_single(path, mode, &mut commands, console),
-        Err(error) => {
-            writeln!(
-                console.out,
-                "Cannot open file {}: {}",
-                path.display(),
-                os_text(&error)
-            )?;
-            Err(Failed)
-        }
+        Err(error) => cannot_open(path, &error, console),
     };
     commands.print(console)?;
     found
+}
+
+fn cannot_open<T>(path: &Path, error: &io::Error, console: &mut Console<'_>) -> Result<T, Failed> {
+    let (path, text) = (path.display(), os_text(error));
+    writeln!(console.out, "Cannot open file {path}: {text}")?;
+    Err(Failed)
 }
 
 /// Whether the first line that is no comment names a file.
@@ -138,15 +136,7 @@ fn check_parts(
 fn read_manifest(path: &Path, console: &mut Console<'_>) -> Result<Manifest, Failed> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) => {
-            writeln!(
-                console.out,
-                "Cannot open file {}: {}",
-                path.display(),
-                os_text(&error)
-            )?;
-            return Err(Failed);
-        }
+        Err(error) => return cannot_open(path, &error, console),
     };
     let malformed = match Manifest::parse(&text) {
         Ok(manifest) => return Ok(manifest),
