@@ -43,6 +43,7 @@ pub mod witness;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::acl::Users;
@@ -79,12 +80,12 @@ pub trait Host: Send {
         Arc::new(System)
     }
 
-    /// Has somebody do `work` on the data of this moment: a forked child.
+    /// Has somebody do `work` on the data of this moment: a forked child, which keeps the descriptor `kept`.
     ///
     /// # Errors
     /// Why there is nobody.
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
-        Ok(Box::new(worker::spawn(work)?))
+    fn hire(&mut self, work: Work<'_>, kept: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
+        Ok(Box::new(worker::spawn(kept, work)?))
     }
 
     /// Sends keys to another server; `report` is called once, maybe from another thread.
@@ -119,7 +120,7 @@ impl Host for NoHost {
         Arc::new(Absent)
     }
 
-    fn hire(&mut self, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: Work<'_>, _: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -210,6 +211,8 @@ pub struct Executor {
     journal: Vec<crate::keyspace::changes::Propagated>,
     /// A child at work.
     child: Option<child::Job>,
+    /// Scripts that are debugged in children.
+    debugging: script::Debugging,
     /// The append-only file.
     aof: aof::Log,
     /// Interpreters, scripts and libraries; lent to the script that runs.
@@ -287,6 +290,7 @@ impl Executor {
             #[cfg(test)]
             journal: Vec::new(),
             child: None,
+            debugging: script::Debugging::default(),
             loading: None,
             migration: None,
             exit: None,

@@ -75,6 +75,13 @@ impl LazyFree {
         self.counts.rung.load(Ordering::Acquire)
     }
 
+    /// Frees here from now on, without the thread: for a forked child, which has none. What was on its way to it stays.
+    pub fn stay_here(&mut self) {
+        let (nowhere, _) = channel();
+        // The end of the way may be locked for ever.
+        std::mem::forget(self.queue.replace(nowhere));
+    }
+
     fn send(&mut self, job: Job) {
         if self.queue.is_none() {
             self.queue = start(Arc::clone(&self.counts));

@@ -286,7 +286,19 @@ impl Conn {
             if batch.next >= batch.command_count() && batch.error.is_none() {
                 return Ok(batch);
             }
+            if self.outbox.is_asked_for_socket() {
+                self.lend_socket().await?;
+            }
         }
+    }
+
+    /// Lends the socket to the executor: with the rest of the batch, and with nothing of what came before left to write.
+    #[cold]
+    async fn lend_socket(&mut self) -> Result<(), End> {
+        self.write_all().await?;
+        self.outbox.note_output(0);
+        self.outbox.lend_socket(self.stream.duplicate());
+        Ok(())
     }
 
     #[inline]

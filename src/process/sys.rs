@@ -14,7 +14,8 @@
 //! - I4 Only the holder of the one `TitleArea` writes there, the last byte stays NUL, and whoever still reads an old
 //!   `argv` string finds text that ends.
 //! - I5 A child forked beside other threads takes no lock that one of them may have held: it does not log and starts no
-//!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe and those it opens itself.
+//!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe, what it was
+//!   given to keep, and those it opens itself.
 //! - I6 Bringing pages in changes no byte of memory: the kernel reads what is mapped, and refuses what is not.
 //!
 //! Costs: all of it at start, but for the title, which is a copy of its bytes.
@@ -81,15 +82,22 @@ pub(super) fn fork_worker() -> io::Result<Forked> {
     }
 }
 
-/// Closes every descriptor from 3 on but `kept`, so that a child holds no socket of its parent open.
-pub(super) fn close_all_but(kept: i32) {
-    let kept = u32::try_from(kept).unwrap_or(0);
-    // SAFETY: I5: the child uses none of them; nothing of the parent is touched.
-    unsafe {
-        if kept > 3 {
-            libc::close_range(3, kept - 1, 0);
-        }
-        libc::close_range(kept.max(2) + 1, u32::MAX, 0);
+/// Closes every descriptor from 3 on but those `kept`, so that a child holds no socket of its parent open.
+pub(super) fn close_all_but(kept: &[i32]) {
+    let mut kept: Vec<u32> = kept.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().filter(|&fd| fd >= 3) {
+        close_range(first, fd - 1);
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    if first <= last {
+        // SAFETY: I5: the child uses none of them; nothing of the parent is touched.
+        unsafe { libc::close_range(first, last, 0) };
     }
 }
 

@@ -193,7 +193,7 @@ impl Host for Caller<'_> {
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {
-        write_log(level, text);
+        self.executor.log_of_script(level, text);
     }
 
     fn interrupt(&mut self) -> Option<&'static str> {

@@ -1,6 +1,7 @@
 //! A server on a disk of its own, without threads, processes or clocks.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::base::hash::KeyHasher;
@@ -23,7 +24,7 @@ impl Host for TwinHost {
         Arc::new(self.0.clone())
     }
 
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, work: Work<'_>, _: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
         self.0.begin_child();
         let code = work(&mut Report::unheard());
         self.0.end_child();
