@@ -287,7 +287,13 @@ fn acl_check_cmd(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise
     };
     match host.may_run(cx.args.args()) {
         Some(allowed) => stack.push_bool(allowed),
-        None => return Err(raise(stack, cx, "Invalid command passed to redis.acl_check_cmd()")),
+        None => {
+            return Err(raise(
+                stack,
+                cx,
+                "Invalid command passed to redis.acl_check_cmd()",
+            ));
+        }
     }
     Ok(1)
 }

@@ -16,6 +16,7 @@ mod chat;
 mod check;
 mod clients;
 mod crash;
+mod debug;
 mod defrag;
 mod faults;
 mod hostile;

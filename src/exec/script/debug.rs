@@ -282,10 +282,7 @@ fn pass_on(line: &str) {
 
 #[cold]
 fn impossible(what: &str, error: &io::Error) -> ScriptError {
-    let text = format!(
-        "{what}: can't run EVAL in debugging mode: {}",
-        os_text(error)
-    );
+    let text = format!("{what}: can't run EVAL in debugging mode: {}", os_text(error));
     coded(text.as_bytes())
 }
 
@@ -304,8 +301,11 @@ impl Terminal for Line {
             tv_sec: 0,
             tv_nsec: LOOK_NS,
         };
-        let mut piece = [0; 4096];
-        while !self.broken {
+        let mut piece = [0; 32 * 1024];
+        if self.broken {
+            return false;
+        }
+        loop {
             if self.heeds_requests && signals::requested().is_some() {
                 return false;
             }
@@ -321,7 +321,6 @@ impl Terminal for Line {
                 Err(_) => return false,
             }
         }
-        false
     }
 
     fn write(&mut self, mut bytes: &[u8]) {

@@ -184,7 +184,9 @@ impl Debugger {
 
     fn list(&mut self, wants: impl Fn(i64) -> bool) {
         let lines = 1..=self.source.len() as i64;
-        lines.filter(|&line| wants(line)).for_each(|line| self.show_line(line));
+        lines
+            .filter(|&line| wants(line))
+            .for_each(|line| self.show_line(line));
     }
 
     fn trace(&mut self, stack: &mut Stack<'_>) {

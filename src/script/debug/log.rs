@@ -10,10 +10,10 @@ const LINE_BYTES: usize = 256;
 const LINE_BYTES_MIN: usize = 60;
 
 /// Longest line when none are cut.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
+pub const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes that wait to be sent.
-const KEPT_BYTES_MAX: usize = 64 << 20;
+const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// The lines that wait.
 pub struct Log {
@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn what_is_printed_without_end_is_not_kept_without_end() {
         let mut log = Log::new();
-        let line = vec![b'x'; 8 << 20];
-        (0..20).for_each(|_| log.add(&line));
-        assert!(log.lines.len() < KEPT_BYTES_MAX + (9 << 20));
+        let line = vec![b'x'; 4 << 20];
+        (0..10).for_each(|_| log.add(&line));
+        assert!(log.lines.len() < KEPT_BYTES_MAX + (5 << 20));
         assert!(log.lines.ends_with(b"until the script stops.\r\n"));
         log.take();
         log.add("again");

@@ -101,7 +101,11 @@ impl Debugger {
         let lines = source.split(|&byte| byte == b'\n').map(<[u8]>::to_vec);
         Debugger {
             terminal,
-            source: if source.is_empty() { Vec::new() } else { lines.collect() },
+            source: if source.is_empty() {
+                Vec::new()
+            } else {
+                lines.collect()
+            },
             breakpoints: Vec::new(),
             line: 0,
             stepping: true,

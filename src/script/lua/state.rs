@@ -436,7 +436,11 @@ unsafe fn debug(state: *mut ffi::lua_State, shared: *mut Shared, counted: bool) 
     // SAFETY: I1; I3: the debugger is borrowed anew for each question, and not while Lua runs what it wants called.
     unsafe {
         let reached = |debugger: &mut Debugger| debugger.reach(&mut Stack::new(state), counted);
-        let mut next = (*shared).context.debugger.as_deref_mut().map_or(Next::Resume, reached);
+        let mut next = (*shared)
+            .context
+            .debugger
+            .as_deref_mut()
+            .map_or(Next::Resume, reached);
         loop {
             match next {
                 Next::Resume => return false,
@@ -450,7 +454,11 @@ unsafe fn debug(state: *mut ffi::lua_State, shared: *mut Shared, counted: bool) 
                     let well = ffi::lua_pcall(state, args as c_int, 1, 0) == ffi::LUA_OK;
                     (*shared).heap.strict = false;
                     let returned = |debugger: &mut Debugger| debugger.returned(&mut Stack::new(state), well);
-                    next = (*shared).context.debugger.as_deref_mut().map_or(Next::Resume, returned);
+                    next = (*shared)
+                        .context
+                        .debugger
+                        .as_deref_mut()
+                        .map_or(Next::Resume, returned);
                 }
             }
         }
