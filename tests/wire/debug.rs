@@ -81,7 +81,8 @@ const CONVERSATIONS: &[(&str, &str)] = &[
 fn converse(mut wire: Wire, mode: &str, script: &str, commands: &str) -> Vec<String> {
     wire.ok(&["SCRIPT", "DEBUG", mode]);
     let mut heard = vec![wire.run(&["EVAL", script, "1", "k", "arg"]).to_string()];
-    for line in commands.split(';').filter(|line| !line.is_empty()) {
+    // What has not ended by then is aborted.
+    for line in commands.split(';').chain(["a"]).filter(|line| !line.is_empty()) {
         if heard.last().is_some_and(|last| last.contains("<endsession>")) {
             break;
         }
@@ -89,7 +90,18 @@ fn converse(mut wire: Wire, mode: &str, script: &str, commands: &str) -> Vec<Str
     }
     heard.push(wire.reply().to_string());
     assert_eq!(wire.rest(), b"");
-    heard
+    heard.iter().map(|answer| without_addresses(answer)).collect()
+}
+
+/// `function@0x7f5e` as `function@0x`.
+fn without_addresses(text: &str) -> String {
+    let mut parts = text.split("@0x");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let digits = |part: &str| {
+        part.trim_start_matches(|byte: char| byte.is_ascii_hexdigit())
+            .to_owned()
+    };
+    parts.fold(first, |all, part| all + "@0x" + &digits(part))
 }
 
 #[test]
@@ -103,7 +115,10 @@ fn conversations_are_those_of_redis() {
         for (script, commands) in CONVERSATIONS {
             let own = converse(server.connect(), mode, script, commands);
             let theirs = converse(reference.connect(), mode, script, commands);
-            assert_eq!(own, theirs, "{mode}: {script}");
+            for (own, theirs) in own.iter().zip(&theirs) {
+                assert_eq!(own, theirs, "{mode}: {script}");
+            }
+            assert_eq!(own.len(), theirs.len(), "{mode}: {script}");
         }
         let keys = |mut wire: Wire| wire.run(&["MGET", "k", "a", "str", "number"]).to_string();
         assert_eq!(keys(server.connect()), keys(reference.connect()), "{mode}");
