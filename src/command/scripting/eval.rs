@@ -134,6 +134,7 @@ fn run(cx: &mut Cx<'_>, args: Args<'_>, source: ScriptSource, read_only: bool) -
     act(ScriptAct::Run(ScriptRun {
         source,
         read_only,
+        debugged: is_debugged && source == ScriptSource::Text,
         // Compat: that a function is unknown, and that a debugger attends, comes before what is wrong with its keys.
         keys: if source == ScriptSource::Function || is_debugged {
             keys

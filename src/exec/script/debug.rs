@@ -94,12 +94,6 @@ impl Executor {
         }
     }
 
-    /// Whether this script is to be debugged.
-    #[inline]
-    pub(super) fn debugs(&self, client: SessionId, run: &ScriptRun) -> bool {
-        self.sessions[client].flags.contains(SessionFlags::DEBUG) && run.source == ScriptSource::Text
-    }
-
     /// Debugs a script: here, or in a child that takes the connection over.
     #[cold]
     pub(super) fn debug_script(

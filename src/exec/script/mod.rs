@@ -84,9 +84,7 @@ impl Executor {
         let lent = self.running.is_some();
         let mut scripting = self.scripting.take().unwrap_or_default();
         let outcome = match act {
-            ScriptAct::Run(run) if self.debugs(cause.client, &run) => {
-                self.debug_script(&mut scripting, cause, run, reply)
-            }
+            ScriptAct::Run(run) if run.debugged => self.debug_script(&mut scripting, cause, run, reply),
             ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
             other => self.manage_scripts(&mut scripting, cause, other, reply),
         };

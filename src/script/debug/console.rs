@@ -7,8 +7,8 @@
 //! It is read as Redis's debugger reads it, which is not how a server reads commands: a number ends where its digits end,
 //! whatever follows on the line.
 //!
-//! Limits: [`WORDS_MAX`] words of [`WORD_BYTES_MAX`] bytes; [`INPUT_BYTES_MAX`] bytes that are no command yet. Nothing is
-//! allocated for what is only announced.
+//! Limits: 1024 words of 1024 bytes; 1 MiB that is no command yet. Nothing is allocated for what is
+//! only announced.
 
 /// Most words of a command.
 const WORDS_MAX: i64 = 1024;

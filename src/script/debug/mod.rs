@@ -11,10 +11,10 @@
 //! It calls no Lua itself: while it is borrowed nothing runs that would want it, such as `redis.debug` in what `eval` was
 //! given. The lines it prints gather and are sent when the script stops, as the answer to the command that made it go on.
 //!
-//! [`console`] reads commands, [`log`] gathers lines, [`render`] shows values, [`act`] does what commands say.
+//! [`console`] reads commands, `log` gathers lines, `render` shows values, `act` does what commands say.
 //!
 //! Costs: nothing while no script is debugged, but a look at an empty place for each `redis.call`.
-//! Limits: those of [`console`] and [`log`], and [`BREAKPOINTS_MAX`].
+//! Limits: those of [`console`] and `log`, and 64 breakpoints.
 //! Not here: sockets and processes, which are the executor's; Lua's hooks, see `lua/state.rs`. What `eval` is given is not
 //! watched: Lua calls no hook from within one.
 
