@@ -411,6 +411,87 @@ mod tests {
         pushes(&outbox, b"behind it");
     }
 
+    /// A socket that takes so many bytes and keeps what it was given.
+    struct Socket {
+        room: usize,
+        written: Mutex<Vec<u8>>,
+    }
+
+    impl Line for Socket {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let mut written = self.written.lock().expect("one thread");
+            let count = bytes.len().min(self.room - written.len());
+            written.extend_from_slice(&bytes[..count]);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        }
+    }
+
+    fn with_socket(room: usize) -> (Arc<Outbox>, Arc<Socket>) {
+        let written = Mutex::default();
+        let socket = Arc::new(Socket { room, written });
+        (Outbox::new(0, Some(Arc::clone(&socket) as Arc<dyn Line>)), socket)
+    }
+
+    fn direct(reply: &[u8]) -> Box<Batch> {
+        let mut batch = Box::<Batch>::default();
+        batch.reply.extend_from_slice(reply);
+        batch.direct = true;
+        batch.authenticated = true;
+        batch
+    }
+
+    /// The reply the connection is left to write.
+    fn left(outbox: &Outbox) -> Vec<u8> {
+        match poll(outbox) {
+            Poll::Ready(Delivery::Batch(batch)) => batch.reply,
+            _ => panic!("the batch comes back"),
+        }
+    }
+
+    #[test]
+    fn a_batch_whose_connection_need_not_see_it_is_answered_without() {
+        let (outbox, socket) = with_socket(100);
+        outbox.push(b"behind", 1);
+        outbox.deliver(direct(b"+OK"));
+        assert_eq!(*socket.written.lock().expect("one thread"), b"+OK");
+        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Answered(true))));
+        pushes(&outbox, b"behind");
+        assert!(poll(&outbox).is_pending());
+        outbox.deliver(direct(b""));
+        assert!(
+            matches!(poll(&outbox), Poll::Ready(Delivery::Answered(true))),
+            "CLIENT REPLY OFF"
+        );
+    }
+
+    #[test]
+    fn a_connection_that_must_see_its_batch_gets_what_is_left_to_write() {
+        let (outbox, _) = with_socket(2);
+        outbox.deliver(direct(b"+OK"));
+        assert_eq!(left(&outbox), b"K");
+        outbox.deliver(direct(b"+OK"));
+        assert_eq!(left(&outbox), b"+OK");
+        let (outbox, socket) = with_socket(100);
+        outbox.attend();
+        outbox.deliver(direct(b"attended"));
+        assert_eq!(left(&outbox), b"attended");
+        outbox.push(b"ahead", 1);
+        outbox.deliver(direct(b"second"));
+        pushes(&outbox, b"ahead");
+        assert_eq!(left(&outbox), b"second");
+        let mut last = direct(b"last");
+        last.close = true;
+        outbox.deliver(last);
+        assert_eq!(left(&outbox), b"last");
+        outbox.note_end();
+        outbox.deliver(direct(b"gone"));
+        assert_eq!(left(&outbox), b"gone");
+        assert!(socket.written.lock().expect("one thread").is_empty());
+    }
+
     #[test]
     fn bytes_count_until_they_are_written_and_a_close_drops_them() {
         let outbox = Outbox::new(0, None);

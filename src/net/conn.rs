@@ -289,7 +289,8 @@ impl Conn {
             let direct = batch.direct;
             self.send(batch).await?;
             let Some(back) = self.returned(direct).await? else {
-                self.parser.restart();
+                // Nothing of a next command was in it.
+                self.parser = Parser::new();
                 return Ok(None);
             };
             batch = self.write_replies(back).await?;

@@ -107,7 +107,6 @@ impl Stream {
             Stream::Unix(stream) => stream.try_io(interest, || act(stream.as_fd())),
         }
     }
-
 }
 
 impl Line for Stream {

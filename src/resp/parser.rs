@@ -193,11 +193,6 @@ impl Parser {
             .sum();
     }
 
-    /// Starts anew with another, unused batch. The last one was idle (see [`Parser::is_idle`]).
-    pub fn restart(&mut self) {
-        *self = Parser::new();
-    }
-
     /// Where the connection reads next. Call after [`Parsed::NeedMore`].
     ///
     /// A large argument's buffer grows with what has arrived; what was announced counts up to `ANNOUNCED_MAX`.
