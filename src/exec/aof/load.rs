@@ -4,8 +4,8 @@
 //! manifest ──> base (a snapshot, perhaps with commands behind it; or commands) ──> increments, in order ──> data
 //! ```
 //!
-//! Commands run as those of a client without a connection; no gate is asked, nothing is propagated and nothing expires
-//! meanwhile, since what expired is in the log as a removal. A last file that ends within a command or transaction is
+//! Commands run as those of a client without a connection. The one gate asked is whether they belong in a log
+//! (`admit::replay`); nothing is propagated and nothing expires meanwhile, since what expired is in the log as a removal. A last file that ends within a command or transaction is
 //! cut there, if `aof-load-truncated` allows it; anything else that makes no sense ends the server and is left as it is.
 
 use std::collections::VecDeque;
@@ -460,11 +460,14 @@ impl Executor {
             );
             return Err(Fatal);
         };
-        let row = self.table.command(CommandId(id)).row;
+        let command = self.table.command(CommandId(id));
+        let row = command.row;
         if !row.arity.admits(words.len()) {
             return Err(bad_format(part));
         }
-        if self.sessions[client].multi >= 0 && !row.flags.contains(Flags::RUNS_IN_MULTI) {
+        if let Err(error) = admit::replay(command) {
+            self.write_error(client, &error, reply);
+        } else if self.sessions[client].multi >= 0 && !row.flags.contains(Flags::RUNS_IN_MULTI) {
             self.enqueue(client, words, id, &[], reply, None);
         } else {
             self.invoke(client, words, id, Run::default(), reply, None);

@@ -16,6 +16,7 @@
 
 mod ledger;
 mod machine;
+mod refusal;
 mod run;
 
 use std::collections::HashMap;

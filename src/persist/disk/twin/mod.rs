@@ -52,6 +52,8 @@ struct Inner {
     rng: Rng,
     attempts: u64,
     fault: Option<Fault>,
+    /// No file can grow.
+    full: bool,
 }
 
 /// The disk; clones are the same one.
@@ -72,6 +74,7 @@ impl Twin {
             rng: Rng::seeded(seed),
             attempts: 0,
             fault: None,
+            full: false,
         })))
     }
 
@@ -102,6 +105,11 @@ impl Twin {
     /// Has operations fail, or none.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.inner().fault = fault;
+    }
+
+    /// Leaves no room for anything more, or room again. Unlike a [`Fault`] it is no trouble to syncs.
+    pub fn set_full(&self, full: bool) {
+        self.inner().full = full;
     }
 
     /// Another thread begins to sync: what is written from now on its sync does not cover.
@@ -289,6 +297,9 @@ impl Handle for TwinFile {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let inner = &mut *self.twin.inner();
         inner.attempt()?;
+        if inner.full {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
         let is_last = inner.fault.is_some_and(|fault| inner.attempts + 1 == fault.first);
         let count = if is_last {
             bytes.len().div_ceil(2)
