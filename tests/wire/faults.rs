@@ -70,6 +70,22 @@ fn two_servers_do_not_share_a_log() {
 }
 
 #[test]
+fn two_servers_with_names_of_their_own_share_a_folder() {
+    let mut first = Server::start(ON);
+    first.connect().ok(&["SET", "k", "first"]);
+    let folder = first.folder().to_str().expect("a plain path").to_owned();
+    let args = [ON, &["--dir", &folder, "--appendfilename", "other.aof"]].concat();
+    let mut second = Server::start(&args);
+    second.connect().ok(&["SET", "k", "second"]);
+    for (server, args, value) in [(&mut first, ON, "first"), (&mut second, &args, "second")] {
+        server.signal("KILL");
+        server.wait();
+        let next = Server::start(&[args, &["--dir", &folder]].concat());
+        assert_eq!(text(next.connect().run(&["GET", "k"])), value);
+    }
+}
+
+#[test]
 fn the_next_server_waits_for_one_that_is_about_to_end() {
     let mut first = Server::start(ON);
     first.connect().ok(&["SET", "k", "v"]);

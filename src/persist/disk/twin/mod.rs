@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::rng::Rng;
 
-use super::{Disk, Facts, File, FolderLock, Handle, How};
+use super::{Disk, Facts, File, FileLock, Handle, How};
 pub use fate::Fate;
 pub use op::Op;
 pub use state::{Image, State};
@@ -258,8 +258,9 @@ impl Disk for Twin {
         Ok(())
     }
 
-    fn lock_folder(&self, path: &Path) -> io::Result<FolderLock> {
-        self.facts(path)?;
+    /// Of no matter for what lasts: nothing is recorded.
+    fn lock(&self, path: &Path) -> io::Result<FileLock> {
+        self.inner().state.require_folder_of(path)?;
         Ok(Box::new(()))
     }
 }
