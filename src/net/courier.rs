@@ -10,7 +10,7 @@
 //!
 //! Writes wait at home meanwhile, so nothing may take for ever. The caller's patience is that for one step: to connect, to
 //! send a piece of `PIECE_BYTES`, to read one answer. A server that answers each time just before its end has no more than
-//! that for all keys together but for an allowance for each ([`Pace`]).
+//! that for all keys together but for an allowance for each (`Pace`).
 //!
 //! A link that was kept may have been closed by its other end, so what fails without any key taken is tried once more on
 //! a new one; not what took too long. Nothing here is fast or needs to be: a shipment is at least one round trip.
