@@ -229,7 +229,11 @@ fn a_log_cut_off_is_read_up_to_there_if_that_is_allowed() {
 fn a_damaged_log_stops_the_start_and_stays_as_it_is() {
     for (bytes, expected) in [
         (b"*1\r\n$4\r\nPING\r\n!!!".to_vec(), "Bad file format reading"),
-        (commands("SET a 1;NOSUCH a"), "Unknown command 'NOSUCH' reading"),
+        (
+            commands("SET a 1;NOSUCH a"),
+            "Unknown command 'NOSUCH' reading the append only file appendonly.aof.1.incr.aof at offset 27",
+        ),
+        (commands("SET a 1;SET a"), "for 'set' at offset 27 of"),
         (commands("SET a"), "Bad file format reading"),
         (b"REDIS0099xx".to_vec(), "Can't handle RDB format version 99"),
     ] {

@@ -403,7 +403,7 @@ impl Executor {
             }
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
-        self.replay(open.client, words, &open.part, reply)?;
+        self.replay(open.client, words, (&open.part, open.valid_up_to), reply)?;
         if !was_queueing && self.sessions[open.client].multi >= 0 {
             open.before_multi = open.valid_up_to;
         }
@@ -444,18 +444,19 @@ impl Executor {
         }
     }
 
+    /// Runs a command, which begins at an offset of a file.
     fn replay(
         &mut self,
         client: SessionId,
         words: resp::Args<'_>,
-        part: &Part,
+        (part, offset): (&Part, u64),
         reply: &mut Vec<u8>,
     ) -> Result<(), Fatal> {
         reply.clear();
         let Some(id) = self.find(words) else {
             let name = String::from_utf8_lossy(words.get(0));
             tracing::warn!(
-                "Unknown command '{name}' reading the append only file {}",
+                "Unknown command '{name}' reading the append only file {} at offset {offset}",
                 part.shown()
             );
             return Err(Fatal);
@@ -463,6 +464,11 @@ impl Executor {
         let command = self.table.command(CommandId(id));
         let row = command.row;
         if !row.arity.admits(words.len()) {
+            let name = &command.full_name;
+            tracing::warn!(
+                "Wrong number of arguments for '{name}' at offset {offset} of {}",
+                part.shown()
+            );
             return Err(bad_format(part));
         }
         if let Err(error) = admit::replay(command) {
