@@ -11,7 +11,8 @@ load      time from start to the first PONG, and the server's CPU time, with a f
 save      SAVE, BGSAVE, and the size of the file
 everysec  SETs by 50 connections with `appendfsync everysec`: per second, and per second of server CPU
 always    the same with `always`, 50 writers; then 50 writers beside 50 readers of other keys; and what a sync takes, on
-          which everything here depends
+          which everything here depends: `--sync-ms 0 1 2 5` measures once for each, with a library loaded into both
+          servers (LD_PRELOAD, built with cc) that lets fsync and fdatasync take so much longer
 fork      pause at the fork, copied pages, and latency of 50 writers while snapshots are written all the time
 
 `--scale 1.0` is 10 million strings and 1 million mixed keys. The folder for files (TMPDIR) should be on a disk, with
@@ -19,6 +20,7 @@ some 4 GB free; redis-benchmark is needed.
 """
 
 import argparse
+import contextlib
 import csv
 import io
 import os
@@ -70,6 +72,26 @@ if ARGV[1] % 100000 == 1 then
     end
   end
 end
+"""
+
+# A disk that takes its time: it sleeps, as a thread that waits for a disk does.
+SLOW_DISK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int sync_slowly(const char *name, int fd) {
+    int (*sync)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    long us = atol(getenv("SLOW_SYNC_US"));
+    struct timespec delay = {us / 1000000, us % 1000000 * 1000};
+    while (nanosleep(&delay, &delay) == -1 && errno == EINTR) {}
+    return sync(fd);
+}
+
+int fsync(int fd) { return sync_slowly("fsync", fd); }
+int fdatasync(int fd) { return sync_slowly("fdatasync", fd); }
 """
 
 SHAPES = {"strings": (FILL_STRINGS, STRINGS), "mixed": (FILL_MIXED, MIXED)}
@@ -186,8 +208,21 @@ def save(options):
                 server.__exit__()
 
 
-def logged(program, policy, *more):
-    return side.Server(program, "--appendonly", "yes", "--appendfsync", policy, *more)
+def logged(program, policy, *more, env=None):
+    return side.Server(program, "--appendonly", "yes", "--appendfsync", policy, *more, env=env)
+
+
+@contextlib.contextmanager
+def slow_disk(ms):
+    """The environment of servers whose syncs take so much longer."""
+    if ms == 0:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="measure-") as folder:
+        library = os.path.join(folder, "slow_disk.so")
+        command = ["cc", "-O2", "-shared", "-fPIC", "-x", "c", "-", "-o", library, "-ldl"]
+        subprocess.run(command, input=SLOW_DISK, text=True, check=True)
+        yield {**os.environ, "LD_PRELOAD": library, "SLOW_SYNC_US": str(int(ms * 1000))}
 
 
 def everysec(options):
@@ -229,10 +264,16 @@ def sync_ms(folder):
 
 
 def always(options):
+    for ms in options.sync_ms:
+        with slow_disk(ms) as env:
+            yield from always_on(options, f"always, {ms:g} ms longer" if ms else "always", env)
+
+
+def always_on(options, name, env):
     place = elsewhere() if options.pin else {}
 
     def logging(program):
-        return logged(program, "always", "--auto-aof-rewrite-percentage", "0")
+        return logged(program, "always", "--auto-aof-rewrite-percentage", "0", env=env)
 
     def writers(program):
         with logging(program) as server:
@@ -268,8 +309,8 @@ def always(options):
                 "a sync, ms": sync,
             }
 
-    yield "always, 50 writers", writers
-    yield "always, 50 writers and 50 readers", beside_readers
+    yield f"{name}, 50 writers", writers
+    yield f"{name}, 50 writers and 50 readers", beside_readers
 
 
 def counts(client):
@@ -321,10 +362,10 @@ def compare(options, name, measure):
     for _ in range(options.rounds):
         for program, figures in rounds.items():
             figures.append(measure(program))
-    print(f"{name:<36}" + "".join(f"{os.path.basename(program):>16}" for program in rounds) + f"{'ratio':>8}")
+    print(f"{name:<46}" + "".join(f"{os.path.basename(program):>16}" for program in rounds) + f"{'ratio':>8}")
     for figure in rounds[options.server][0]:
         medians = [statistics.median(one[figure] for one in figures) for figures in rounds.values()]
-        line = f"  {figure:<34}" + "".join(f"{median:>16,.3f}" for median in medians)
+        line = f"  {figure:<44}" + "".join(f"{median:>16,.3f}" for median in medians)
         if len(medians) == 2:
             better = medians[1] / medians[0] if "per" in figure else medians[0] / max(medians[1], 1e-9)
             line += f"{better:>8.2f}"
@@ -342,6 +383,8 @@ def main():
     parser.add_argument("--requests", type=int, default=400_000, help="of redis-benchmark")
     parser.add_argument("--pin", action=argparse.BooleanOptionalAction, default=True,
                         help="`always`: the server on one core, the load on another")
+    parser.add_argument("--sync-ms", type=float, nargs="+", default=[0],
+                        help="`always`: how much longer syncs take, in turn")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     for name, measure in parts[options.part](options):

@@ -31,12 +31,12 @@ def free_port():
 class Server:
     """A server in a folder of its own; ends with the `with` block."""
 
-    def __init__(self, program, *args):
+    def __init__(self, program, *args, env=None):
         self.port = free_port()
         self.folder = tempfile.mkdtemp(prefix="measure-")
         words = [os.path.abspath(program) if os.path.exists(program) else program]
         words += ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder, *args]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env)
 
     def __enter__(self):
         for _ in range(1000):

@@ -26,6 +26,7 @@ const MULTI: Row = Row {
     flags: ALWAYS
         .with(Flags::FAST)
         .with(Flags::ALLOW_BUSY)
+        .with(Flags::IN_LOG)
         .with(Flags::RUNS_IN_MULTI),
     run: multi,
     ..Row::BASE
@@ -50,6 +51,7 @@ const EXEC: Row = Row {
     arity: Arity::Exactly(1),
     flags: ALWAYS
         .with(Flags::SKIP_SLOWLOG)
+        .with(Flags::IN_LOG)
         .with(Flags::RUNS_IN_MULTI)
         .with(Flags::RUNS_QUEUE),
     run: exec,
@@ -84,6 +86,7 @@ const DISCARD: Row = Row {
     flags: ALWAYS
         .with(Flags::FAST)
         .with(Flags::ALLOW_BUSY)
+        .with(Flags::IN_LOG)
         .with(Flags::RUNS_IN_MULTI),
     run: discard,
     ..Row::BASE

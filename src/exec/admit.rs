@@ -35,6 +35,25 @@ pub fn transaction(command: &Command, session: &Session) -> Result<(), Error> {
     Err(Error::fixed("ERR Command not allowed inside a transaction"))
 }
 
+/// Whether an append-only file may ask for it. What a server puts there changes keys, or says where: everything else is of
+/// somebody else's making, and is not to pause, save, end or reconfigure a server that is about to start.
+#[inline]
+pub fn replay(command: &Command) -> Result<(), Error> {
+    const ASKED: Flags = Flags::WRITE
+        .with(Flags::READONLY)
+        .with(Flags::MAY_REPLICATE)
+        .with(Flags::IN_LOG);
+    const NOT: Flags = Flags::ADMIN.with(Flags::PUBSUB);
+    let flags = command.row.flags;
+    if flags.intersects(ASKED) && !flags.intersects(NOT) {
+        return Ok(());
+    }
+    Err(Error::err(format_args!(
+        "'{}' does not belong in an append-only file and is not carried out",
+        command.full_name
+    )))
+}
+
 /// States of the server in which it does not do everything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ServerState {
@@ -168,4 +187,40 @@ pub fn unknown_subcommand(container: &Command, word: &[u8]) -> Error {
     let shown = &word[..word.len().min(SHOWN_BYTES)];
     let name = container.row.name.to_uppercase();
     Error::quoting("unknown subcommand '", shown, &format!("'. Try {name} HELP."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::Table;
+
+    /// What has its place in a log although it is neither a write nor a read.
+    const LOGGED: &[&str] = &[
+        "discard",
+        "eval",
+        "evalsha",
+        "exec",
+        "fcall",
+        "multi",
+        "script|flush",
+        "script|load",
+        "select",
+    ];
+
+    #[test]
+    fn a_log_may_ask_for_reads_and_writes_and_little_else() {
+        let table = Table::new(&[]).expect("nothing is renamed");
+        let touches = Flags::WRITE.with(Flags::READONLY);
+        let admitted = table.all().iter().filter(|command| replay(command).is_ok());
+        let (plain, mut others): (Vec<_>, Vec<_>) =
+            admitted.partition(|command| command.row.flags.intersects(touches));
+        others.sort_by_key(|command| &command.full_name);
+        let names: Vec<_> = others.iter().map(|command| command.full_name.as_str()).collect();
+        assert_eq!(names, LOGGED);
+        assert!(
+            plain
+                .iter()
+                .all(|command| !command.row.flags.intersects(Flags::ADMIN))
+        );
+    }
 }

@@ -109,10 +109,12 @@ impl Executor {
     }
 
     fn apply_config(&mut self, client: SessionId, changed: Changed, reply: &mut Vec<u8>) {
+        // The log last: it cannot be taken back, and belongs in the folder that is entered before.
         let applied = self
-            .apply_log_config(client, changed.names())
-            .and_then(|()| self.check_defrag())
-            .and_then(|()| self.host.apply_config(&self.config, changed.names()));
+            .check_defrag()
+            .and_then(|()| self.prepare_move(changed.names()))
+            .and_then(|()| self.host.apply_config(&self.config, changed.names()))
+            .and_then(|()| self.apply_log_config(client, changed.names()));
         if let Err((directive, reason)) = applied {
             let names = changed.names().to_vec();
             self.config.undo(changed);

@@ -270,9 +270,7 @@ impl Executor {
                 Some((batch, session)) => {
                     let words = batch.command(at.index);
                     let flags = group.add(&self.table, &self.keys, session.db, words, at.batch, at.index);
-                    if flags.intersects(Flags::NO_MANDATORY_KEYS | Flags::RUNS_QUEUE)
-                        && runs_script(flags, session)
-                    {
+                    if flags.intersects(SCRIPTED | Flags::RUNS_QUEUE) && runs_script(flags, session) {
                         let behind = batches.drain(at.batch + 1..);
                         self.aside
                             .extend(behind.filter_map(|(client, batch)| Some((client, batch?))));
@@ -722,12 +720,14 @@ impl Executor {
 /// Whether a command with these flags runs a script: it does so itself, or has queued one that does.
 pub(super) fn runs_script(flags: Flags, session: &Session) -> bool {
     let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
-    flags.contains(Flags::NO_MANDATORY_KEYS)
-        || Flags::from_bits_retain(queued).contains(Flags::NO_MANDATORY_KEYS)
+    flags.union(Flags::from_bits_retain(queued)).intersects(SCRIPTED)
 }
 
 /// Flags of a client that is being closed.
 const STOPPED: SessionFlags = SessionFlags::CLOSE_AFTER_REPLY.union(SessionFlags::CLOSING);
+
+/// What runs scripts.
+const SCRIPTED: Flags = Flags::NO_MANDATORY_KEYS.with(Flags::REPLAYS_LOG);
 
 /// Flags under which replies are left out.
 pub(super) const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);

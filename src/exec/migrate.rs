@@ -24,7 +24,7 @@ use crate::session::{SessionFlags, SessionId};
 use crate::value::Kind;
 
 use super::shipment::{Delivery, Failure, Parcel, Shipment};
-use super::{Executor, effects};
+use super::{Executor, admit, effects};
 
 /// Keys under way.
 pub(super) struct Migration {
@@ -58,6 +58,11 @@ impl Executor {
         request: MigrateRequest,
         reply: &mut Vec<u8>,
     ) {
+        if self.stats.persistence.loading.is_some() {
+            // A log asks, or a script in it. Whatever has left for another server is in logs as DEL.
+            self.stats.commands.record_failed(id);
+            return self.write_error(client, &admit::LOADING, reply);
+        }
         let waits = request.waits;
         let shipment = self.pack(&request);
         let (tell, news) = mpsc::channel();

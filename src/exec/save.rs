@@ -242,6 +242,27 @@ impl Executor {
         }
     }
 
+    /// Gets ready for another working folder (CONFIG SET dir). What is being saved is saved there anew, lest it count as
+    /// saved and not be found.
+    ///
+    /// # Errors
+    /// The append-only file is here: half of it in each folder would be of no use in either.
+    pub(super) fn prepare_move(&mut self, changed: &[&'static str]) -> Result<(), (&'static str, String)> {
+        if !changed.contains(&"dir") {
+            return Ok(());
+        }
+        if self.stats.persistence.aof.enabled || self.has_child_of(ChildKind::Rewrite) {
+            let reason =
+                "the append-only file is in the present folder. Turn it off first, and on again afterwards.";
+            return Err(("dir", reason.to_owned()));
+        }
+        if self.has_child_of(ChildKind::Snapshot) {
+            self.kill_save();
+            self.stats.persistence.bgsave_scheduled = true;
+        }
+        Ok(())
+    }
+
     /// Ends a snapshot under way: the data it saves is about to be replaced or saved otherwise.
     pub(super) fn kill_save(&mut self) {
         if self.kill_child_of(ChildKind::Snapshot) {

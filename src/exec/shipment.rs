@@ -17,7 +17,7 @@ pub struct Shipment {
     pub login: Option<Login>,
     /// The number of its database.
     pub db: i64,
-    /// The longest wait for a connection, and for each piece that is sent or read.
+    /// The longest wait for a connection, for a piece that is sent, and for an answer.
     pub patience: Duration,
     /// They take the place of keys that are there.
     pub replaces: bool,

@@ -62,9 +62,16 @@ impl Executor {
         } else {
             "shutdown-on-sigterm"
         });
-        if !self.server.cron_paused && self.running.is_none() {
+        // A script that a log asks for may have no end, and nobody may kill it: what it has done so far is not kept.
+        let waits = self.running.is_some() && !self.is_loading();
+        if !self.server.cron_paused && !waits {
             self.stop_if_asked();
         }
+    }
+
+    /// Also in the middle of a slice of it.
+    fn is_loading(&self) -> bool {
+        self.stats.persistence.loading.is_some()
     }
 
     /// Meets the request of a signal.
@@ -108,7 +115,7 @@ impl Executor {
             return false;
         }
         // What has not been read yet must not be overwritten with what has.
-        let saves = self.loading.is_none() && options.save.unwrap_or(!self.config.save_points().is_empty());
+        let saves = !self.is_loading() && options.save.unwrap_or(!self.config.save_points().is_empty());
         if !saves {
             return true;
         }

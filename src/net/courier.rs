@@ -8,11 +8,15 @@
 //! Nothing is sent to a server that has refused AUTH or SELECT. After that commands go out ahead of their answers, but
 //! not by more than `AHEAD_MAX`: two servers that both only write would wait for each other for ever.
 //!
+//! Writes wait at home meanwhile, so nothing may take for ever. The caller's patience is that for one step: to connect, to
+//! send a piece of `PIECE_BYTES`, to read one answer. A server that answers each time just before its end has no more than
+//! that for all keys together but for an allowance for each (`Pace`).
+//!
 //! A link that was kept may have been closed by its other end, so what fails without any key taken is tried once more on
 //! a new one; not what took too long. Nothing here is fast or needs to be: a shipment is at least one round trip.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +34,12 @@ const LINKS_MAX: usize = 64;
 
 /// Answers that may be under way: some 20 KiB when all is well.
 const AHEAD_MAX: usize = 4096;
+
+/// What is sent at once, and must be taken within the caller's patience.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What each key adds to the time in which all must be answered, at least: a hundred of them, a second.
+const ALLOWANCE_MIN: Duration = Duration::from_millis(10);
 
 /// The longest answer; those to RESTORE are OK or an error.
 const LINE_BYTES_MAX: u64 = 16 * 1024;
@@ -193,10 +203,89 @@ fn reading(error: io::Error) -> Trouble {
     Trouble::new(Failure::Read, &error)
 }
 
+/// A stream that gives up at a time, however much or little goes through it until then.
+struct Paced {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Paced {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        Ok(left)
+    }
+
+    /// Sends all of it within `patience`.
+    fn send(&mut self, piece: &[u8], patience: Duration) -> io::Result<()> {
+        self.until = Instant::now() + patience;
+        self.write_all(piece)
+    }
+}
+
+impl Read for Paced {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(out)
+    }
+}
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How long answers may take: each by itself, as in Redis, and all together.
+struct Pace {
+    patience: Duration,
+    /// Time the server has had for answers so far, and how much it may have.
+    spent: Duration,
+    granted: Duration,
+}
+
+impl Pace {
+    fn new(patience: Duration) -> Pace {
+        Pace {
+            patience,
+            spent: Duration::ZERO,
+            granted: patience,
+        }
+    }
+
+    /// A key of that size adds its allowance: at least a hundredth of what one answer may take, all of it for a piece.
+    fn grant(&mut self, bytes: usize) {
+        let pieces = u32::try_from(bytes / PIECE_BYTES).unwrap_or(u32::MAX);
+        let allowance = (self.patience / 100).max(ALLOWANCE_MIN);
+        let more = allowance.max(self.patience.saturating_mul(pieces));
+        self.granted = self.granted.saturating_add(more);
+    }
+
+    /// What is asked before adds the time of a whole answer.
+    fn grant_answer(&mut self) {
+        self.granted = self.granted.saturating_add(self.patience);
+    }
+
+    /// How long the next answer may take.
+    fn next(&self) -> Duration {
+        self.patience.min(self.granted.saturating_sub(self.spent))
+    }
+}
+
 /// A connection to a server.
 struct Link {
-    input: BufReader<TcpStream>,
-    output: BufWriter<TcpStream>,
+    input: BufReader<Paced>,
+    output: Paced,
+    /// What is to be sent, less than a piece.
+    unsent: Vec<u8>,
+    pace: Pace,
     /// The database selected.
     db: Option<i64>,
     used: Instant,
@@ -216,23 +305,22 @@ impl Link {
         })?;
         // A server far away answers a little later without it.
         let _ = stream.set_nodelay(true);
-        let input = stream.try_clone().map_err(writing)?;
+        let paced = |stream| Paced {
+            stream,
+            until: Instant::now(),
+        };
         Ok(Link {
-            input: BufReader::new(input),
-            output: BufWriter::with_capacity(64 * 1024, stream),
+            input: BufReader::new(paced(stream.try_clone().map_err(writing)?)),
+            output: paced(stream),
+            unsent: Vec::new(),
+            pace: Pace::new(shipment.patience),
             db: None,
             used: Instant::now(),
         })
     }
 
     fn carry(&mut self, shipment: &Shipment) -> Result<Delivery, Trouble> {
-        let stream = self.output.get_ref();
-        stream
-            .set_read_timeout(Some(shipment.patience))
-            .map_err(reading)?;
-        stream
-            .set_write_timeout(Some(shipment.patience))
-            .map_err(writing)?;
+        self.pace = Pace::new(shipment.patience);
         if let Err(refused) = self.introduce(shipment)? {
             return Ok(Delivery::failed(refused));
         }
@@ -272,12 +360,13 @@ impl Link {
     fn hand_over(&mut self, shipment: &Shipment, answers: &mut Answers) -> Result<(), Trouble> {
         for (sent, parcel) in shipment.parcels.iter().enumerate() {
             if sent - answers.taken.len() >= AHEAD_MAX {
-                self.output.flush().map_err(writing)?;
+                self.flush().map_err(writing)?;
                 answers.note(self.answer()?);
             }
+            self.pace.grant(parcel.payload.len());
             self.restore(parcel, shipment.replaces).map_err(writing)?;
         }
-        self.output.flush().map_err(writing)?;
+        self.flush().map_err(writing)?;
         while answers.taken.len() < shipment.parcels.len() {
             answers.note(self.answer()?);
         }
@@ -292,25 +381,39 @@ impl Link {
     }
 
     fn ask<'a>(&mut self, words: impl Iterator<Item = &'a [u8]>) -> Result<Result<(), Failure>, Trouble> {
+        self.pace.grant_answer();
         self.send(words).map_err(writing)?;
-        self.output.flush().map_err(writing)?;
+        self.flush().map_err(writing)?;
         self.answer()
     }
 
     fn send<'a>(&mut self, words: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
         let words: Vec<_> = words.collect();
-        let mut bytes = Vec::new();
-        let mut request = Reply::new(&mut bytes, false);
+        let mut request = Reply::new(&mut self.unsent, false);
         request.array(words.len());
         words.into_iter().for_each(|word| request.bulk(word));
-        self.output.write_all(&bytes)
+        let whole = self.unsent.len() - self.unsent.len() % PIECE_BYTES;
+        for piece in self.unsent[..whole].chunks(PIECE_BYTES) {
+            self.output.send(piece, self.pace.patience)?;
+        }
+        self.unsent.drain(..whole);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.send(&self.unsent, self.pace.patience)?;
+        self.unsent.clear();
+        Ok(())
     }
 
     /// The next answer: the server took it, or why not.
     fn answer(&mut self) -> Result<Result<(), Failure>, Trouble> {
-        let mut line = Vec::new();
+        let (mut line, started) = (Vec::new(), Instant::now());
+        self.input.get_mut().until = started + self.pace.next();
         let mut input = (&mut self.input).take(LINE_BYTES_MAX);
-        input.read_until(b'\n', &mut line).map_err(reading)?;
+        let read = input.read_until(b'\n', &mut line);
+        self.pace.spent += started.elapsed();
+        read.map_err(reading)?;
         let Some(text) = line.strip_suffix(b"\r\n") else {
             return Err(reading(ErrorKind::UnexpectedEof.into()));
         };
@@ -336,7 +439,7 @@ impl Answers {
     }
 }
 
-/// Tries the host's addresses in turn.
+/// Tries the host's addresses in turn, all of them within one wait.
 fn connect(shipment: &Shipment) -> io::Result<TcpStream> {
     let unusable = || io::Error::from(ErrorKind::InvalidInput);
     let host = std::str::from_utf8(&shipment.host).map_err(|_| unusable())?;
@@ -344,11 +447,72 @@ fn connect(shipment: &Shipment) -> io::Result<TcpStream> {
         .ok()
         .and_then(|port| port.parse().ok());
     let mut last = unusable();
-    for address in (host, port.ok_or_else(unusable)?).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, shipment.patience) {
+    let addresses = (host, port.ok_or_else(unusable)?).to_socket_addrs()?;
+    let until = Instant::now() + shipment.patience;
+    for address in addresses {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(&address, left) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn all_answers_together_have_little_more_time_than_one() {
+        let mut pace = Pace::new(PATIENCE);
+        (0..10).for_each(|_| pace.grant(100));
+        let mut answers = 0;
+        while !pace.next().is_zero() {
+            // Just in time, again and again.
+            pace.spent += PATIENCE.min(pace.next());
+            answers += 1;
+        }
+        assert_eq!((answers, pace.spent), (2, PATIENCE + ALLOWANCE_MIN * 10));
+    }
+
+    #[test]
+    fn what_is_large_may_take_longer() {
+        let mut pace = Pace::new(PATIENCE);
+        pace.grant(PIECE_BYTES * 50);
+        assert_eq!(pace.granted, PATIENCE * 51);
+        assert_eq!(pace.next(), PATIENCE, "but each answer is an answer");
+        pace.grant(usize::MAX);
+        pace.grant(usize::MAX);
+    }
+
+    #[test]
+    fn a_piece_that_is_taken_in_drops_is_given_up() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let (mut other, _) = listener.accept().expect("just connected");
+        std::thread::spawn(move || {
+            let mut drop = [0; 512];
+            while other.read(&mut drop).is_ok_and(|count| count > 0) {
+                std::thread::sleep(PATIENCE / 8);
+            }
+        });
+        let mut paced = Paced {
+            stream,
+            until: Instant::now(),
+        };
+        let started = Instant::now();
+        // More than the system buffers for both ends.
+        let failed = paced.send(&vec![0; 32 << 20], PATIENCE).expect_err("too slow");
+        assert!(matches!(
+            failed.kind(),
+            ErrorKind::TimedOut | ErrorKind::WouldBlock
+        ));
+        assert!(started.elapsed() >= PATIENCE);
+    }
 }

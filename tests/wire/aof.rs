@@ -229,7 +229,11 @@ fn a_log_cut_off_is_read_up_to_there_if_that_is_allowed() {
 fn a_damaged_log_stops_the_start_and_stays_as_it_is() {
     for (bytes, expected) in [
         (b"*1\r\n$4\r\nPING\r\n!!!".to_vec(), "Bad file format reading"),
-        (commands("SET a 1;NOSUCH a"), "Unknown command 'NOSUCH' reading"),
+        (
+            commands("SET a 1;NOSUCH a"),
+            "Unknown command 'NOSUCH' reading the append only file appendonly.aof.1.incr.aof at offset 27",
+        ),
+        (commands("SET a 1;SET a"), "for 'set' at offset 27 of"),
         (commands("SET a"), "Bad file format reading"),
         (b"REDIS0099xx".to_vec(), "Can't handle RDB format version 99"),
     ] {
@@ -243,6 +247,71 @@ fn a_damaged_log_stops_the_start_and_stays_as_it_is() {
     let manifest = folder.path().join("appendonlydir/appendonly.aof.manifest");
     std::fs::write(manifest, "nonsense\n").expect("our own folder");
     assert!(refused(folder.path(), &[]).contains("Invalid AOF manifest file format"));
+}
+
+/// What no server puts into a log: each would stop the start, or change what the server is or does.
+const FOREIGN: &[&str] = &[
+    "CLIENT PAUSE 100000 ALL",
+    "CLIENT REPLY OFF",
+    "CONFIG SET maxmemory 1",
+    "CONFIG SET appendonly no",
+    "DEBUG SLEEP 1000",
+    "DEBUG PANIC",
+    "DEBUG SEGFAULT",
+    "SAVE",
+    "BGSAVE",
+    "BGREWRITEAOF",
+    "MONITOR",
+    "SUBSCRIBE channel",
+    "QUIT",
+    "RESET",
+    "AUTH password",
+    "MULTI;SHUTDOWN NOSAVE;EXEC",
+    "SHUTDOWN NOSAVE",
+    "MIGRATE 127.0.0.1 1 a 0 100000",
+    "EVAL return(redis.call('migrate','127.0.0.1','1','a','0','100000')) 0",
+];
+
+#[test]
+fn a_log_changes_keys_and_nothing_else() {
+    for foreign in FOREIGN {
+        let lines = format!("SET a 1;{foreign};BLPOP none 0;XREAD BLOCK 0 STREAMS none $;GET a;SET after 1");
+        let folder = with_commands(&commands(&lines));
+        let server = start_on(folder.path(), ON);
+        let mut wire = server.connect();
+        assert_eq!(text(wire.run(&["GET", "after"])), "1", "{foreign}");
+        wire.ok(&["SET", "b", "1"]);
+        let facts = text(wire.run(&["INFO", "persistence"]));
+        assert!(
+            facts.contains("aof_rewrites:0") && facts.contains("aof_enabled:1"),
+            "{foreign}"
+        );
+        assert!(!folder.path().join("dump.rdb").exists(), "{foreign}");
+        let says_where = |line: &str| line.contains("failed at offset ") && !line.contains("offset 0:");
+        assert!(
+            server.log().lines().any(says_where),
+            "{foreign}: {}",
+            server.log()
+        );
+    }
+}
+
+#[test]
+fn a_script_without_end_in_a_log_does_not_keep_the_server_from_ending() {
+    let endless = super::wire::command(&[b"EVAL", b"while true do end", b"0"]);
+    let bytes = [commands("SET a 1"), endless].concat();
+    let folder = with_commands(&bytes);
+    let path = folder.path().to_str().expect("a plain path");
+    let args = ["--dir", path, "--busy-reply-threshold", "20", "--save", "1 1"];
+    let mut server = Server::start_until("Slow script detected", &with(ON, &args), |_| {});
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(
+        !folder.path().join("dump.rdb").exists(),
+        "half of the data is no snapshot"
+    );
+    let file = folder.path().join("appendonlydir/appendonly.aof.1.incr.aof");
+    assert_eq!(std::fs::read(file).expect("still there"), bytes);
 }
 
 #[test]

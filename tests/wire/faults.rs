@@ -70,6 +70,22 @@ fn two_servers_do_not_share_a_log() {
 }
 
 #[test]
+fn two_servers_with_names_of_their_own_share_a_folder() {
+    let mut first = Server::start(ON);
+    first.connect().ok(&["SET", "k", "first"]);
+    let folder = first.folder().to_str().expect("a plain path").to_owned();
+    let args = [ON, &["--dir", &folder, "--appendfilename", "other.aof"]].concat();
+    let mut second = Server::start(&args);
+    second.connect().ok(&["SET", "k", "second"]);
+    for (server, args, value) in [(&mut first, ON, "first"), (&mut second, &args, "second")] {
+        server.signal("KILL");
+        server.wait();
+        let next = Server::start(&[args, &["--dir", &folder]].concat());
+        assert_eq!(text(next.connect().run(&["GET", "k"])), value);
+    }
+}
+
+#[test]
 fn the_next_server_waits_for_one_that_is_about_to_end() {
     let mut first = Server::start(ON);
     first.connect().ok(&["SET", "k", "v"]);
@@ -214,6 +230,153 @@ fn a_folder_that_cannot_be_written_costs_no_data() {
 }
 
 #[test]
+fn a_server_whose_log_is_gone_does_not_end_before_there_is_a_new_one() {
+    let mut server = Server::start(&["--appendonly", "yes"]);
+    let mut wire = server.connect();
+    wire.ok(&["SET", "k", "v"]);
+    std::fs::remove_dir_all(log_folder(&server)).expect("our own folder");
+    assert_eq!(
+        wire.error(&["SHUTDOWN"]),
+        "ERR Errors trying to SHUTDOWN. Check logs."
+    );
+    assert!(
+        server
+            .log()
+            .contains("The AOF does not hold all that was acknowledged, can't exit."),
+        "{}",
+        server.log()
+    );
+    eventually("there is a new one", || {
+        persistence(&mut wire).contains("aof_last_write_status:ok")
+    });
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    let folder = server.folder().to_str().expect("a plain path").to_owned();
+    let next = Server::start(&[ON, &["--dir", &folder]].concat());
+    assert_eq!(text(next.connect().run(&["GET", "k"])), "v");
+}
+
+/// The name of the file that a child is writing, and its process number.
+fn temporary(folder: &Path) -> Option<(String, u32)> {
+    let entries = std::fs::read_dir(folder).expect("our own folder");
+    let names = entries
+        .flatten()
+        .map(|entry| entry.file_name().into_string().expect("text"));
+    names.filter(|name| name.starts_with("temp-")).find_map(|name| {
+        let number = name
+            .trim_end_matches(".rdb")
+            .trim_end_matches(".aof")
+            .rsplit('-')
+            .next();
+        number
+            .and_then(|number| number.parse().ok())
+            .map(|pid| (name.clone(), pid))
+    })
+}
+
+#[test]
+fn what_a_child_was_writing_goes_with_it() {
+    for (order, ends) in [
+        ("BGSAVE", &["KILL", "FLUSHALL", "SHUTDOWN NOSAVE"][..]),
+        (
+            "BGREWRITEAOF",
+            &["KILL", "CONFIG SET appendonly no", "SHUTDOWN NOSAVE"],
+        ),
+    ] {
+        for end in ends {
+            let server = Server::start(&["--appendonly", "yes", "--rdb-key-save-delay", "20000"]);
+            let mut wire = server.connect();
+            for number in 0..200 {
+                wire.ok(&["SET", &number.to_string(), "v"]);
+            }
+            wire.run(&[order]);
+            let mut child = None;
+            eventually("the child writes", || {
+                child = temporary(server.folder());
+                child.is_some()
+            });
+            match child {
+                Some((_, pid)) if *end == "KILL" => super::server::signal(pid, "KILL"),
+                _ => wire.send(format!("{end}\r\n").as_bytes()),
+            }
+            eventually("its file is gone", || temporary(server.folder()).is_none());
+        }
+    }
+}
+
+/// A folder of its own in that of a server.
+fn other_folder(server: &Server) -> (PathBuf, String) {
+    let path = server.folder().join("other");
+    std::fs::create_dir(&path).expect("our own folder");
+    let name = path.to_str().expect("a plain path").to_owned();
+    (path, name)
+}
+
+const MOVABLE: &[&str] = &[
+    "--enable-protected-configs",
+    "yes",
+    "--rdb-key-save-delay",
+    "5000",
+];
+
+#[test]
+fn a_log_does_not_move_to_another_folder_while_it_is_on() {
+    const STAYS: &str = "ERR CONFIG SET failed (possibly related to argument 'dir') - the append-only file is in the \
+                         present folder.";
+    let server = Server::start(&[MOVABLE, &["--appendonly", "yes"]].concat());
+    let mut wire = server.connect();
+    let (path, name) = other_folder(&server);
+    wire.ok(&["SET", "k", "v"]);
+    let error = wire.error(&["CONFIG", "SET", "dir", &name]);
+    assert!(error.starts_with(STAYS), "{error}");
+    wire.ok(&["SET", "l", "v"]);
+    assert_eq!(
+        persistence(&mut wire).matches("aof_last_write_status:ok").count(),
+        1
+    );
+    // Nor while the first base is written, or a base of a log that is off.
+    wire.ok(&["CONFIG", "SET", "appendonly", "no"]);
+    for number in 0..100 {
+        wire.ok(&["SET", &number.to_string(), "v"]);
+    }
+    wire.run(&["BGREWRITEAOF"]);
+    assert!(wire.error(&["CONFIG", "SET", "dir", &name]).starts_with(STAYS));
+    eventually("the rewrite is done", || {
+        info_number(&mut wire, "persistence", "aof_rewrite_in_progress") == 0
+    });
+    // Off, it does, and is whole where it is turned on again, in one step as well.
+    wire.ok(&["CONFIG", "SET", "appendonly", "yes", "dir", &name]);
+    wire.ok(&["SET", "m", "v"]);
+    assert!(wire.error(&["CONFIG", "SET", "dir", "/"]).starts_with(STAYS));
+    eventually("the first base is written", || {
+        path.join("appendonlydir/appendonly.aof.manifest").exists()
+    });
+    let next = {
+        let mut server = server;
+        server.signal("TERM");
+        assert_eq!(server.wait().code(), Some(0));
+        Server::start_with(&[ON, &["--dir", &name]].concat(), |_| {})
+            .connect()
+            .run(&["DBSIZE"])
+    };
+    assert_eq!(next.to_string(), ":103");
+}
+
+#[test]
+fn a_snapshot_under_way_is_written_to_the_folder_that_is_set_meanwhile() {
+    let server = Server::start(MOVABLE);
+    let mut wire = server.connect();
+    let (path, name) = other_folder(&server);
+    for number in 0..100 {
+        wire.ok(&["SET", &number.to_string(), "v"]);
+    }
+    wire.run(&["BGSAVE"]);
+    wire.ok(&["CONFIG", "SET", "dir", &name]);
+    eventually("it is there", || path.join("dump.rdb").exists());
+    assert!(temporary(server.folder()).is_none() && !server.folder().join("dump.rdb").exists());
+}
+
+#[test]
 fn a_child_does_not_outlive_its_server() {
     let mut server = Server::start(&[]);
     let mut wire = server.connect();
@@ -224,14 +387,7 @@ fn a_child_does_not_outlive_its_server() {
     wire.ok(&["CONFIG", "SET", "rdb-key-save-delay", "20000"]);
     wire.ok(&["SET", "1", "older"]);
     wire.run(&["BGSAVE"]);
-    let temporary = || {
-        let entries = std::fs::read_dir(server.folder()).expect("our own folder");
-        let mut names = entries
-            .flatten()
-            .map(|entry| entry.file_name().into_string().expect("text"));
-        names.find(|name| name.starts_with("temp-"))
-    };
-    eventually("the child writes", || temporary().is_some());
+    eventually("the child writes", || temporary(server.folder()).is_some());
     let next = start_after_kill(&mut server, &[]);
     next.connect().ok(&["SET", "1", "new"]);
     next.connect().ok(&["SAVE"]);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::{JoinHandle, spawn};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::reference::{Reference, without_tools};
 use super::server::{Server, eventually, read_text};
@@ -202,6 +202,64 @@ fn a_target_that_does_not_answer_keeps_nobody_from_reading() {
     wire.expect(b"-IOERR error or timeout reading to target instance\r\n");
     other.expect(b":2\r\n");
     serving.join().expect("the target");
+}
+
+/// A server of a test's own that answers a byte whenever its client's patience of 400 ms has nearly run out: of one answer
+/// (`+`, endlessly), or of one answer after the other.
+fn dribble(answer: &'static [u8]) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port().to_string();
+    let serving = spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut chunk = [0; 4096];
+        let _ = stream.read(&mut chunk).expect("a command");
+        while stream.write_all(answer).is_ok() {
+            std::thread::sleep(Duration::from_millis(250));
+        }
+    });
+    (port, serving)
+}
+
+#[test]
+fn a_target_that_answers_drop_by_drop_holds_writes_back_no_longer_than_one_that_does_not() {
+    let server = Server::start(&[]);
+    let (mut wire, mut other) = (server.connect(), server.connect());
+    let keys: Vec<String> = (0..40).map(|number| format!("k{number}")).collect();
+    for key in &keys {
+        wire.ok(&["SET", key, "v"]);
+    }
+    let keys = keys.iter().map(String::as_bytes);
+    for answer in [&b"+"[..], b"+OK\r\n"] {
+        let (port, serving) = dribble(answer);
+        let words = [
+            &b"MIGRATE"[..],
+            b"127.0.0.1",
+            port.as_bytes(),
+            b"",
+            b"0",
+            b"400",
+            b"KEYS",
+        ];
+        wire.send(&command(
+            &words.into_iter().chain(keys.clone()).collect::<Vec<_>>(),
+        ));
+        let started = Instant::now();
+        eventually("it is under way", || {
+            info_number(&mut other, "clients", "blocked_clients") == 1
+        });
+        other.ok(&["SET", "other", "v"]);
+        // At 250 ms each they would take ten seconds and more.
+        assert!(
+            started.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            started.elapsed()
+        );
+        wire.expect(b"-IOERR error or timeout reading to target instance\r\n");
+        serving.join().expect("the target");
+    }
+    // What was taken is gone, what nothing is known of is here.
+    let left = wire.run(&["DBSIZE"]).to_string();
+    assert!(left != ":41" && left != ":1", "{left}");
 }
 
 #[test]

@@ -71,7 +71,10 @@ const SELECT: Row = Row {
     complexity: "O(1)",
     group: Group::Connection,
     arity: Arity::Exactly(2),
-    flags: Flags::LOADING.with(Flags::STALE).with(Flags::FAST),
+    flags: Flags::LOADING
+        .with(Flags::STALE)
+        .with(Flags::FAST)
+        .with(Flags::IN_LOG),
     args: &[Arg::integer("index")],
     run: select,
     ..Row::BASE

@@ -139,10 +139,11 @@ fn options(args: Args<'_>) -> Result<MigrateRequest, Error> {
 
 fn patience_ms(timeout: i64) -> u64 {
     const USUAL_MS: u64 = 1000;
+    const YEAR_MS: u64 = 365 * 24 * 3600 * 1000;
     u64::try_from(timeout)
         .ok()
         .filter(|&ms| ms > 0)
-        .unwrap_or(USUAL_MS)
+        .map_or(USUAL_MS, |ms| ms.min(YEAR_MS))
 }
 
 /// How many words that nobody is to see follow this option, if it is one of those.

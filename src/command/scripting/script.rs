@@ -85,6 +85,7 @@ const FLUSH: Row = Row {
     summary: "Empties the cache of scripts.",
     complexity: "O(N) with N being the number of scripts in cache",
     arity: Arity::AtLeast(2),
+    flags: Flags::NOSCRIPT.with(Flags::IN_LOG),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     history: &[("6.2.0", "Added the `ASYNC` and `SYNC` flushing mode modifiers.")],
     args: &[Arg::one_of(
@@ -130,7 +131,7 @@ const LOAD: Row = Row {
     summary: "Puts a script in the cache without running it.",
     complexity: "O(N) with N being the length in bytes of the script body.",
     arity: Arity::Exactly(3),
-    flags: Flags::NOSCRIPT.with(Flags::STALE),
+    flags: Flags::NOSCRIPT.with(Flags::STALE).with(Flags::IN_LOG),
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     args: &[Arg::string("script")],
     run: |_, _| act(ScriptAct::Load),

@@ -1,6 +1,6 @@
 //! The folder of the log as something that others may take, or take away.
 //!
-//! Two servers that append to one log would leave one that neither can read: whoever changes the folder locks it first
+//! Two servers that append to one log would leave one that neither can read: whoever changes its files locks them first
 //! (`docs/decisions`). The lock is the kernel's, so it ends with the process; a server that starts while another is about
 //! to end waits for it a moment.
 //!
@@ -44,7 +44,7 @@ impl Executor {
                     return Ok(true);
                 }
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
-                    tracing::info!("The AOF folder cannot be locked: {}", os_text(&error));
+                    tracing::info!("The AOF cannot be locked: {}", os_text(&error));
                     return Ok(true);
                 }
                 Err(_) if left.is_zero() => {

@@ -4,8 +4,8 @@
 //! manifest ──> base (a snapshot, perhaps with commands behind it; or commands) ──> increments, in order ──> data
 //! ```
 //!
-//! Commands run as those of a client without a connection; no gate is asked, nothing is propagated and nothing expires
-//! meanwhile, since what expired is in the log as a removal. A last file that ends within a command or transaction is
+//! Commands run as those of a client without a connection. The one gate asked is whether they belong in a log
+//! (`admit::replay`); nothing is propagated and nothing expires meanwhile, since what expired is in the log as a removal. A last file that ends within a command or transaction is
 //! cut there, if `aof-load-truncated` allows it; anything else that makes no sense ends the server and is left as it is.
 
 use std::collections::VecDeque;
@@ -403,7 +403,7 @@ impl Executor {
             }
         };
         let was_queueing = self.sessions[open.client].multi >= 0;
-        self.replay(open.client, words, &open.part, reply)?;
+        self.replay(open.client, words, (&open.part, open.valid_up_to), reply)?;
         if !was_queueing && self.sessions[open.client].multi >= 0 {
             open.before_multi = open.valid_up_to;
         }
@@ -444,27 +444,36 @@ impl Executor {
         }
     }
 
+    /// Runs a command, which begins at an offset of a file.
     fn replay(
         &mut self,
         client: SessionId,
         words: resp::Args<'_>,
-        part: &Part,
+        (part, offset): (&Part, u64),
         reply: &mut Vec<u8>,
     ) -> Result<(), Fatal> {
         reply.clear();
         let Some(id) = self.find(words) else {
             let name = String::from_utf8_lossy(words.get(0));
             tracing::warn!(
-                "Unknown command '{name}' reading the append only file {}",
+                "Unknown command '{name}' reading the append only file {} at offset {offset}",
                 part.shown()
             );
             return Err(Fatal);
         };
-        let row = self.table.command(CommandId(id)).row;
+        let command = self.table.command(CommandId(id));
+        let row = command.row;
         if !row.arity.admits(words.len()) {
+            let name = &command.full_name;
+            tracing::warn!(
+                "Wrong number of arguments for '{name}' at offset {offset} of {}",
+                part.shown()
+            );
             return Err(bad_format(part));
         }
-        if self.sessions[client].multi >= 0 && !row.flags.contains(Flags::RUNS_IN_MULTI) {
+        if let Err(error) = admit::replay(command) {
+            self.write_error(client, &error, reply);
+        } else if self.sessions[client].multi >= 0 && !row.flags.contains(Flags::RUNS_IN_MULTI) {
             self.enqueue(client, words, id, &[], reply, None);
         } else {
             self.invoke(client, words, id, Run::default(), reply, None);

@@ -44,7 +44,7 @@ use crate::persist::aof::folder::Folder;
 use crate::persist::aof::frame::Framer;
 use crate::persist::aof::incr::{Incr, Torn};
 use crate::persist::aof::manifest::Manifest;
-use crate::persist::disk::{Disk, FolderLock};
+use crate::persist::disk::{Disk, FileLock};
 use crate::process::os_text;
 
 use super::Executor;
@@ -103,7 +103,7 @@ pub struct Log {
     state: State,
     folder: Folder,
     /// While its files are ours to change.
-    lock: Option<FolderLock>,
+    lock: Option<FileLock>,
     /// The files there are cannot be gone on with, for this reason: new ones are on the way (`folder`).
     lost: Option<i32>,
     manifest: Manifest,

@@ -492,7 +492,8 @@ impl Executor {
         self.kill_child_of(ChildKind::Rewrite)
     }
 
-    /// Writes and syncs all there is before the server ends. False if it must not end yet, unless `forced`.
+    /// Writes and syncs all there is before the server ends. False if it must not end yet, unless `forced`: what was
+    /// acknowledged is not all in the log. Compat: Redis ends then, unless the policy is `always`, where it has ended before.
     pub(in crate::exec) fn close_log_before_end(&mut self, forced: bool) -> bool {
         if self.has_child_of(ChildKind::Rewrite) {
             if self.aof.state == State::Waiting && !forced {
@@ -505,12 +506,25 @@ impl Executor {
             tracing::warn!("There is a child rewriting the AOF. Killing it!");
             self.kill_rewrite();
         }
-        if self.aof.state != State::Off && self.aof.incr.is_some() {
-            tracing::info!("Calling fsync() on the AOF file.");
-            let flushed = self.flush_log();
-            return flushed || !self.aof.is_strict() || forced;
+        if self.aof.state == State::Off || self.keep_all_in_log() {
+            return true;
         }
-        true
+        if forced {
+            tracing::warn!("The AOF does not hold all that was acknowledged. Exit anyway.");
+        } else {
+            tracing::warn!("The AOF does not hold all that was acknowledged, can't exit.");
+        }
+        forced
+    }
+
+    /// Whether all that was acknowledged is in the log, and in the folder where the next start looks for it.
+    fn keep_all_in_log(&mut self) -> bool {
+        self.look_for_folder();
+        if self.aof.incr.is_some() {
+            tracing::info!("Calling fsync() on the AOF file.");
+            return self.flush_log();
+        }
+        self.aof.fault().is_none()
     }
 }
 

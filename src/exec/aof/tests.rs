@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::sync::Syncer;
-use crate::exec::testing::Scene;
+use crate::base::clock::Now;
+use crate::exec::mailbox::Mail;
+use crate::exec::testing::{Scene, batch};
+use crate::exec::turn::{Progress, Turns};
 use crate::persist::aof::folder::Folder;
 use crate::persist::aof::incr::Incr;
 use crate::persist::disk::system::System;
@@ -343,4 +346,35 @@ fn nobody_sees_or_closes_who_reads_the_log() {
         executor.load_slice();
     }
     assert_eq!(executor.run(admin, &[b"DBSIZE"]), b":600\r\n");
+}
+
+#[test]
+fn who_came_along_with_a_reader_of_the_log_is_answered_while_a_script_in_it_runs() {
+    let mut logged = Logged::new(2, "everysec");
+    let executor = &mut logged.scene.executor;
+    let [reader, other] = [0, 1].map(|at| logged.scene.clients[at]);
+    executor.run(other, &[b"CONFIG", b"SET", b"busy-reply-threshold", b"1"]);
+    let script = [&b"EVAL"[..], b"while true do redis.call('ping') end", b"0"];
+    executor.aof.append(Some(0), script.into_iter(), 0);
+    assert!(executor.flush_log());
+    let Logged { scene, folder } = logged;
+    let mut turns = Turns::new(scene.executor).expect("a stack");
+    let mut letters = vec![
+        Mail::Batch(reader, batch("DEBUG LOADAOF")),
+        Mail::Batch(other, batch("PING")),
+    ];
+    let now = Now {
+        unix_us: 1_000_000,
+        monotonic_ns: 0,
+    };
+    assert_eq!(turns.open(&mut letters, now), Progress::Paused);
+    turns.executor().open_busy(&mut Vec::new());
+    let (answered, reply) = turns.executor().finished.pop().expect("an answer");
+    assert_eq!(answered, other);
+    assert!(reply.reply.starts_with(b"-LOADING "));
+    // Nothing but the end of the server ends the script.
+    turns.executor().ask_to_stop(false);
+    assert_eq!(turns.executor().exit_code(), Some(0));
+    while turns.go_on(&mut letters) == Progress::Paused {}
+    drop(folder);
 }

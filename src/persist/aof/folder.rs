@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::persist::disk::{self, Disk, FolderLock, How};
+use crate::persist::disk::{self, Disk, FileLock, How};
 
 use super::manifest::{Malformed, Manifest};
 
@@ -101,12 +101,12 @@ impl Folder {
         self.disk.sync_folder(&disk::folder_of(&self.path))
     }
 
-    /// Keeps other servers out of it.
+    /// Keeps other servers away from the files of this stem. Some may share the folder, with stems of their own.
     ///
     /// # Errors
-    /// As [`Disk::lock_folder`].
-    pub fn lock(&self) -> io::Result<FolderLock> {
-        self.disk.lock_folder(&self.path)
+    /// As [`Disk::lock`].
+    pub fn lock(&self) -> io::Result<FileLock> {
+        self.disk.lock(&self.named(".", ".lock"))
     }
 
     /// Makes the names of its files last.

@@ -46,8 +46,8 @@ pub struct Facts {
     pub is_folder: bool,
 }
 
-/// A folder that is ours until this is dropped.
-pub type FolderLock = Box<dyn Debug + Send>;
+/// A file that is ours until this is dropped.
+pub type FileLock = Box<dyn Debug + Send>;
 
 /// Where files are. All errors are the operating system's.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
@@ -75,8 +75,9 @@ pub trait Disk: Debug + Send + Sync {
     /// Makes the names in a folder last.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
-    /// Keeps other servers out of a folder. `WouldBlock` when one is in it; any other error: that cannot be had here.
-    fn lock_folder(&self, path: &Path) -> io::Result<FolderLock>;
+    /// Keeps other servers away from what the file at `path` stands for; it is created if need be, and stays. `WouldBlock`
+    /// when one has it; any other error: that cannot be had here.
+    fn lock(&self, path: &Path) -> io::Result<FileLock>;
 }
 
 /// What a file can do. Positions move as it is read; writes go to its end.
@@ -190,7 +191,7 @@ impl Disk for Absent {
         refused()
     }
 
-    fn lock_folder(&self, _: &Path) -> io::Result<FolderLock> {
+    fn lock(&self, _: &Path) -> io::Result<FileLock> {
         refused()
     }
 }

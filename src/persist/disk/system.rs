@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Disk, Facts, File, FolderLock, Handle, How};
+use super::{Disk, Facts, File, FileLock, Handle, How};
 
 /// The operating system's disk.
 #[derive(Debug)]
@@ -59,11 +59,11 @@ impl Disk for System {
         SystemFile::open(path)?.sync_all()
     }
 
-    /// The lock is the kernel's and goes with the process, however that ends; there is no file to be left behind.
-    fn lock_folder(&self, path: &Path) -> io::Result<FolderLock> {
-        let folder = SystemFile::open(path)?;
-        flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Box::new(folder))
+    /// The lock is the kernel's and goes with the process, however that ends: the file left behind means nothing.
+    fn lock(&self, path: &Path) -> io::Result<FileLock> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(file))
     }
 }
 
@@ -101,14 +101,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_locked_by_one_at_a_time() {
+    fn a_file_is_locked_by_one_at_a_time() {
         let folder = tempfile::tempdir().expect("a folder");
-        let lock = System.lock_folder(folder.path()).expect("nobody is there");
-        let second = System.lock_folder(folder.path()).expect_err("somebody is there");
+        let path = folder.path().join("lock");
+        let lock = System.lock(&path).expect("nobody is there");
+        let second = System.lock(&path).expect_err("somebody is there");
         assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        assert!(System.lock(&folder.path().join("other")).is_ok());
         drop(lock);
-        assert!(System.lock_folder(folder.path()).is_ok());
-        let nowhere = System.lock_folder(&folder.path().join("none"));
+        assert!(System.lock(&path).is_ok());
+        let nowhere = System.lock(&folder.path().join("none/lock"));
         assert_eq!(nowhere.expect_err("no folder").kind(), io::ErrorKind::NotFound);
     }
 

@@ -34,6 +34,7 @@ pub(super) const DEBUG: Row = Row {
     group: Group::Server,
     arity: Arity::AtLeast(2),
     flags: Flags::ADMIN
+        .with(Flags::REPLAYS_LOG)
         .with(Flags::NOSCRIPT)
         .with(Flags::LOADING)
         .with(Flags::STALE)

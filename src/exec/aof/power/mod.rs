@@ -16,6 +16,7 @@
 
 mod ledger;
 mod machine;
+mod refusal;
 mod run;
 
 use std::collections::HashMap;
@@ -129,17 +130,23 @@ fn cut_everywhere(machine: &Machine, ledger: &Ledger, what: &str) {
     }
 }
 
-/// Runs of a thorough test, by hand: `POWER_RUNS=20 cargo test --lib power`.
+/// Runs of a thorough test, by hand: `POWER_RUNS=20 cargo test --lib power`; `POWER_FIRST=1000` for others than the usual.
 fn thorough() -> Option<u64> {
-    std::env::var("POWER_RUNS").ok()?.parse().ok()
+    number("POWER_RUNS")
 }
 
-fn seeds() -> u64 {
-    thorough().unwrap_or(1)
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The seeds of a test's runs.
+fn seeds() -> std::ops::Range<u64> {
+    let first = number("POWER_FIRST").unwrap_or(0);
+    first..first + thorough().unwrap_or(1)
 }
 
 fn lose_power(policy: Policy) {
-    for seed in 0..seeds() {
+    for seed in seeds() {
         let (machine, ledger) = run::run(seed, policy, None);
         let what = format!("{policy:?}, run {seed}");
         assert!(ledger.promises(Kept::Log) > 1, "{what}: too little was promised");
@@ -159,7 +166,7 @@ fn with_everysec_no_loss_of_power_takes_what_was_synced() {
 
 #[test]
 fn with_no_syncs_at_all_a_loss_of_power_still_leaves_a_state_that_existed() {
-    for seed in 100..100 + seeds() {
+    for seed in seeds().map(|seed| seed + 100) {
         let (machine, ledger) = run::run(seed, Policy::No, None);
         cut_everywhere(&machine, &ledger, &format!("no syncs, run {seed}"));
     }
@@ -168,7 +175,7 @@ fn with_no_syncs_at_all_a_loss_of_power_still_leaves_a_state_that_existed() {
 /// The disk fails for a while at each operation in turn, and then is well again: the server takes writes again, or has
 /// ended, and in no case has broken a promise.
 fn fail_everywhere(policy: Policy, errno: i32, count: u64, step: usize) {
-    let seed = 7;
+    let seed = seeds().start + 7;
     let (whole, _) = run::run(seed, policy, None);
     for first in (1..=whole.twin.attempts()).step_by(if thorough().is_some() { 1 } else { step }) {
         let fault = Fault { first, count, errno };

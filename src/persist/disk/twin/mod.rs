@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::rng::Rng;
 
-use super::{Disk, Facts, File, FolderLock, Handle, How};
+use super::{Disk, Facts, File, FileLock, Handle, How};
 pub use fate::Fate;
 pub use op::Op;
 pub use state::{Image, State};
@@ -52,6 +52,8 @@ struct Inner {
     rng: Rng,
     attempts: u64,
     fault: Option<Fault>,
+    /// No file can grow.
+    full: bool,
 }
 
 /// The disk; clones are the same one.
@@ -72,6 +74,7 @@ impl Twin {
             rng: Rng::seeded(seed),
             attempts: 0,
             fault: None,
+            full: false,
         })))
     }
 
@@ -102,6 +105,11 @@ impl Twin {
     /// Has operations fail, or none.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.inner().fault = fault;
+    }
+
+    /// Leaves no room for anything more, or room again. Unlike a [`Fault`] it is no trouble to syncs.
+    pub fn set_full(&self, full: bool) {
+        self.inner().full = full;
     }
 
     /// Another thread begins to sync: what is written from now on its sync does not cover.
@@ -250,8 +258,9 @@ impl Disk for Twin {
         Ok(())
     }
 
-    fn lock_folder(&self, path: &Path) -> io::Result<FolderLock> {
-        self.facts(path)?;
+    /// Of no matter for what lasts: nothing is recorded.
+    fn lock(&self, path: &Path) -> io::Result<FileLock> {
+        self.inner().state.require_folder_of(path)?;
         Ok(Box::new(()))
     }
 }
@@ -289,6 +298,9 @@ impl Handle for TwinFile {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let inner = &mut *self.twin.inner();
         inner.attempt()?;
+        if inner.full {
+            return Err(io::Error::from_raw_os_error(libc::ENOSPC));
+        }
         let is_last = inner.fault.is_some_and(|fault| inner.attempts + 1 == fault.first);
         let count = if is_last {
             bytes.len().div_ceil(2)
