@@ -116,7 +116,7 @@ impl Executor {
                 }
             }
         };
-        let child = self.host.hire(Box::new(work))?;
+        let child = self.host.hire(kind, Box::new(work))?;
         let fork_us = started.elapsed().as_micros() as u64;
         self.stats.persistence.child = Some(ChildProgress {
             kind,

@@ -60,6 +60,7 @@ use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::stats::persistence::ChildKind;
 use crate::tracking::Tracking;
 
 use mailbox::Outbox;
@@ -83,7 +84,7 @@ pub trait Host: Send {
     ///
     /// # Errors
     /// Why there is nobody.
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _kind: ChildKind, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
         Ok(Box::new(worker::spawn(work)?))
     }
 
@@ -119,7 +120,7 @@ impl Host for NoHost {
         Arc::new(Absent)
     }
 
-    fn hire(&mut self, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: ChildKind, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -218,6 +219,8 @@ pub struct Executor {
     interlude: Option<Box<dyn script::Interlude>>,
     /// After how many milliseconds of a script others are told BUSY; 0 for never.
     busy_ms: u64,
+    /// Writes ask for more replicas than there are.
+    short_of_replicas: bool,
     /// Batches behind that of a script in the same turn.
     aside: Vec<(SessionId, Box<Batch>)>,
     /// Mail that came in the middle of a script and must wait for its end.
@@ -281,6 +284,7 @@ impl Executor {
             scripting: None,
             interlude: None,
             busy_ms: 0,
+            short_of_replicas: false,
             aside: Vec::new(),
             deferred: Vec::new(),
             running: None,

@@ -43,6 +43,7 @@ pub fn begin(flags: ScriptFlags, read_only: bool, is_short: bool, state: ServerS
             "ERR Can not execute a script with write flag using *_ro command.",
         ));
     }
+    admit::replicas(Flags::WRITE, state)?;
     if is_short && !flags.contains(ScriptFlags::ALLOW_OOM) {
         return Err(Error::fixed(
             "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
@@ -142,6 +143,7 @@ pub fn call(
         return Ok(());
     }
     admit::disk(flags.intersection(Flags::WRITE), state)?;
+    admit::replicas(flags, state)?;
     admit::memory(flags, is_short && !licence.allows_oom)
 }
 
@@ -154,6 +156,7 @@ mod tests {
         loading: false,
         unsaved: false,
         unlogged: None,
+        short_of_replicas: false,
         stale: false,
         clustered: false,
     };

@@ -13,6 +13,7 @@ use crate::persist::disk::twin::Twin;
 use crate::process::child::{Ended, Report, Worker};
 use crate::resp::Batch;
 use crate::session::SessionId;
+use crate::stats::persistence::ChildKind;
 
 use super::run::Policy;
 
@@ -23,7 +24,7 @@ impl Host for TwinHost {
         Arc::new(self.0.clone())
     }
 
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: ChildKind, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
         self.0.begin_child();
         let code = work(&mut Report::unheard());
         self.0.end_child();
