@@ -60,7 +60,7 @@ fn threads_run_on_the_cpus_meant_for_them() {
         &format!("{last}-{last}"),
     ]);
     let mut wire = server.connect();
-    let big: Vec<String> = (0..300).map(|number| number.to_string()).collect();
+    let big: Vec<String> = (0..300).map(|number| format!("member {number}")).collect();
     let words: Vec<&str> = ["SADD", "s"]
         .into_iter()
         .chain(big.iter().map(String::as_str))
@@ -121,7 +121,7 @@ fn a_child_has_its_own_name_score_and_cpus() {
         "oom-score-adj-values",
         "10 20 40",
         "proc-title-template",
-        "{title}",
+        "{title} from {port}",
     ]);
     wire.ok(&["FLUSHALL"]);
     eventually("the first child is gone", || {
@@ -129,9 +129,9 @@ fn a_child_has_its_own_name_score_and_cpus() {
     });
     wire.run(&["SET", "k", "v"]);
     wire.run(&["BGSAVE"]);
+    let title = format!("redis-rdb-bgsave from {}", server.port());
     eventually("the next child is as it was asked for", || {
-        self::child(&server)
-            .is_some_and(|child| score(&child) == base + 40 && shown(&child) == "redis-rdb-bgsave")
+        self::child(&server).is_some_and(|child| score(&child) == base + 40 && shown(&child) == title)
     });
 }
 

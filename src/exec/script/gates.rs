@@ -181,6 +181,10 @@ mod tests {
             unlogged: Some(28),
             ..FINE
         };
+        let short = ServerState {
+            short_of_replicas: true,
+            ..FINE
+        };
         let clustered = ServerState {
             clustered: true,
             ..FINE
@@ -201,6 +205,10 @@ mod tests {
             (unsaved, false, compat, ""),
             (unlogged, false, oom, "MISCONF"),
             (unlogged, false, reads, ""),
+            (short, false, none, "NOREPLICAS"),
+            (short, true, none, "NOREPLICAS"),
+            (short, false, reads, ""),
+            (short, false, compat, ""),
             (clustered, false, none, ""),
             (clustered, false, alone, "ERR"),
             (clustered, false, alone | reads, "ERR"),
