@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::exec::mailbox::Outbox;
+use crate::exec::mailbox::{Line, Outbox};
 
 use super::stream::Stream;
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::resp::Batch;
+use super::Batch;
 
 /// Batches kept; more are freed.
 const KEPT_MAX: usize = 256;
