@@ -18,7 +18,7 @@ use crate::process::child::{self, Ended, Worker};
 use crate::process::os_text;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
-use super::Executor;
+use super::{Duty, Executor};
 
 /// What copy-on-write has cost, measured now and then: the system walks all pages to tell, which for many gigabytes
 /// takes longer than writing the keys between two reports.
@@ -116,7 +116,7 @@ impl Executor {
                 }
             }
         };
-        let child = self.host.hire(Box::new(work), None)?;
+        let child = self.host.hire(Duty::Write(kind), Box::new(work))?;
         let fork_us = started.elapsed().as_micros() as u64;
         self.stats.persistence.child = Some(ChildProgress {
             kind,

@@ -439,9 +439,12 @@ impl Executor {
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
         let state = self.server_state();
         let admitted = permitted
-            .and_then(|()| match state.saves() {
+            .and_then(|()| match state.takes_writes() {
                 true => Ok(()),
-                false => admit::disk(self.flags_in_force(client, id, words), state),
+                false => {
+                    let flags = self.flags_in_force(client, id, words);
+                    admit::disk(flags, state).and_then(|()| admit::replicas(flags, state))
+                }
             })
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::loading(command, state))

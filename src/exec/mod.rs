@@ -61,6 +61,7 @@ use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::stats::persistence::ChildKind;
 use crate::tracking::Tracking;
 
 use mailbox::Outbox;
@@ -84,8 +85,8 @@ pub trait Host: Send {
     ///
     /// # Errors
     /// Why there is nobody.
-    fn hire(&mut self, work: Work<'_>, kept: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
-        Ok(Box::new(worker::spawn(kept, work)?))
+    fn hire(&mut self, duty: Duty<'_>, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+        Ok(Box::new(worker::spawn(duty.socket(), work)?))
     }
 
     /// Sends keys to another server; `report` is called once, maybe from another thread.
@@ -109,6 +110,24 @@ pub trait Host: Send {
     ) -> Result<(), (&'static str, String)>;
 }
 
+/// What a child is hired for.
+pub enum Duty<'a> {
+    /// To write a file.
+    Write(ChildKind),
+    /// To debug a script with whoever is on the other end of this socket.
+    Debug(BorrowedFd<'a>),
+}
+
+impl<'a> Duty<'a> {
+    /// The descriptor that the child keeps of its parent's.
+    pub fn socket(&self) -> Option<BorrowedFd<'a>> {
+        match self {
+            Duty::Write(_) => None,
+            Duty::Debug(socket) => Some(*socket),
+        }
+    }
+}
+
 /// What a child does; the code it ends with.
 pub type Work<'a> = Box<dyn FnOnce(&mut Report) -> i32 + 'a>;
 
@@ -120,7 +139,7 @@ impl Host for NoHost {
         Arc::new(Absent)
     }
 
-    fn hire(&mut self, _: Work<'_>, _: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: Duty<'_>, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -221,6 +240,8 @@ pub struct Executor {
     interlude: Option<Box<dyn script::Interlude>>,
     /// After how many milliseconds of a script others are told BUSY; 0 for never.
     busy_ms: u64,
+    /// Writes ask for more replicas than there are.
+    short_of_replicas: bool,
     /// Batches behind that of a script in the same turn.
     aside: Vec<(SessionId, Box<Batch>)>,
     /// Mail that came in the middle of a script and must wait for its end.
@@ -284,6 +305,7 @@ impl Executor {
             scripting: None,
             interlude: None,
             busy_ms: 0,
+            short_of_replicas: false,
             aside: Vec::new(),
             deferred: Vec::new(),
             running: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
+use crate::base::cpus::spawn_background;
 use crate::ds::dict::Dict;
 
 use super::entry::Entry;
@@ -111,10 +112,7 @@ impl LazyFree {
 fn start(counts: Arc<Counts>) -> Option<Sender<Job>> {
     let (sender, receiver) = channel::<Job>();
     let run = move || receiver.into_iter().for_each(|job| carry_out(job, &counts));
-    std::thread::Builder::new()
-        .name("lazy_free".into())
-        .spawn(run)
-        .ok()?;
+    spawn_background("lazy_free", run).ok()?;
     Some(sender)
 }
 

@@ -20,7 +20,10 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, waitpid,
 };
 
+use crate::base::cpus::Cpus;
+
 use super::sys::{self, Forked};
+use super::{oom, os_text, title};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,34 @@ impl Report {
     pub fn line(&mut self, text: &str) {
         if let Some(pipe) = &mut self.pipe {
             let _ = pipe.write_all(format!("{text}\n").as_bytes());
+        }
+    }
+}
+
+/// What a child takes on that its parent is not.
+#[derive(Debug, Clone, Default)]
+pub struct Role {
+    /// How `ps` shows it.
+    pub title: Option<String>,
+    /// Where it runs.
+    pub cpus: Option<Cpus>,
+    /// How soon the kernel should pick it when memory runs out.
+    pub oom_score: Option<i32>,
+}
+
+impl Role {
+    /// Takes it on, in the child. What cannot be had is told, and no reason not to work.
+    pub fn take_on(&self, report: &mut Report) {
+        if let Some(title) = &self.title {
+            // The lock of the title is free here: only the thread that forks shows titles.
+            title::set(title);
+        }
+        let pinned = self.cpus.as_ref().map_or(Ok(()), Cpus::pin);
+        let scored = self.oom_score.map_or(Ok(()), oom::set_score);
+        for (what, done) in [("CPU affinity", pinned), ("oom_score_adj", scored)] {
+            if let Err(error) = done {
+                report.line(&format!("unable to set {what}: {}", os_text(&error)));
+            }
         }
     }
 }

@@ -34,6 +34,7 @@ mod reference;
 mod server;
 mod shutdown;
 mod snapshot;
+mod system;
 mod tools;
 mod tracking;
 mod wire;

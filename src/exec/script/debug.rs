@@ -40,7 +40,7 @@ use crate::script::engine::Engine;
 use crate::session::{Session, SessionFlags, SessionId};
 
 use super::super::dispatch::{Resolved, SILENCED, runs_script};
-use super::super::{Executor, NoHost};
+use super::super::{Duty, Executor, NoHost};
 use super::caller::write_log;
 use super::{Caused, Scripting, coded};
 
@@ -180,7 +180,7 @@ impl Executor {
             self.debug_to_the_end(scripting, cause, run, socket, reply);
             0
         };
-        let hired = host.hire(Box::new(work), Some(socket.as_fd()));
+        let hired = host.hire(Duty::Debug(socket.as_fd()), Box::new(work));
         self.host = host;
         self.sessions[cause.client]
             .flags

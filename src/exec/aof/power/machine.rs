@@ -1,14 +1,13 @@
 //! A server on a disk of its own, without threads, processes or clocks.
 
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::config::Config;
 use crate::exec::aof::sync::Syncer;
-use crate::exec::{Executor, Host, Work};
+use crate::exec::{Duty, Executor, Host, Work};
 use crate::persist::disk::Disk;
 use crate::persist::disk::twin::Twin;
 use crate::process::child::{Ended, Report, Worker};
@@ -24,7 +23,7 @@ impl Host for TwinHost {
         Arc::new(self.0.clone())
     }
 
-    fn hire(&mut self, work: Work<'_>, _: Option<BorrowedFd<'_>>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: Duty<'_>, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
         self.0.begin_child();
         let code = work(&mut Report::unheard());
         self.0.end_child();
