@@ -463,7 +463,7 @@ mod tests {
             outbox: Arc::clone(&outbox),
             batch: Box::default(),
         });
-        outbox.note_output(150);
+        outbox.note_output((150, 150));
         let slow = outbox.session().expect("it was let in");
         scene.executor.kill(slow);
         scene.turn("a: PING");

@@ -86,8 +86,8 @@ struct Slot {
     batches_taken: u64,
     /// Bytes the connection has taken last and not told what became of them; of replies only when they are many.
     writing: usize,
-    /// Bytes that it could not write yet.
-    unwritten: usize,
+    /// Bytes that it could not write yet, and those that their buffers take.
+    unwritten: (usize, usize),
     close: bool,
     /// The batch under way waits for the end of a pause, and the connection has not been told.
     held: bool,
@@ -102,7 +102,14 @@ impl Slot {
     /// Bytes of pushes and replies that are not written yet.
     fn output_bytes(&self) -> usize {
         let replies = self.batch.as_ref().map_or(0, |batch| batch.reply.len());
-        self.pushes.len() + replies + self.writing + self.unwritten
+        self.pushes.len() + replies + self.writing + self.unwritten.0
+    }
+
+    /// Bytes of all buffers that hold what is not written or not executed yet.
+    fn held_bytes(&self) -> usize {
+        let replies = self.batch.as_deref().map_or(0, reply_bytes);
+        let output = self.pushes.capacity() + replies + self.writing + self.unwritten.1;
+        output + self.input_used + self.input_free
     }
 
     /// The pushes that come before the next batch.
@@ -185,8 +192,8 @@ impl Outbox {
         slot.input_free = free;
     }
 
-    /// What the connection has taken is written but for so many bytes.
-    pub fn note_output(&self, unwritten: usize) {
+    /// What the connection has taken is written but for so many bytes, in buffers that take so many.
+    pub fn note_output(&self, unwritten: (usize, usize)) {
         let mut slot = self.slot();
         slot.writing = 0;
         slot.unwritten = unwritten;
@@ -194,14 +201,8 @@ impl Outbox {
 
     /// The connection has let go of its buffers. It stays in the books until then, closed or not.
     pub fn note_end(&self) {
-        self.note_output(0);
+        self.note_output((0, 0));
         self.note_input((0, 0));
-    }
-
-    /// Bytes that a connection still holds which was told to close.
-    pub fn held_bytes(&self) -> u64 {
-        let slot = self.slot();
-        (slot.output_bytes() + slot.input_used + slot.input_free) as u64
     }
 
     /// What waits for the connection; with none, `cx` is woken when something comes.
@@ -265,6 +266,16 @@ pub fn is_noted(reply: &[u8]) -> bool {
     reply.len() >= NOTED_BYTES_MIN
 }
 
+/// What the replies of a batch take: for few the buffer is the pool's, which the connections share.
+#[inline]
+pub(super) fn reply_bytes(batch: &Batch) -> usize {
+    if is_noted(&batch.reply) {
+        batch.reply.capacity()
+    } else {
+        batch.reply.len()
+    }
+}
+
 /// Wakes the connection. Its waker stays, so that the next wait need not clone it again; waking under the lock is
 /// sound, since a waker only puts its task on a queue.
 #[inline]
@@ -313,6 +324,10 @@ impl Outlet for Outbox {
         let slot = self.slot();
         (slot.input_used, slot.input_free)
     }
+
+    fn held_bytes(&self) -> usize {
+        self.slot().held_bytes()
+    }
 }
 
 #[cfg(test)]
@@ -326,7 +341,7 @@ mod tests {
     #[track_caller]
     fn pushes(outbox: &Outbox, expected: &[u8]) {
         assert!(matches!(poll(outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == expected));
-        outbox.note_output(0);
+        outbox.note_output((0, 0));
     }
 
     #[test]
@@ -354,9 +369,9 @@ mod tests {
         assert_eq!(outbox.push(b"push", 0), 4);
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(_))));
         assert_eq!(outbox.push(b"late", 0), 8);
-        outbox.note_output(3);
+        outbox.note_output((3, 3));
         assert_eq!(outbox.queued_bytes(), 7);
-        outbox.note_output(0);
+        outbox.note_output((0, 0));
         assert_eq!(outbox.queued_bytes(), 4);
         outbox.deliver(Box::default());
         outbox.close();
@@ -372,13 +387,13 @@ mod tests {
             batch
         };
         let outbox = Outbox::new(0);
-        outbox.note_output(30);
+        outbox.note_output((20, 30));
         outbox.note_input((5, 2));
-        outbox.deliver(replies(100));
-        assert_eq!(outbox.held_bytes(), 137);
+        outbox.deliver(replies(20_000));
+        assert_eq!(outbox.held_bytes(), 20_037);
         outbox.close();
         assert_eq!(outbox.held_bytes(), 37);
-        outbox.deliver(replies(100));
+        outbox.deliver(replies(20_000));
         assert_eq!(outbox.held_bytes(), 37, "too late");
         outbox.note_end();
         assert_eq!(outbox.held_bytes(), 0);

@@ -60,6 +60,7 @@ use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::stats::memory::note_thread;
 use crate::tracking::Tracking;
 
 use mailbox::Outbox;
@@ -293,6 +294,7 @@ impl Executor {
             asked_to_stop: None,
             config,
         };
+        executor.keys.tell_freed(note_thread);
         executor.take_slices();
         Ok(executor)
     }

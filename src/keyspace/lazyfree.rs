@@ -1,6 +1,7 @@
 //! Freeing big values on a thread of its own, so that the executor never waits for the allocator or the kernel.
 //!
-//! The thread starts with the first value it is given and ends with the keyspace.
+//! The thread starts with the first value it is given and ends with the keyspace. After each piece of work it calls
+//! `tell`, so that who keeps the books of memory knows at once what has come back.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -47,14 +48,24 @@ struct Counts {
 }
 
 /// The way to the thread.
-#[derive(Default)]
 pub struct LazyFree {
     counts: Arc<Counts>,
     queue: Option<Sender<Job>>,
     bells: u64,
+    tell: fn(),
 }
 
 impl LazyFree {
+    /// A thread that calls `tell` when it starts and whenever it has freed something.
+    pub fn new(tell: fn()) -> Self {
+        LazyFree {
+            counts: Arc::default(),
+            queue: None,
+            bells: 0,
+            tell,
+        }
+    }
+
     /// Hands `garbage` over; frees it here when no thread can be had.
     pub fn free(&mut self, garbage: Garbage) {
         self.counts
@@ -77,20 +88,20 @@ impl LazyFree {
 
     fn send(&mut self, job: Job) {
         if self.queue.is_none() {
-            self.queue = start(Arc::clone(&self.counts));
+            self.queue = start(Arc::clone(&self.counts), self.tell);
         }
         let Some(queue) = &self.queue else {
-            return carry_out(job, &self.counts);
+            return carry_out(job, &self.counts, self.tell);
         };
         if let Err(unsent) = queue.send(job) {
-            carry_out(unsent.0, &self.counts);
+            carry_out(unsent.0, &self.counts, self.tell);
         }
     }
 
     /// Values waiting, and values freed.
     pub fn counts(&self) -> (usize, u64) {
         (
-            self.counts.pending.load(Ordering::Relaxed),
+            self.counts.pending.load(Ordering::Acquire),
             self.counts.freed.load(Ordering::Relaxed),
         )
     }
@@ -101,9 +112,12 @@ impl LazyFree {
     }
 }
 
-fn start(counts: Arc<Counts>) -> Option<Sender<Job>> {
+fn start(counts: Arc<Counts>, tell: fn()) -> Option<Sender<Job>> {
     let (sender, receiver) = channel::<Job>();
-    let run = move || receiver.into_iter().for_each(|job| carry_out(job, &counts));
+    let run = move || {
+        tell();
+        receiver.into_iter().for_each(|job| carry_out(job, &counts, tell));
+    };
     std::thread::Builder::new()
         .name("lazy_free".into())
         .spawn(run)
@@ -111,9 +125,9 @@ fn start(counts: Arc<Counts>) -> Option<Sender<Job>> {
     Some(sender)
 }
 
-fn carry_out(job: Job, counts: &Counts) {
+fn carry_out(job: Job, counts: &Counts, tell: fn()) {
     match job {
-        Job::Free(garbage) => settle(garbage, counts),
+        Job::Free(garbage) => settle(garbage, counts, tell),
         Job::Ring(bell) => {
             counts.rung.fetch_add(1, Ordering::Release);
             bell();
@@ -121,9 +135,11 @@ fn carry_out(job: Job, counts: &Counts) {
     }
 }
 
-fn settle(garbage: Garbage, counts: &Counts) {
+fn settle(garbage: Garbage, counts: &Counts, tell: fn()) {
     let objects = garbage.objects();
     drop(garbage);
+    // Before anybody is told that nothing is pending any more.
+    tell();
     counts.freed.fetch_add(objects as u64, Ordering::Relaxed);
-    counts.pending.fetch_sub(objects, Ordering::Relaxed);
+    counts.pending.fetch_sub(objects, Ordering::Release);
 }

@@ -237,9 +237,15 @@ impl Keyspace {
             expire_lazily: true,
             expire_suspended: false,
             survey: None,
-            lazyfree: LazyFree::default(),
+            lazyfree: LazyFree::new(|| {}),
             keeps_room: false,
         }
+    }
+
+    /// Has `tell` called by the thread that frees values, when it starts and whenever it has freed something. Before the
+    /// first use.
+    pub fn tell_freed(&mut self, tell: fn()) {
+        self.lazyfree = LazyFree::new(tell);
     }
 
     /// Selects the database that the following calls work on.

@@ -257,6 +257,7 @@ impl Conn {
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
             match self.stream.try_read(target.buf, room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.trim_reply();
                     let (used, free) = self.parser.arriving_bytes(batch);
                     self.report(used + free, 1);
                 }
@@ -346,7 +347,7 @@ impl Conn {
     async fn write_pushes(&mut self, mut bytes: Vec<u8>) -> Result<(), End> {
         let written = self.write(&bytes)?;
         self.keep(&mut bytes, written);
-        self.outbox.note_output(self.unwritten.len());
+        self.outbox.note_output(self.unwritten.sizes());
         // Another thread may push as fast as this one writes: neither waits then, and others must have their turn.
         tokio::task::coop::consume_budget().await;
         Ok(())
@@ -359,7 +360,7 @@ impl Conn {
             let written = self.write(&batch.reply)?;
             if written < batch.reply.len() || is_noted(&batch.reply) {
                 self.keep(&mut batch.reply, written);
-                self.outbox.note_output(self.unwritten.len());
+                self.outbox.note_output(self.unwritten.sizes());
             }
             batch.reply.clear();
         }

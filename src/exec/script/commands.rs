@@ -6,6 +6,7 @@ use crate::resp::Reply;
 use crate::script::api;
 use crate::script::cache::Scripts;
 use crate::script::convert::ScriptError;
+use crate::stats::memory::note_thread;
 
 use super::super::Executor;
 use super::{Caused, Scripting, uncounted};
@@ -143,7 +144,11 @@ pub(super) fn discard<T: Send + 'static>(garbage: T, count: usize, lazy: bool) -
     }
     let freed = std::thread::Builder::new()
         .name("lua_free".into())
-        .spawn(move || drop(garbage));
+        .spawn(move || {
+            note_thread();
+            drop(garbage);
+            note_thread();
+        });
     // Without a thread to spare it has been freed here.
     if freed.is_ok() { count as u64 } else { 0 }
 }
