@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use crate::base::size_class::allocated;
 use crate::base::units::Size;
 use crate::command::connection::client::list::{Moment, write_line};
 use crate::config::Config;
@@ -118,7 +119,7 @@ impl Executor {
     #[inline]
     pub(super) fn has_room(&mut self, client: SessionId, reply: &Vec<u8>) -> bool {
         self.client_memory.limit_bytes.is_none() || !is_noted(reply) || {
-            self.weigh(client, reply.capacity());
+            self.weigh(client, allocated(reply.capacity()));
             self.sessions.contains(client)
         }
     }

@@ -19,8 +19,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::resp::Batch;
+use crate::base::size_class::allocated;
+use crate::resp::{Batch, KEEP_BYTES};
 use crate::session::{Outlet, SessionId};
+use crate::stats::memory::note_thread;
 
 /// How many pieces of mail may wait.
 pub const CAPACITY: usize = 4096;
@@ -84,8 +86,11 @@ struct Slot {
     ahead: usize,
     /// Batches the connection has taken.
     batches_taken: u64,
-    /// Bytes the connection has taken last and not told what became of them; of replies only when they are many.
-    writing: usize,
+    /// Bytes of the buffer with replies that is on its way to another thread, when they are many.
+    under_way: usize,
+    /// Bytes the connection has taken last and not told what became of them, of replies only when they are many; and those
+    /// that their buffer takes.
+    writing: (usize, usize),
     /// Bytes that it could not write yet, and those that their buffers take.
     unwritten: (usize, usize),
     close: bool,
@@ -102,14 +107,14 @@ impl Slot {
     /// Bytes of pushes and replies that are not written yet.
     fn output_bytes(&self) -> usize {
         let replies = self.batch.as_ref().map_or(0, |batch| batch.reply.len());
-        self.pushes.len() + replies + self.writing + self.unwritten.0
+        self.pushes.len() + replies + self.writing.0 + self.unwritten.0
     }
 
     /// Bytes of all buffers that hold what is not written or not executed yet.
     fn held_bytes(&self) -> usize {
         let replies = self.batch.as_deref().map_or(0, reply_bytes);
-        let output = self.pushes.capacity() + replies + self.writing + self.unwritten.1;
-        output + self.input_used + self.input_free
+        let output = allocated(self.pushes.capacity()) + replies + self.writing.1 + self.unwritten.1;
+        self.under_way + output + self.input_used + self.input_free
     }
 
     /// The pushes that come before the next batch.
@@ -117,7 +122,7 @@ impl Slot {
         let behind = self.pushes.split_off(self.ahead);
         let ahead = std::mem::replace(&mut self.pushes, behind);
         self.ahead = 0;
-        self.writing = ahead.len();
+        self.writing = (ahead.len(), allocated(ahead.capacity()));
         ahead
     }
 }
@@ -161,11 +166,24 @@ impl Outbox {
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
         if slot.close {
+            // It counts as held until it is known to be free.
+            drop(batch);
+            note_thread();
+            slot.under_way = 0;
             return;
         }
+        slot.under_way = 0;
         slot.batch = Some(batch);
         slot.held = false;
         wake(&slot);
+    }
+
+    /// Notes that a batch is handed to the thread of the connection, which will deliver it.
+    #[inline]
+    pub(super) fn note_under_way(&self, batch: &Batch) {
+        if is_noted(&batch.reply) {
+            self.slot().under_way = reply_bytes(batch);
+        }
     }
 
     /// Tells the connection that its batch is held back.
@@ -195,7 +213,7 @@ impl Outbox {
     /// What the connection has taken is written but for so many bytes, in buffers that take so many.
     pub fn note_output(&self, unwritten: (usize, usize)) {
         let mut slot = self.slot();
-        slot.writing = 0;
+        slot.writing = (0, 0);
         slot.unwritten = unwritten;
     }
 
@@ -218,7 +236,7 @@ impl Outbox {
         if let Some(batch) = slot.batch.take() {
             slot.batches_taken += 1;
             if is_noted(&batch.reply) {
-                slot.writing = batch.reply.len();
+                slot.writing = (batch.reply.len(), reply_bytes(&batch));
             }
             slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
@@ -266,11 +284,13 @@ pub fn is_noted(reply: &[u8]) -> bool {
     reply.len() >= NOTED_BYTES_MIN
 }
 
-/// What the replies of a batch take: for few the buffer is the pool's, which the connections share.
+/// What the replies of a batch take: for few the buffer is the pool's, which the connections share, unless it is larger
+/// than that would keep.
 #[inline]
 pub(super) fn reply_bytes(batch: &Batch) -> usize {
-    if is_noted(&batch.reply) {
-        batch.reply.capacity()
+    let capacity = batch.reply.capacity();
+    if is_noted(&batch.reply) || capacity > KEEP_BYTES {
+        allocated(capacity)
     } else {
         batch.reply.len()
     }
@@ -390,7 +410,7 @@ mod tests {
         outbox.note_output((20, 30));
         outbox.note_input((5, 2));
         outbox.deliver(replies(20_000));
-        assert_eq!(outbox.held_bytes(), 20_037);
+        assert_eq!(outbox.held_bytes(), 20_517);
         outbox.close();
         assert_eq!(outbox.held_bytes(), 37);
         outbox.deliver(replies(20_000));

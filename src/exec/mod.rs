@@ -387,6 +387,7 @@ impl Executor {
             .filter(|(client, _)| sessions.contains(*client))
             .filter_map(|(client, batch)| {
                 let outbox = outboxes[client.slot as usize].as_ref().map(Arc::clone)?;
+                outbox.note_under_way(&batch);
                 Some(Finished { outbox, batch })
             })
     }

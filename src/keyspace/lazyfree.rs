@@ -1,7 +1,8 @@
 //! Freeing big values on a thread of its own, so that the executor never waits for the allocator or the kernel.
 //!
 //! The thread starts with the first value it is given and ends with the keyspace. After each piece of work it calls
-//! `tell`, so that who keeps the books of memory knows at once what has come back.
+//! `tell`, so that who keeps the books of memory knows at once what has come back. What is on its way is estimated, so
+//! that nobody need make room for what will be there anyway.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub enum Garbage {
 pub type Bell = Box<dyn Fn() + Send>;
 
 enum Job {
-    Free(Garbage),
+    /// With the bytes that this will give, about.
+    Free(Garbage, usize),
     Ring(Bell),
 }
 
@@ -38,11 +40,26 @@ impl Garbage {
             Garbage::Other(_, parts) => *parts,
         }
     }
+
+    /// About how many bytes it takes; 0 where nobody can tell. Looks at a few elements.
+    fn bytes(&self) -> usize {
+        const SAMPLES: usize = 5;
+        match self {
+            Garbage::Entry(entry) => entry.sampled_bytes(SAMPLES),
+            Garbage::Table(table) => {
+                let sample = table.iter().take(SAMPLES);
+                let bytes: usize = sample.map(|entry| entry.sampled_bytes(SAMPLES)).sum();
+                table.heap_bytes() + bytes * table.len() / SAMPLES.min(table.len().max(1))
+            }
+            Garbage::Other(..) => 0,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Counts {
     pending: AtomicUsize,
+    pending_bytes: AtomicUsize,
     freed: AtomicU64,
     rung: AtomicU64,
 }
@@ -71,7 +88,9 @@ impl LazyFree {
         self.counts
             .pending
             .fetch_add(garbage.objects(), Ordering::Relaxed);
-        self.send(Job::Free(garbage));
+        let bytes = garbage.bytes();
+        self.counts.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.send(Job::Free(garbage, bytes));
     }
 
     /// Has `bell` called when all is freed that was handed over before; its number.
@@ -96,6 +115,11 @@ impl LazyFree {
         if let Err(unsent) = queue.send(job) {
             carry_out(unsent.0, &self.counts, self.tell);
         }
+    }
+
+    /// About how many bytes will come back.
+    pub fn pending_bytes(&self) -> usize {
+        self.counts.pending_bytes.load(Ordering::Acquire)
     }
 
     /// Values waiting, and values freed.
@@ -127,7 +151,7 @@ fn start(counts: Arc<Counts>, tell: fn()) -> Option<Sender<Job>> {
 
 fn carry_out(job: Job, counts: &Counts, tell: fn()) {
     match job {
-        Job::Free(garbage) => settle(garbage, counts, tell),
+        Job::Free(garbage, bytes) => settle(garbage, bytes, counts, tell),
         Job::Ring(bell) => {
             counts.rung.fetch_add(1, Ordering::Release);
             bell();
@@ -135,11 +159,12 @@ fn carry_out(job: Job, counts: &Counts, tell: fn()) {
     }
 }
 
-fn settle(garbage: Garbage, counts: &Counts, tell: fn()) {
+fn settle(garbage: Garbage, bytes: usize, counts: &Counts, tell: fn()) {
     let objects = garbage.objects();
     drop(garbage);
     // Before anybody is told that nothing is pending any more.
     tell();
     counts.freed.fetch_add(objects as u64, Ordering::Relaxed);
+    counts.pending_bytes.fetch_sub(bytes, Ordering::Release);
     counts.pending.fetch_sub(objects, Ordering::Release);
 }

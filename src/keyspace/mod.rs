@@ -322,6 +322,11 @@ impl Keyspace {
         self.lazyfree.counts()
     }
 
+    /// About how many bytes the lazy-free thread will give back of what it has been handed.
+    pub fn lazyfree_bytes(&self) -> usize {
+        self.lazyfree.pending_bytes()
+    }
+
     /// Has `bell` called when all is freed that was handed to the lazy-free thread before; its number.
     pub fn hang_bell(&mut self, bell: lazyfree::Bell) -> u64 {
         self.lazyfree.hang_bell(bell)

@@ -15,7 +15,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use crate::base::size_class::allocated;
 use crate::exec::mailbox::Outbox;
+use crate::stats::memory::note_thread;
 
 use super::stream::Stream;
 
@@ -54,10 +56,8 @@ impl Unwritten {
     /// Bytes that wait, and those that their buffers take.
     #[inline]
     pub fn sizes(&self) -> (usize, usize) {
-        (
-            self.len,
-            self.held + self.chunks.capacity() * size_of::<Vec<u8>>(),
-        )
+        let list = allocated(self.chunks.capacity() * size_of::<Vec<u8>>());
+        (self.len, self.held + list)
     }
 
     /// Has `bytes` wait but for the first `written`, which only those can have who are first. May take the buffer.
@@ -76,16 +76,16 @@ impl Unwritten {
         let rest = &bytes[written..];
         match self.chunks.back_mut() {
             Some(last) if last.len() + count <= CHUNK_BYTES => {
-                self.held -= last.capacity();
+                self.held -= allocated(last.capacity());
                 last.extend_from_slice(rest);
-                self.held += last.capacity();
+                self.held += allocated(last.capacity());
             }
             _ => self.push(rest.to_vec()),
         }
     }
 
     fn push(&mut self, chunk: Vec<u8>) {
-        self.held += chunk.capacity();
+        self.held += allocated(chunk.capacity());
         self.chunks.push_back(chunk);
     }
 
@@ -103,6 +103,8 @@ impl Unwritten {
         let before = self.len;
         let polled = self.poll_chunks(stream, cx);
         if self.len < before {
+            // First that it is free, then that it is not held: else keys might go between the two.
+            note_thread();
             outbox.note_output(self.sizes());
         }
         polled
@@ -130,7 +132,7 @@ impl Unwritten {
         self.len -= count;
         self.front += count;
         if let Some(done) = self.chunks.pop_front_if(|chunk| self.front >= chunk.len()) {
-            self.held -= done.capacity();
+            self.held -= allocated(done.capacity());
             self.front = 0;
         }
         if self.chunks.is_empty() {
@@ -170,8 +172,9 @@ mod tests {
                 let written = if index == 0 { written } else { 0 };
                 all.extend_from_slice(&bytes[written..]);
                 unwritten.take_in(&mut bytes, written);
-                let capacities: usize = unwritten.chunks.iter().map(Vec::capacity).sum();
-                assert_eq!((unwritten.len(), unwritten.held), (all.len(), capacities));
+                let capacities = unwritten.chunks.iter().map(Vec::capacity);
+                let held: usize = capacities.map(allocated).sum();
+                assert_eq!((unwritten.len(), unwritten.held), (all.len(), held));
             }
             assert!(drained(&mut unwritten, step) == all);
         }

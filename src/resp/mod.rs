@@ -17,7 +17,7 @@ pub mod parser;
 pub mod reply;
 pub mod value;
 
-pub use batch::{ArgBuf, ArgRange, Args, Batch};
+pub use batch::{ArgBuf, ArgRange, Args, Batch, KEEP_BYTES};
 pub use error::ProtocolError;
 pub use parser::{Limits, Parsed, Parser, ReadTarget};
 pub use reply::{Deferred, Reply};

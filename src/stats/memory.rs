@@ -296,10 +296,15 @@ impl MemoryGauge {
     /// Bytes handed out now (see [`Sampler::used_bytes`]); the books are read again when a thread has begun to tell since.
     #[inline]
     pub fn used_bytes(&self) -> u64 {
-        if self.ask(Sampler::misses_a_thread) {
+        let known = SAMPLER.with_borrow(|sampler| match sampler {
+            Some(sampler) if sampler.misses_a_thread() => None,
+            Some(sampler) => Some(sampler.used_bytes()),
+            None => Some(0),
+        });
+        known.unwrap_or_else(|| {
             refresh_sampler();
-        }
-        self.ask(Sampler::used_bytes)
+            self.ask(Sampler::used_bytes)
+        })
     }
 
     /// The most that was ever handed out.
