@@ -54,13 +54,14 @@ use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
 use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
+use crate::keyspace::lazyfree::Habits;
 use crate::persist::disk::system::System;
 use crate::persist::disk::{Absent, Disk};
 use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
-use crate::stats::memory::note_thread;
+use crate::stats::memory::{flush_cache, note_thread};
 use crate::tracking::Tracking;
 
 use mailbox::Outbox;
@@ -294,7 +295,11 @@ impl Executor {
             asked_to_stop: None,
             config,
         };
-        executor.keys.tell_freed(note_thread);
+        executor.keys.set_freeing_habits(Habits {
+            tell: note_thread,
+            // A cache that cannot be emptied does no harm.
+            rest: || drop(flush_cache()),
+        });
         executor.take_slices();
         Ok(executor)
     }

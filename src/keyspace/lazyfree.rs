@@ -7,11 +7,15 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use crate::ds::dict::Dict;
 
 use super::entry::Entry;
+
+/// How long the thread has nothing to do before it rests.
+const BREATHER: Duration = Duration::from_millis(50);
 
 /// What the thread frees.
 pub enum Garbage {
@@ -69,17 +73,36 @@ pub struct LazyFree {
     counts: Arc<Counts>,
     queue: Option<Sender<Job>>,
     bells: u64,
-    tell: fn(),
+    habits: Habits,
+}
+
+/// What the thread does beside its work.
+#[derive(Clone, Copy)]
+pub struct Habits {
+    /// When it starts and whenever it has freed something.
+    pub tell: fn(),
+    /// When it has had nothing to do for a moment: what an allocator's cache holds for a thread keeps pages from coming
+    /// free, and this one may not be needed again for long.
+    pub rest: fn(),
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Habits {
+            tell: || {},
+            rest: || {},
+        }
+    }
 }
 
 impl LazyFree {
-    /// A thread that calls `tell` when it starts and whenever it has freed something.
-    pub fn new(tell: fn()) -> Self {
+    /// No thread yet; it will have such habits.
+    pub fn new(habits: Habits) -> Self {
         LazyFree {
             counts: Arc::default(),
             queue: None,
             bells: 0,
-            tell,
+            habits,
         }
     }
 
@@ -107,13 +130,13 @@ impl LazyFree {
 
     fn send(&mut self, job: Job) {
         if self.queue.is_none() {
-            self.queue = start(Arc::clone(&self.counts), self.tell);
+            self.queue = start(Arc::clone(&self.counts), self.habits);
         }
         let Some(queue) = &self.queue else {
-            return carry_out(job, &self.counts, self.tell);
+            return carry_out(job, &self.counts, self.habits.tell);
         };
         if let Err(unsent) = queue.send(job) {
-            carry_out(unsent.0, &self.counts, self.tell);
+            carry_out(unsent.0, &self.counts, self.habits.tell);
         }
     }
 
@@ -136,11 +159,24 @@ impl LazyFree {
     }
 }
 
-fn start(counts: Arc<Counts>, tell: fn()) -> Option<Sender<Job>> {
+/// The next job; rests before a long wait for it.
+fn next_job(receiver: &Receiver<Job>, rest: fn()) -> Option<Job> {
+    match receiver.recv_timeout(BREATHER) {
+        Err(RecvTimeoutError::Timeout) => {
+            rest();
+            receiver.recv().ok()
+        }
+        job => job.ok(),
+    }
+}
+
+fn start(counts: Arc<Counts>, habits: Habits) -> Option<Sender<Job>> {
     let (sender, receiver) = channel::<Job>();
     let run = move || {
-        tell();
-        receiver.into_iter().for_each(|job| carry_out(job, &counts, tell));
+        (habits.tell)();
+        while let Some(job) = next_job(&receiver, habits.rest) {
+            carry_out(job, &counts, habits.tell);
+        }
     };
     std::thread::Builder::new()
         .name("lazy_free".into())
@@ -167,4 +203,63 @@ fn settle(garbage: Garbage, bytes: usize, counts: &Counts, tell: fn()) {
     counts.freed.fetch_add(objects as u64, Ordering::Relaxed);
     counts.pending_bytes.fetch_sub(bytes, Ordering::Release);
     counts.pending.fetch_sub(objects, Ordering::Release);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::Keyspace;
+    use super::super::entry::NewValue;
+    use super::super::gate::SetExpiry;
+    use super::*;
+    use crate::base::hash::KeyHasher;
+
+    static TOLD: AtomicUsize = AtomicUsize::new(0);
+    static RESTED: AtomicUsize = AtomicUsize::new(0);
+
+    /// Waits until `count` is at least `least`.
+    fn await_count(count: &AtomicUsize, least: usize) {
+        let begun = Instant::now();
+        while count.load(Ordering::Acquire) < least {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{count:?} of {least}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_freed_is_told_before_it_is_pending_no_more_and_behind_all_work_is_a_rest() {
+        let mut lazyfree = LazyFree::new(Habits {
+            tell: || _ = TOLD.fetch_add(1, Ordering::Release),
+            rest: || _ = RESTED.fetch_add(1, Ordering::Release),
+        });
+        let parts = |count: usize| Garbage::Other(Box::new(vec![0u8; 1000]), count);
+        lazyfree.free(parts(70));
+        lazyfree.free(parts(30));
+        let begun = Instant::now();
+        while lazyfree.counts().0 > 0 && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::yield_now();
+        }
+        assert!(TOLD.load(Ordering::Acquire) >= 3, "once at its start");
+        assert_eq!(lazyfree.counts(), (0, 100));
+        await_count(&RESTED, 1);
+        lazyfree.free(parts(1));
+        await_count(&RESTED, 2);
+        assert_eq!(TOLD.load(Ordering::Acquire), 4);
+    }
+
+    #[test]
+    fn a_table_is_taken_for_about_what_it_holds() {
+        let mut keys = Keyspace::new(1, KeyHasher::with_seed(1));
+        for n in 0..1000 {
+            let name = format!("key:{n}");
+            let key = keys.key(name.as_bytes());
+            keys.set(key, NewValue::Bytes(&[b'x'; 1000]), SetExpiry::Clear);
+        }
+        let table = std::mem::replace(&mut keys.dbs[0].dict, Dict::new(KeyHasher::with_seed(1)));
+        let exact = table.heap_bytes() + table.iter().map(|entry| entry.sampled_bytes(0)).sum::<usize>();
+        let estimated = Garbage::Table(table).bytes();
+        assert!(estimated.abs_diff(exact) * 100 < exact * 5, "{estimated} {exact}");
+        assert_eq!(Garbage::Other(Box::new(1), 1).bytes(), 0);
+    }
 }

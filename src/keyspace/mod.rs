@@ -41,7 +41,7 @@ use crate::value::Limits;
 use access::AccessPolicy;
 use changes::Changes;
 use entry::Entry;
-use lazyfree::LazyFree;
+use lazyfree::{Habits, LazyFree};
 
 /// A key with its hash.
 #[derive(Debug, Clone, Copy)]
@@ -237,15 +237,14 @@ impl Keyspace {
             expire_lazily: true,
             expire_suspended: false,
             survey: None,
-            lazyfree: LazyFree::new(|| {}),
+            lazyfree: LazyFree::new(Habits::default()),
             keeps_room: false,
         }
     }
 
-    /// Has `tell` called by the thread that frees values, when it starts and whenever it has freed something. Before the
-    /// first use.
-    pub fn tell_freed(&mut self, tell: fn()) {
-        self.lazyfree = LazyFree::new(tell);
+    /// Says what the thread that frees values does beside it. Before the first use.
+    pub fn set_freeing_habits(&mut self, habits: Habits) {
+        self.lazyfree = LazyFree::new(habits);
     }
 
     /// Selects the database that the following calls work on.
