@@ -131,7 +131,8 @@ impl Unwritten {
     fn advance(&mut self, count: usize) {
         self.len -= count;
         self.front += count;
-        if let Some(done) = self.chunks.pop_front_if(|chunk| self.front >= chunk.len()) {
+        let is_written = self.chunks.front().is_some_and(|chunk| self.front >= chunk.len());
+        if let Some(done) = is_written.then(|| self.chunks.pop_front()).flatten() {
             self.held -= allocated(done.capacity());
             self.front = 0;
         }
