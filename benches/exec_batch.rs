@@ -117,7 +117,7 @@ struct Client {
 
 impl Client {
     fn filled() -> Client {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(0, None);
         let mut client = Client {
             executor: Executor::for_tests(),
             session: SessionId { slot: 0, client: 0 },

@@ -294,7 +294,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// A runtime of one thread.
 fn runtime() -> Result<Runtime, String> {
-    // One turn serves every ready connection twice (read, write) before it asks the kernel for more.
+    // One turn serves every ready connection, once to read and maybe again to write, before it asks the kernel for more.
     const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
         .enable_all()

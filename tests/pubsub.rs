@@ -22,6 +22,7 @@ impl Peer {
         let show = |delivery| match delivery {
             Delivery::Batch(batch) => format!("batch {}", values(&batch.reply)),
             Delivery::Pushes(bytes) => format!("pushes {}", values(&bytes)),
+            Delivery::Answered(_) => "answered".into(),
             Delivery::Held => "held".into(),
             Delivery::Trim => "trim".into(),
             Delivery::Close => "close".into(),

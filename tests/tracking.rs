@@ -81,7 +81,7 @@ fn received(peer: &Peer) -> Vec<u8> {
         Delivery::Batch(batch) => batch.reply,
         Delivery::Pushes(bytes) => bytes,
         Delivery::Close => b"+closed\r\n".to_vec(),
-        Delivery::Held | Delivery::Trim => Vec::new(),
+        Delivery::Answered(_) | Delivery::Held | Delivery::Trim => Vec::new(),
     });
     bytes.flatten().collect()
 }

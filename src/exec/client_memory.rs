@@ -287,7 +287,7 @@ mod tests {
             "a: CONFIG SET maxmemory-clients {limit};SETRANGE big 99999 x"
         ));
         for &client in &scene.clients[1..] {
-            scene.executor.sessions[client].outlet = Some(Outbox::new(0));
+            scene.executor.sessions[client].outlet = Some(Outbox::new(0, None));
         }
         scene
     }
@@ -319,7 +319,7 @@ mod tests {
         let mut scene = Scene::new(2);
         scene.turn("a: CONFIG SET maxmemory-clients 1mb");
         let hog = scene.clients[1];
-        scene.executor.sessions[hog].outlet = Some(Outbox::new(0));
+        scene.executor.sessions[hog].outlet = Some(Outbox::new(0, None));
         let value = vec![b'x'; 2 << 20];
         let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", value.len());
         let command = [head.as_bytes(), &value, b"\r\n"].concat();

@@ -456,7 +456,7 @@ mod tests {
             scene.turn(&format!("a: SET k{i} v"));
         }
         scene.turn("a: CONFIG SET maxmemory 1000 maxmemory-policy allkeys-lru");
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(0, None);
         scene.executor.admit_client(NewClient {
             addr: String::new(),
             laddr: String::new(),

@@ -17,13 +17,12 @@ use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::Sender;
 
-use crate::exec::mailbox::{Delivery, Mail, NewClient, Outbox, is_noted};
-use crate::resp::{Batch, Parsed, Parser};
+use crate::exec::mailbox::{Delivery, Line, Mail, NewClient, Outbox, is_noted};
+use crate::resp::{Batch, Parsed, Parser, pool};
 use crate::session::SessionId;
 use crate::stats::memory::note_thread;
 
 use super::limits::SharedLimits;
-use super::pool;
 use super::stream::Stream;
 use super::unwritten::Unwritten;
 
@@ -68,7 +67,7 @@ fn unasked(delivery: Delivery) -> Result<Vec<u8>, End> {
         // Between two commands there is nothing to trim.
         Delivery::Trim | Delivery::Held => Ok(Vec::new()),
         Delivery::Close => Err(End::Closed),
-        Delivery::Batch(_) => unreachable!("no batch is under way"),
+        Delivery::Batch(_) | Delivery::Answered(_) => unreachable!("no batch is under way"),
     }
 }
 
@@ -85,18 +84,19 @@ fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
 
 /// Serves one connection until it ends.
 pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
-    let outbox = Outbox::new(lane);
+    let stream = Arc::new(birth.stream);
+    let outbox = Outbox::new(lane, Some(Arc::clone(&stream) as Arc<dyn Line>));
     let new = NewClient {
         addr: birth.addr,
         laddr: birth.laddr,
-        fd: birth.stream.fd(),
-        unix: matches!(birth.stream, Stream::Unix(_)),
+        fd: stream.fd(),
+        unix: matches!(*stream, Stream::Unix(_)),
         local: birth.local,
         outbox: Arc::clone(&outbox),
         batch: pool::take(),
     };
     let mut conn = Conn {
-        stream: birth.stream,
+        stream,
         parser: Parser::new(),
         unwritten: Unwritten::default(),
         outbox,
@@ -121,7 +121,7 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
 }
 
 struct Conn {
-    stream: Stream,
+    stream: Arc<Stream>,
     parser: Parser,
     unwritten: Unwritten,
     outbox: Arc<Outbox>,
@@ -143,12 +143,13 @@ impl Conn {
     }
 
     async fn run(&mut self) -> Result<(), End> {
-        let greeting = self.returned().await?;
+        let greeting = self.returned(false).await?;
         if let Some(session) = self.outbox.session() {
             self.session = session;
         }
-        let batch = self.write_replies(greeting).await?;
-        pool::put(batch);
+        if let Some(greeting) = greeting {
+            pool::put(self.write_replies(greeting).await?);
+        }
         loop {
             self.idle().await?;
             self.busy().await?;
@@ -197,11 +198,15 @@ impl Conn {
                 tracing::warn!("Closing client that reached max query buffer length");
                 return Err(End::Closed);
             }
+            let full = matches!(parsed, Parsed::Full);
             if batch.command_count() > 0 || batch.error.is_some() {
-                batch = self.exchange(batch).await?;
+                batch.direct = !full && !more && self.parser.is_idle(&batch);
+                match self.exchange(batch).await? {
+                    Some(answered) => batch = answered,
+                    None => return Ok(()),
+                }
                 self.parser.recycle(&mut batch);
             }
-            let full = matches!(parsed, Parsed::Full);
             if !full && batch.is_unused() && !more {
                 pool::put(batch);
                 // A large buffer is free now.
@@ -282,14 +287,20 @@ impl Conn {
         self.idle().await
     }
 
-    /// Has the batch executed, all of it, and its replies written.
-    async fn exchange(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
+    /// Has the batch executed, all of it, and its replies written; `None` when it has gone to the pool already.
+    async fn exchange(&mut self, mut batch: Box<Batch>) -> Result<Option<Box<Batch>>, End> {
         loop {
+            batch.direct &= self.unwritten.is_empty();
+            let direct = batch.direct;
             self.send(batch).await?;
-            let back = self.returned().await?;
+            let Some(back) = self.returned(direct).await? else {
+                // Nothing of a next command was in it.
+                self.parser = Parser::new();
+                return Ok(None);
+            };
             batch = self.write_replies(back).await?;
-            if batch.next >= batch.command_count() && batch.error.is_none() {
-                return Ok(batch);
+            if batch.is_done() {
+                return Ok(Some(batch));
             }
         }
     }
@@ -306,27 +317,51 @@ impl Conn {
         }
     }
 
-    /// Waits for the batch under way; pushes that come first are written first. Only when the executor says that it
-    /// holds the batch back is a peer that hangs up noticed before: else the answer is there as soon.
-    async fn returned(&mut self) -> Result<Box<Batch>, End> {
+    /// Waits for the batch under way, `None` if that was answered without this connection; pushes that come first are
+    /// written first. Only when the executor says that it holds the batch back is a peer that hangs up noticed before:
+    /// else the answer is there as soon.
+    async fn returned(&mut self, mut direct: bool) -> Result<Option<Box<Batch>>, End> {
         let mut held = false;
         loop {
             let delivery = if held {
                 self.delivery_or_hangup().await?
             } else {
-                poll_fn(|cx| self.poll_delivery(cx)).await?
+                poll_fn(|cx| self.poll_returned(&mut direct, cx)).await?
             };
             match delivery {
                 Delivery::Batch(batch) => {
                     self.authenticated = batch.authenticated;
-                    return Ok(batch);
+                    return Ok(Some(batch));
+                }
+                Delivery::Answered(authenticated) => {
+                    self.authenticated = authenticated;
+                    return Ok(None);
                 }
                 Delivery::Pushes(bytes) => self.write_pushes(bytes).await?,
-                Delivery::Held => held = true,
+                Delivery::Held => {
+                    self.outbox.attend();
+                    held = true;
+                }
                 Delivery::Trim => {}
                 Delivery::Close => return Err(End::Closed),
             }
         }
+    }
+
+    /// A delivery. While a batch that may be answered without this connection is under way, input wakes it, which comes
+    /// after the answer; if it comes before, or output has to wait, the connection takes the answer itself.
+    #[inline]
+    fn poll_returned(&mut self, direct: &mut bool, cx: &mut Context<'_>) -> Poll<io::Result<Delivery>> {
+        let delivery = self.poll_delivery(cx);
+        if !*direct || delivery.is_ready() {
+            return delivery;
+        }
+        if self.unwritten.is_empty() && self.stream.poll_readable(cx).is_pending() {
+            return Poll::Pending;
+        }
+        *direct = false;
+        self.outbox.attend();
+        self.poll_delivery(cx)
     }
 
     async fn delivery_or_hangup(&mut self) -> Result<Delivery, End> {

@@ -10,6 +10,8 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::exec::mailbox::Line;
+
 /// A connected socket.
 pub enum Stream {
     /// TCP.
@@ -105,13 +107,11 @@ impl Stream {
             Stream::Unix(stream) => stream.try_io(interest, || act(stream.as_fd())),
         }
     }
+}
 
-    /// Writes what the socket takes now.
-    ///
-    /// # Errors
-    /// `WouldBlock` when it takes nothing; what the system says.
+impl Line for Stream {
     #[inline]
-    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_io(Interest::WRITABLE, |socket| {
             Ok(retry_on_intr(|| {
                 rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)

@@ -280,6 +280,9 @@ pub struct Batch {
     pub close: bool,
     /// Set by the executor: whether the client is authenticated, which decides the parser's limits.
     pub authenticated: bool,
+    /// Set by the connection: nothing of a next command has come with it and no output waits before its replies, so that
+    /// whoever brings them back may write them, and give the batch to the pool, without the connection.
+    pub direct: bool,
     /// Bytes of earlier replies that the connection could not write yet.
     pub unwritten: usize,
     /// Bytes and reads it took to fill, counted by the connection and taken over by the executor.
@@ -319,6 +322,13 @@ impl Batch {
     #[must_use]
     pub fn has_large(&self) -> bool {
         !self.large.is_empty()
+    }
+
+    /// Whether every command has its reply and the connection goes on.
+    #[inline]
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.next >= self.command_count() && self.error.is_none() && !self.close
     }
 
     /// Whether nothing is in it, not even the beginning of a command.
@@ -395,6 +405,7 @@ impl Batch {
         self.session = 0;
         self.close = false;
         self.authenticated = false;
+        self.direct = false;
         self.unwritten = 0;
         self.bytes_read = 0;
         self.reads = 0;

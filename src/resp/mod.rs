@@ -4,7 +4,7 @@
 //! socket bytes > Parser > Batch { input, args, ends } > executor > Reply > Batch::reply > socket bytes
 //! ```
 //!
-//! [`batch`] is the unit that travels there and back, [`parser`] fills it, [`inline`] reads commands typed by hand,
+//! [`batch`] is the unit that travels there and back, [`pool`] keeps it between two uses, [`parser`] fills it, [`inline`] reads commands typed by hand,
 //! [`reply`] writes answers, [`value`] reads answers back (for tests and tools), [`fuzz`] is the parser's fuzz entry.
 //!
 //! Imports: base. Knows no commands, sessions, sockets or clocks.
@@ -14,6 +14,7 @@ pub mod error;
 pub mod fuzz;
 pub mod inline;
 pub mod parser;
+pub mod pool;
 pub mod reply;
 pub mod value;
 

@@ -215,35 +215,6 @@ pub fn note_thread() {
     });
 }
 
-/// What each thread keeps of buffers for the next use.
-static POOLS: Mutex<Vec<Arc<AtomicUsize>>> = Mutex::new(Vec::new());
-
-fn new_pool() -> Arc<AtomicUsize> {
-    let bytes = Arc::new(AtomicUsize::new(0));
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    pools.push(Arc::clone(&bytes));
-    bytes
-}
-
-/// Says how many bytes the present thread keeps of buffers that nobody uses. A few ns.
-#[inline]
-pub fn note_pooled(bytes: usize) {
-    thread_local! {
-        static POOL: OnceCell<Arc<AtomicUsize>> = const { OnceCell::new() };
-    }
-    POOL.with(|pool| pool.get_or_init(new_pool).store(bytes, Ordering::Relaxed));
-}
-
-/// Bytes that threads keep of buffers that nobody uses. O(threads).
-pub fn pooled_bytes() -> u64 {
-    let mut pools = POOLS.lock().unwrap_or_else(PoisonError::into_inner);
-    pools.retain(|bytes| Arc::strong_count(bytes) > 1);
-    pools
-        .iter()
-        .map(|bytes| bytes.load(Ordering::Relaxed) as u64)
-        .sum()
-}
-
 thread_local! {
     /// Whether this thread has a sampler, which follows the thread's counters itself.
     static SAMPLES: Cell<bool> = const { Cell::new(false) };
@@ -446,19 +417,6 @@ mod tests {
             told.strong_count() == 0
         });
         assert!(forgotten);
-    }
-
-    #[test]
-    fn buffers_of_all_threads_that_live_are_added_up() {
-        const MANY: usize = 1 << 40;
-        note_pooled(MANY);
-        let other = std::thread::spawn(|| {
-            note_pooled(2 * MANY);
-            pooled_bytes()
-        });
-        let both = other.join().expect("it only tells");
-        assert_eq!(both / MANY as u64, 3);
-        assert_eq!(pooled_bytes() / MANY as u64, 1, "one has ended");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct Peer {
 impl Peer {
     /// A new client, whose greeting has been taken.
     pub fn join(executor: &mut Executor) -> Peer {
-        let outbox = Outbox::new(0);
+        let outbox = Outbox::new(0, None);
         executor.admit_client(NewClient {
             addr: "127.0.0.1:1".into(),
             laddr: "127.0.0.1:2".into(),

@@ -10,9 +10,9 @@
 //! Cost: O(databases + clients), nothing per key.
 
 use crate::command::cx::Cx;
+use crate::resp::pool;
 use crate::session::{Session, SessionFlags};
 use crate::stats::compactor::gap_bytes;
-use crate::stats::memory::pooled_bytes;
 
 /// All in bytes unless said otherwise.
 pub(super) struct Footprint {
@@ -62,7 +62,7 @@ impl Footprint {
             gaps: gap_bytes(),
             resident: totals.resident,
             clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
-            pooled: pooled_bytes(),
+            pooled: pool::kept_bytes(),
             aof_buffer: cx.stats.persistence.aof.waiting_bytes as u64,
             lua_caches: cx.server.scripts.scripts_bytes as u64,
             function_caches: cx.server.scripts.libraries_bytes as u64,
