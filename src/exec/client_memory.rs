@@ -10,15 +10,16 @@
 
 use std::sync::Arc;
 
+use crate::base::size_class::allocated;
 use crate::base::units::Size;
 use crate::command::connection::client::list::{Moment, write_line};
 use crate::config::Config;
-use crate::session::{ClientClass, Session, SessionFlags, SessionId};
+use crate::session::{ClientClass, Outlet, Session, SessionFlags, SessionId};
 
 use crate::resp::Batch;
 
 use super::Executor;
-use super::mailbox::{Outbox, is_noted};
+use super::mailbox::{Outbox, is_noted, reply_bytes};
 
 /// No limit is smaller, so that there is always a client that can raise it again.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;
@@ -32,8 +33,9 @@ pub struct ClientMemory {
     total_bytes: u64,
     /// When nobody was found who might be closed, Unix milliseconds.
     futile_ms: i64,
-    /// Whose command is arriving, and the bytes of it that its connection has not told of.
-    arriving: Option<(SessionId, usize)>,
+    /// Who is being served, and bytes of its that its session does not know of: of a command that is arriving, or of the
+    /// replies to its batch so far.
+    serving: Option<(SessionId, usize)>,
     /// Connections that were told to close and hold buffers still.
     leaving: Vec<Arc<Outbox>>,
 }
@@ -53,16 +55,6 @@ fn limit_bytes(config: &Config) -> Option<u64> {
 /// Whether a client counts.
 fn counts(session: &Session) -> bool {
     session.outlet.is_some() && matches!(session.class(), ClientClass::Normal | ClientClass::Pubsub)
-}
-
-/// What the replies of a batch take: for few the buffer is the pool's, which the connections share.
-#[inline]
-pub(super) fn reply_bytes(batch: &Batch) -> usize {
-    if is_noted(&batch.reply) {
-        batch.reply.capacity()
-    } else {
-        batch.reply.len()
-    }
 }
 
 impl Executor {
@@ -93,11 +85,43 @@ impl Executor {
             let (used, free) = outlet.input_bytes();
             used + free
         });
-        let untold = bytes.saturating_sub(known);
+        self.weigh(client, bytes.saturating_sub(known));
+    }
+
+    /// Counts a client with so many bytes that its session does not know of, and closes clients if that is too much.
+    fn weigh(&mut self, client: SessionId, untold: usize) {
         self.count_client(client, untold);
-        self.client_memory.arriving = Some((client, untold));
+        self.client_memory.serving = Some((client, untold));
         self.evict_clients(None);
-        self.client_memory.arriving = None;
+        self.client_memory.serving = None;
+    }
+
+    /// Counts what a round's commands came in.
+    #[inline]
+    pub(super) fn count_round(&mut self, batches: &[(SessionId, Option<Box<Batch>>)]) {
+        if self.client_memory.limit_bytes.is_some() {
+            batches
+                .iter()
+                .filter_map(|(client, batch)| Some((*client, batch.as_ref()?)))
+                .for_each(|(client, batch)| self.count_input(client, batch));
+        }
+    }
+
+    fn count_input(&mut self, client: SessionId, batch: &Batch) {
+        if let Some(session) = self.sessions.get_mut(client) {
+            session.input_held = batch.input.capacity();
+            self.count(client, reply_bytes(batch));
+        }
+    }
+
+    /// Whether a client with such replies may have its next command run: not when it held the most, and all hold too much.
+    /// Compat: clients are closed between any two commands, not just between turns.
+    #[inline]
+    pub(super) fn has_room(&mut self, client: SessionId, reply: &Vec<u8>) -> bool {
+        self.client_memory.limit_bytes.is_none() || !is_noted(reply) || {
+            self.weigh(client, allocated(reply.capacity()));
+            self.sessions.contains(client)
+        }
     }
 
     /// Large arguments are about to be run, which may have arrived too fast to be told of before.
@@ -142,7 +166,7 @@ impl Executor {
     pub(super) fn leaving_bytes(&mut self) -> u64 {
         let leaving = &mut self.client_memory.leaving;
         leaving.retain(|outbox| outbox.held_bytes() > 0);
-        leaving.iter().map(|outbox| outbox.held_bytes()).sum()
+        leaving.iter().map(|outbox| outbox.held_bytes() as u64).sum()
     }
 
     /// Counts all clients anew. O(clients).
@@ -162,10 +186,10 @@ impl Executor {
         self.client_memory.total_bytes = total_bytes;
     }
 
-    /// Counts all clients anew, with the replies of this turn and what is arriving.
+    /// Counts all clients anew, with the replies of this turn and what is being served.
     fn recount(&mut self) {
         self.count_all_clients();
-        if let Some((client, untold)) = self.client_memory.arriving {
+        if let Some((client, untold)) = self.client_memory.serving {
             self.count(client, untold);
         }
         let finished = std::mem::take(&mut self.finished);
@@ -254,6 +278,40 @@ mod tests {
         assert_eq!(limit("100mb", "7%"), Some(7 << 20));
         assert_eq!(limit("100mb", "1"), Some(LIMIT_BYTES_MIN));
         assert_eq!(limit("0", "3mb"), Some(3 << 20));
+    }
+
+    /// A server with a big key and a limit, whose clients but for the first have connections.
+    fn limited(clients: usize, limit: &str) -> Scene {
+        let mut scene = Scene::new(clients);
+        scene.turn(&format!(
+            "a: CONFIG SET maxmemory-clients {limit};SETRANGE big 99999 x"
+        ));
+        for &client in &scene.clients[1..] {
+            scene.executor.sessions[client].outlet = Some(Outbox::new(0, None));
+        }
+        scene
+    }
+
+    #[test]
+    fn replies_count_while_their_batch_runs_and_who_has_too_many_goes_before_its_next_command() {
+        let mut scene = limited(2, "512kb");
+        scene.turn(&format!("b: {}", "INCR n;GET big;".repeat(30)));
+        assert_eq!(scene.executor.stats.counters.evicted_clients, 1);
+        let served = scene.turn("a: GET n");
+        assert!(
+            ["a: $1 4", "a: $1 5", "a: $1 6"].contains(&&*served[0]),
+            "{served:?}"
+        );
+    }
+
+    #[test]
+    fn a_batch_whose_replies_go_out_first_counts_for_those_behind_it() {
+        let mut scene = limited(3, "3mb");
+        let gets = "GET big;".repeat(20);
+        let survivors = scene.turn(&format!("b: {gets}\nc: {gets}"));
+        // Each has a buffer of more than a megabyte and a half by then, of which the first is stopped.
+        assert_eq!(scene.executor.stats.counters.evicted_clients, 1);
+        assert_eq!(survivors.len(), 1, "what the other was to get is gone");
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! turns without mail in these: a slice behind commands would hold back their replies. What a slice or a late timer took
 //! too long is made up for by the next pause. A fork's child keeps the old pages alive, so nothing moves then.
 //!
-//! A pass that gave back next to nothing of the gaps is not repeated at once: what is left cannot be had by moving. One
+//! A pass that gave back next to nothing of the gaps is not repeated at once, unless there are twice as many by then: what
+//! is left cannot be had by moving. One
 //! that closed most of them is repeated although little is left: slabs that were denser than the average when their
 //! pieces were asked about are sparse now.
 //!
@@ -63,11 +64,26 @@ pub(super) struct Defrag {
     /// There since it was first switched on.
     mover: Option<Compactor>,
     running: Option<Running>,
-    rests_until_us: i64,
+    rest: Rest,
     /// Commands wait for the end of the turn under way.
     turn_has_mail: bool,
     /// When fragmentation was last looked at in the middle of something long.
     judged_us: i64,
+}
+
+/// A time in which gaps that cannot be closed are left alone.
+#[derive(Default)]
+struct Rest {
+    until_us: i64,
+    /// Those gaps.
+    gap_bytes: u64,
+}
+
+impl Rest {
+    /// Whether it lasts, in spite of so many gaps. A clock that is set back ends it.
+    fn lasts(&self, now_us: i64, gap_bytes: u64) -> bool {
+        (now_us..=now_us + REST_US).contains(&self.until_us) && gap_bytes < 2 * self.gap_bytes
+    }
 }
 
 struct Running {
@@ -135,7 +151,7 @@ impl Executor {
 
     /// Takes over directives that have changed.
     pub(super) fn defrag_configured(&mut self) {
-        self.defrag.rests_until_us = 0;
+        self.defrag.rest = Rest::default();
         self.judge_fragmentation(true);
     }
 
@@ -150,11 +166,10 @@ impl Executor {
             return self.end_defrag();
         }
         let now_us = self.now_unix_us;
-        let rests = (now_us..=now_us + REST_US).contains(&self.defrag.rests_until_us);
-        if rests || !self.defrag.has_mover() {
+        let (gap_bytes, allocated) = (compactor::gap_bytes(), self.stats.memory.totals().allocated);
+        if self.defrag.rest.lasts(now_us, gap_bytes) || !self.defrag.has_mover() {
             return;
         }
-        let (gap_bytes, allocated) = (compactor::gap_bytes(), self.stats.memory.totals().allocated);
         let Some(percent) = Thresholds::of(&self.config).share(gap_bytes, allocated) else {
             return;
         };
@@ -261,7 +276,10 @@ impl Executor {
                 return;
             }
             if gained < ended.gap_bytes / WORTHWHILE_ONE_IN {
-                self.defrag.rests_until_us = self.now_unix_us + REST_US;
+                self.defrag.rest = Rest {
+                    until_us: self.now_unix_us + REST_US,
+                    gap_bytes: left,
+                };
             }
         }
         self.judge_fragmentation(true);
@@ -375,6 +393,18 @@ mod tests {
         );
         let set_back = has_its_turn(CLOCK_SET_BACK_US * 2, 0, false);
         assert!(set_back, "it would stand still for minutes");
+    }
+
+    #[test]
+    fn a_rest_ends_in_time_or_when_there_are_twice_as_many_gaps() {
+        let rest = Rest {
+            until_us: REST_US,
+            gap_bytes: 1_000,
+        };
+        assert!(rest.lasts(0, 1_999) && rest.lasts(REST_US, 0));
+        assert!(!rest.lasts(0, 2_000), "new ones");
+        assert!(!rest.lasts(REST_US + 1, 0) && !rest.lasts(-1, 0));
+        assert!(!Rest::default().lasts(0, 0));
     }
 
     #[test]

@@ -231,6 +231,7 @@ impl Executor {
         let mut plan = std::mem::take(&mut self.plan);
         let come = batches.drain(..).map(|(client, batch)| (client, Some(batch)));
         plan.batches.extend(come);
+        self.count_round(&plan.batches);
         let mut at = Place::start_of(&plan.batches, 0);
         while at.batch < plan.batches.len() {
             self.plan_group(&mut plan, &mut at);
@@ -295,9 +296,15 @@ impl Executor {
             let (session, batch) = &mut batches[batch_index];
             let client = *session;
             self.run_part(client, batch, &group.commands[at..end], &group.hashes);
-            // Not at the end of all: a script behind it may take its time.
-            if let Some(done) = batch.take_if(|batch| batch.next >= batch.command_count()) {
-                self.finish(client, done);
+            // Not at the end of all: a script behind it may take its time, and what its replies take must count.
+            let sessions = &self.sessions;
+            let has_ended = |batch: &mut Box<Batch>| {
+                batch.next >= batch.command_count()
+                    || batch.reply.len() >= REPLY_BYTES_MAX
+                    || !sessions.contains(client)
+            };
+            if let Some(ended) = batch.take_if(has_ended) {
+                self.finish(client, ended);
             }
             at = end;
         }
@@ -325,7 +332,8 @@ impl Executor {
         }
         for planned in commands {
             let index = planned.index as usize;
-            if index != batch.next || !self.may_go_on(client, batch, &reply) {
+            if index != batch.next || !self.may_go_on(client, batch, &reply) || !self.has_room(client, &reply)
+            {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
@@ -348,6 +356,9 @@ impl Executor {
                     self.park(client, batch);
                 }
                 return self.serve_ready();
+            }
+            if batch.has_large() {
+                batch.free_large(index);
             }
             batch.next += 1;
             self.serve_ready();

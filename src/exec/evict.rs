@@ -194,10 +194,11 @@ impl Executor {
         used.saturating_sub(self.aof.waiting_bytes())
     }
 
-    /// By how much the limit is exceeded, but for what closed clients are about to give back.
+    /// By how much the limit is exceeded, but for what closed clients and the thread that frees are about to give back.
     #[cold]
     fn excess_bytes(&mut self) -> u64 {
-        let allowed = self.evictor.limit_bytes.saturating_add(self.leaving_bytes());
+        let coming = self.leaving_bytes() + self.keys.lazyfree_bytes() as u64;
+        let allowed = self.evictor.limit_bytes.saturating_add(coming);
         self.counted_bytes().saturating_sub(allowed)
     }
 
@@ -298,7 +299,10 @@ impl Executor {
         let victim = evictor
             .chooser
             .choose(keys, evictor.policy?, evictor.samples, rng)?;
-        let used = |executor: &Executor| (executor.evictor.read)(&executor.stats, &executor.keys) as i64;
+        let used = |executor: &Executor| {
+            let bytes = (executor.evictor.read)(&executor.stats, &executor.keys);
+            bytes as i64 - executor.keys.lazyfree_bytes() as i64
+        };
         let times = (self.slow.latency_ns != u64::MAX).then(|| self.ticks.raw());
         let before = used(self);
         let entry = self.keys.take_victim(victim)?;
@@ -336,8 +340,7 @@ impl World for Live<'_> {
     }
 
     fn fits(&mut self) -> bool {
-        // What other threads have freed shows in the allocator's books only.
-        self.executor.stats.memory.refresh();
+        // The thread that frees has told what has come back.
         self.executor.excess_bytes() == 0
     }
 
@@ -463,7 +466,7 @@ mod tests {
             outbox: Arc::clone(&outbox),
             batch: Box::default(),
         });
-        outbox.note_output(150);
+        outbox.note_output((150, 150));
         let slow = outbox.session().expect("it was let in");
         scene.executor.kill(slow);
         scene.turn("a: PING");

@@ -25,8 +25,10 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::resp::{Batch, pool};
+use crate::base::size_class::allocated;
+use crate::resp::{Batch, KEEP_BYTES, pool};
 use crate::session::{Outlet, SessionId};
+use crate::stats::memory::note_thread;
 
 /// How many pieces of mail may wait.
 pub const CAPACITY: usize = 4096;
@@ -105,10 +107,13 @@ struct Slot {
     ahead: usize,
     /// Batches the connection has taken.
     batches_taken: u64,
-    /// Bytes the connection has taken last and not told what became of them; of replies only when they are many.
-    writing: usize,
-    /// Bytes that it could not write yet.
-    unwritten: usize,
+    /// Bytes of the buffer with replies that is on its way to another thread, when they are many.
+    under_way: usize,
+    /// Bytes the connection has taken last and not told what became of them, of replies only when they are many; and those
+    /// that their buffer takes.
+    writing: (usize, usize),
+    /// Bytes that it could not write yet, and those that their buffers take.
+    unwritten: (usize, usize),
     close: bool,
     /// The batch under way waits for the end of a pause, and the connection has not been told.
     held: bool,
@@ -136,7 +141,14 @@ impl Slot {
     /// Bytes of pushes and replies that are not written yet.
     fn output_bytes(&self) -> usize {
         let replies = self.batch.as_ref().map_or(0, |batch| batch.reply.len());
-        self.pushes.len() + replies + self.writing + self.unwritten
+        self.pushes.len() + replies + self.writing.0 + self.unwritten.0
+    }
+
+    /// Bytes of all buffers that hold what is not written or not executed yet.
+    fn held_bytes(&self) -> usize {
+        let replies = self.batch.as_deref().map_or(0, reply_bytes);
+        let output = allocated(self.pushes.capacity()) + replies + self.writing.1 + self.unwritten.1;
+        self.under_way + output + self.input_used + self.input_free
     }
 
     /// Writes the replies of a batch whose connection need not see it; comes back if it must.
@@ -168,7 +180,7 @@ impl Slot {
         let behind = self.pushes.split_off(self.ahead);
         let ahead = std::mem::replace(&mut self.pushes, behind);
         self.ahead = 0;
-        self.writing = ahead.len();
+        self.writing = (ahead.len(), allocated(ahead.capacity()));
         ahead
     }
 }
@@ -219,8 +231,13 @@ impl Outbox {
     pub fn deliver(&self, batch: Box<Batch>) {
         let mut slot = self.slot();
         if slot.close {
+            // It counts as held until it is known to be free.
+            drop(batch);
+            note_thread();
+            slot.under_way = 0;
             return;
         }
+        slot.under_way = 0;
         slot.held = false;
         slot.batch = slot.answer(batch);
         slot.attended = false;
@@ -232,6 +249,14 @@ impl Outbox {
     /// The connection has something to do for which it must have the batch under way itself.
     pub fn attend(&self) {
         self.slot().attended = true;
+    }
+
+    /// Notes that a batch is handed to the thread of the connection, which will deliver it.
+    #[inline]
+    pub(super) fn note_under_way(&self, batch: &Batch) {
+        if is_noted(&batch.reply) {
+            self.slot().under_way = reply_bytes(batch);
+        }
     }
 
     /// Tells the connection that its batch is held back.
@@ -287,24 +312,18 @@ impl Outbox {
         slot.input_free = free;
     }
 
-    /// What the connection has taken is written but for so many bytes.
-    pub fn note_output(&self, unwritten: usize) {
+    /// What the connection has taken is written but for so many bytes, in buffers that take so many.
+    pub fn note_output(&self, unwritten: (usize, usize)) {
         let mut slot = self.slot();
-        slot.writing = 0;
+        slot.writing = (0, 0);
         slot.unwritten = unwritten;
     }
 
     /// The connection has let go of its buffers. It stays in the books until then, closed or not.
     pub fn note_end(&self) {
-        self.note_output(0);
+        self.note_output((0, 0));
         self.note_input((0, 0));
         self.slot().line = None;
-    }
-
-    /// Bytes that a connection still holds which was told to close.
-    pub fn held_bytes(&self) -> u64 {
-        let slot = self.slot();
-        (slot.output_bytes() + slot.input_used + slot.input_free) as u64
     }
 
     /// What waits for the connection; with none, `cx` is woken when something comes.
@@ -323,7 +342,7 @@ impl Outbox {
         if let Some(batch) = slot.batch.take() {
             slot.batches_taken += 1;
             if is_noted(&batch.reply) {
-                slot.writing = batch.reply.len();
+                slot.writing = (batch.reply.len(), reply_bytes(&batch));
             }
             slot.ahead = slot.pushes.len();
             return Poll::Ready(Delivery::Batch(batch));
@@ -369,6 +388,18 @@ impl Outbox {
 pub fn is_noted(reply: &[u8]) -> bool {
     const NOTED_BYTES_MIN: usize = 16 * 1024;
     reply.len() >= NOTED_BYTES_MIN
+}
+
+/// What the replies of a batch take: for few the buffer is the pool's, which the connections share, unless it is larger
+/// than that would keep.
+#[inline]
+pub(super) fn reply_bytes(batch: &Batch) -> usize {
+    let capacity = batch.reply.capacity();
+    if is_noted(&batch.reply) || capacity > KEEP_BYTES {
+        allocated(capacity)
+    } else {
+        batch.reply.len()
+    }
 }
 
 /// Wakes the connection. Its waker stays, so that the next wait need not clone it again; waking under the lock is
@@ -419,6 +450,10 @@ impl Outlet for Outbox {
         let slot = self.slot();
         (slot.input_used, slot.input_free)
     }
+
+    fn held_bytes(&self) -> usize {
+        self.slot().held_bytes()
+    }
 }
 
 #[cfg(test)]
@@ -432,7 +467,7 @@ mod tests {
     #[track_caller]
     fn pushes(outbox: &Outbox, expected: &[u8]) {
         assert!(matches!(poll(outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == expected));
-        outbox.note_output(0);
+        outbox.note_output((0, 0));
     }
 
     #[test]
@@ -541,9 +576,9 @@ mod tests {
         assert_eq!(outbox.push(b"push", 0), 4);
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(_))));
         assert_eq!(outbox.push(b"late", 0), 8);
-        outbox.note_output(3);
+        outbox.note_output((3, 3));
         assert_eq!(outbox.queued_bytes(), 7);
-        outbox.note_output(0);
+        outbox.note_output((0, 0));
         assert_eq!(outbox.queued_bytes(), 4);
         outbox.deliver(Box::default());
         outbox.close();
@@ -559,13 +594,13 @@ mod tests {
             batch
         };
         let outbox = Outbox::new(0, None);
-        outbox.note_output(30);
+        outbox.note_output((20, 30));
         outbox.note_input((5, 2));
-        outbox.deliver(replies(100));
-        assert_eq!(outbox.held_bytes(), 137);
+        outbox.deliver(replies(20_000));
+        assert_eq!(outbox.held_bytes(), 20_517);
         outbox.close();
         assert_eq!(outbox.held_bytes(), 37);
-        outbox.deliver(replies(100));
+        outbox.deliver(replies(20_000));
         assert_eq!(outbox.held_bytes(), 37, "too late");
         outbox.note_end();
         assert_eq!(outbox.held_bytes(), 0);

@@ -55,12 +55,14 @@ use crate::command::pubsub::broker::Broker;
 use crate::command::table::{RenameError, Table};
 use crate::config::{Config, LoadError};
 use crate::keyspace::Keyspace;
+use crate::keyspace::lazyfree::Habits;
 use crate::persist::disk::system::System;
 use crate::persist::disk::{Absent, Disk};
 use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::stats::memory::{flush_cache, note_thread};
 use crate::stats::persistence::ChildKind;
 use crate::tracking::Tracking;
 
@@ -319,6 +321,11 @@ impl Executor {
             asked_to_stop: None,
             config,
         };
+        executor.keys.set_freeing_habits(Habits {
+            tell: note_thread,
+            // A cache that cannot be emptied does no harm.
+            rest: || drop(flush_cache()),
+        });
         executor.take_slices();
         Ok(executor)
     }
@@ -411,6 +418,7 @@ impl Executor {
             .filter(|(client, _)| sessions.contains(*client))
             .filter_map(|(client, batch)| {
                 let outbox = outboxes[client.slot as usize].as_ref().map(Arc::clone)?;
+                outbox.note_under_way(&batch);
                 Some(Finished { outbox, batch })
             })
     }

@@ -41,7 +41,7 @@ use crate::value::Limits;
 use access::AccessPolicy;
 use changes::Changes;
 use entry::Entry;
-use lazyfree::LazyFree;
+use lazyfree::{Habits, LazyFree};
 
 /// A key with its hash.
 #[derive(Debug, Clone, Copy)]
@@ -237,9 +237,14 @@ impl Keyspace {
             expire_lazily: true,
             expire_suspended: false,
             survey: None,
-            lazyfree: LazyFree::default(),
+            lazyfree: LazyFree::new(Habits::default()),
             keeps_room: false,
         }
+    }
+
+    /// Says what the thread that frees values does beside it. Before the first use.
+    pub fn set_freeing_habits(&mut self, habits: Habits) {
+        self.lazyfree = LazyFree::new(habits);
     }
 
     /// Selects the database that the following calls work on.
@@ -319,6 +324,11 @@ impl Keyspace {
     /// Frees everything here from now on: for a forked child.
     pub fn free_here(&mut self) {
         self.lazyfree.stay_here();
+    }
+
+    /// About how many bytes the lazy-free thread will give back of what it has been handed.
+    pub fn lazyfree_bytes(&self) -> usize {
+        self.lazyfree.pending_bytes()
     }
 
     /// Has `bell` called when all is freed that was handed to the lazy-free thread before; its number.

@@ -209,6 +209,8 @@ impl Conn {
             }
             if !full && batch.is_unused() && !more {
                 pool::put(batch);
+                // A large buffer is free now.
+                note_thread();
                 return Ok(());
             }
             if !full {
@@ -226,6 +228,7 @@ impl Conn {
         let (used, free) = self.parser.arriving_bytes(batch);
         self.outbox.note_input((used, free));
         self.report(used + free, NEWS_BYTES);
+        note_thread();
         let more = self.read(batch).await;
         self.outbox.note_input((0, 0));
         more
@@ -262,6 +265,8 @@ impl Conn {
             let room = target.limit.min(target.buf.capacity() - target.buf.len());
             match self.stream.try_read(target.buf, room) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    batch.trim_reply();
+                    note_thread();
                     let (used, free) = self.parser.arriving_bytes(batch);
                     self.report(used + free, 1);
                 }
@@ -309,7 +314,7 @@ impl Conn {
     #[cold]
     async fn lend_socket(&mut self) -> Result<(), End> {
         self.write_all().await?;
-        self.outbox.note_output(0);
+        self.outbox.note_output((0, 0));
         self.outbox.lend_socket(self.stream.duplicate());
         Ok(())
     }
@@ -392,10 +397,9 @@ impl Conn {
         }
     }
 
-    async fn write_pushes(&mut self, mut bytes: Vec<u8>) -> Result<(), End> {
+    async fn write_pushes(&mut self, bytes: Vec<u8>) -> Result<(), End> {
         let written = self.write(&bytes)?;
-        self.keep(&mut bytes, written);
-        self.outbox.note_output(self.unwritten.len());
+        self.keep(bytes, written);
         // Another thread may push as fast as this one writes: neither waits then, and others must have their turn.
         tokio::task::coop::consume_budget().await;
         Ok(())
@@ -406,9 +410,10 @@ impl Conn {
     async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
         if !batch.reply.is_empty() {
             let written = self.write(&batch.reply)?;
-            if written < batch.reply.len() || is_noted(&batch.reply) {
-                self.keep(&mut batch.reply, written);
-                self.outbox.note_output(self.unwritten.len());
+            if written < batch.reply.len() {
+                self.keep(std::mem::take(&mut batch.reply), written);
+            } else if is_noted(&batch.reply) {
+                self.outbox.note_output(self.unwritten.sizes());
             }
             batch.reply.clear();
         }
@@ -419,12 +424,15 @@ impl Conn {
         Ok(batch)
     }
 
-    /// Has what was not written wait.
+    /// Has what was not written wait, and tells what the connection holds now.
     #[cold]
-    fn keep(&mut self, bytes: &mut Vec<u8>, written: usize) {
+    fn keep(&mut self, mut bytes: Vec<u8>, written: usize) {
         if written < bytes.len() {
-            self.unwritten.take_in(bytes, written);
+            self.unwritten.take_in(&mut bytes, written);
         }
+        drop(bytes);
+        note_thread();
+        self.outbox.note_output(self.unwritten.sizes());
     }
 
     /// Writes what the socket takes now, unless something waits already; how many bytes.

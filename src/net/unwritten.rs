@@ -5,7 +5,8 @@
 //!            `front`                         small replies are added here
 //! ```
 //!
-//! Invariants: no chunk is empty; `front` is less than the first one's length; `len` is what waits in all of them.
+//! Invariants: no chunk is empty; `front` is less than the first one's length; `len` is what waits in all of them, `held`
+//! what their buffers take.
 //!
 //! Costs: a large reply is moved, a small one copied behind the last. A write takes one chunk.
 //! Not here: how much may wait. The executor knows (`Outbox::note_output`) and closes clients.
@@ -14,7 +15,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use crate::base::size_class::allocated;
 use crate::exec::mailbox::{Line, Outbox};
+use crate::stats::memory::note_thread;
 
 use super::stream::Stream;
 
@@ -34,6 +37,7 @@ pub struct Unwritten {
     /// Bytes of the first chunk that are written.
     front: usize,
     len: usize,
+    held: usize,
 }
 
 impl Unwritten {
@@ -49,6 +53,13 @@ impl Unwritten {
         self.len
     }
 
+    /// Bytes that wait, and those that their buffers take.
+    #[inline]
+    pub fn sizes(&self) -> (usize, usize) {
+        let list = allocated(self.chunks.capacity() * size_of::<Vec<u8>>());
+        (self.len, self.held + list)
+    }
+
     /// Has `bytes` wait but for the first `written`, which only those can have who are first. May take the buffer.
     pub fn take_in(&mut self, bytes: &mut Vec<u8>, written: usize) {
         debug_assert!(written < bytes.len() && (written == 0 || self.is_empty()));
@@ -60,13 +71,22 @@ impl Unwritten {
             }
             let mut chunk = std::mem::take(bytes);
             chunk.shrink_to_fit();
-            return self.chunks.push_back(chunk);
+            return self.push(chunk);
         }
         let rest = &bytes[written..];
         match self.chunks.back_mut() {
-            Some(last) if last.len() + count <= CHUNK_BYTES => last.extend_from_slice(rest),
-            _ => self.chunks.push_back(rest.to_vec()),
+            Some(last) if last.len() + count <= CHUNK_BYTES => {
+                self.held -= allocated(last.capacity());
+                last.extend_from_slice(rest);
+                self.held += allocated(last.capacity());
+            }
+            _ => self.push(rest.to_vec()),
         }
+    }
+
+    fn push(&mut self, chunk: Vec<u8>) {
+        self.held += allocated(chunk.capacity());
+        self.chunks.push_back(chunk);
     }
 
     /// Writes until nothing waits any more; pending when the socket takes no more, or others shall have their turn.
@@ -83,7 +103,9 @@ impl Unwritten {
         let before = self.len;
         let polled = self.poll_chunks(stream, cx);
         if self.len < before {
-            outbox.note_output(self.len);
+            // First that it is free, then that it is not held: else keys might go between the two.
+            note_thread();
+            outbox.note_output(self.sizes());
         }
         polled
     }
@@ -109,8 +131,9 @@ impl Unwritten {
     fn advance(&mut self, count: usize) {
         self.len -= count;
         self.front += count;
-        if self.chunks.front().is_some_and(|chunk| self.front >= chunk.len()) {
-            self.chunks.pop_front();
+        let is_written = self.chunks.front().is_some_and(|chunk| self.front >= chunk.len());
+        if let Some(done) = is_written.then(|| self.chunks.pop_front()).flatten() {
+            self.held -= allocated(done.capacity());
             self.front = 0;
         }
         if self.chunks.is_empty() {
@@ -135,6 +158,7 @@ mod tests {
             unwritten.advance(count);
         }
         assert!(unwritten.is_empty());
+        assert_eq!(unwritten.sizes(), (0, 0), "of the list, too");
         out
     }
 
@@ -149,7 +173,9 @@ mod tests {
                 let written = if index == 0 { written } else { 0 };
                 all.extend_from_slice(&bytes[written..]);
                 unwritten.take_in(&mut bytes, written);
-                assert_eq!(unwritten.len(), all.len());
+                let capacities = unwritten.chunks.iter().map(Vec::capacity);
+                let held: usize = capacities.map(allocated).sum();
+                assert_eq!((unwritten.len(), unwritten.held), (all.len(), held));
             }
             assert!(drained(&mut unwritten, step) == all);
         }

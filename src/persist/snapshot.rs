@@ -157,9 +157,10 @@ fn usage(keys: &Keyspace, kept: UsageKept, entry: &Entry) -> Usage {
     }
 }
 
-/// Sleeps as `rdb-key-save-delay` asks.
+/// Sleeps as `rdb-key-save-delay` or `key-load-delay` asks when so many keys or commands are done: so many microseconds
+/// after each, or, below 0, one after so many of them.
 #[inline]
-pub(super) fn dawdle(delay_us: i64, done: u64) {
+pub fn dawdle(delay_us: i64, done: u64) {
     match delay_us {
         0 => {}
         1.. => std::thread::sleep(Duration::from_micros(delay_us as u64)),

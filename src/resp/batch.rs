@@ -353,6 +353,17 @@ impl Batch {
         self.large.get_mut(large_index).map(std::mem::take)
     }
 
+    /// Frees what a command that has been executed has in buffers of its own.
+    #[cold]
+    pub fn free_large(&mut self, command: usize) {
+        let end = self.ends[command] as usize;
+        let start = self.first_arg(command);
+        let large = self.args[start..end].iter().filter_map(|arg| arg.large_index());
+        for index in large {
+            self.large[index] = Vec::new();
+        }
+    }
+
     /// Appends a copy of a command: for a batch that no parser fills (a transaction's queue). A word in `taken`, index
     /// and bytes, is not copied but moved in. Large ones get buffers of their own, so that they can be taken later.
     pub fn push(&mut self, words: Args<'_>, mut taken: Option<(usize, Vec<u8>)>) {
@@ -406,6 +417,14 @@ impl Batch {
         let buffers = || self.large.iter().chain([&self.input]);
         let used = buffers().map(Vec::len).sum();
         (used, buffers().map(Vec::capacity).sum::<usize>() - used)
+    }
+
+    /// Gives back an empty buffer of replies that is larger than most need.
+    #[inline]
+    pub fn trim_reply(&mut self) {
+        if self.reply.is_empty() {
+            keep_small(&mut self.reply);
+        }
     }
 
     /// Gives back the room for more input.
@@ -506,6 +525,19 @@ mod tests {
         assert_eq!(buf.take_large(0), None);
         assert_eq!(buf.take_large(1).map(|arg| arg.len()), Some(LARGE_ARG_BYTES));
         assert_eq!(buf.args().get(1), b"");
+    }
+
+    #[test]
+    fn what_an_executed_command_had_in_buffers_of_its_own_is_freed_and_nothing_else() {
+        let mut batch = Batch::new();
+        let big = [7; LARGE_ARG_BYTES];
+        for words in [[&b"SET"[..], &big, b"x"], [b"SET", b"k", &big]] {
+            batch.push(ArgBuf::from_slices(&words).args(), None);
+        }
+        batch.free_large(0);
+        assert_eq!(batch.command(0).bytes(), 4);
+        assert_eq!(batch.command(1).bytes(), 4 + LARGE_ARG_BYTES);
+        assert!(batch.heap_bytes() < 2 * LARGE_ARG_BYTES);
     }
 
     #[test]

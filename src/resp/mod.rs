@@ -18,7 +18,7 @@ pub mod pool;
 pub mod reply;
 pub mod value;
 
-pub use batch::{ArgBuf, ArgRange, Args, Batch};
+pub use batch::{ArgBuf, ArgRange, Args, Batch, KEEP_BYTES};
 pub use error::ProtocolError;
 pub use parser::{Limits, Parsed, Parser, ReadTarget};
 pub use reply::{Deferred, Reply};

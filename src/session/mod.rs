@@ -121,6 +121,8 @@ pub trait Outlet: Send + Sync {
     fn queued_bytes(&self) -> usize;
     /// Bytes of the read buffer in use and free.
     fn input_bytes(&self) -> (usize, usize);
+    /// Bytes of all its buffers, of input and of output, used or not.
+    fn held_bytes(&self) -> usize;
 }
 
 /// What the server knows of one client.
@@ -304,10 +306,7 @@ impl Session {
     pub fn held_bytes(&self) -> usize {
         /// A name in the maps of subscriptions, or of prefixes.
         const LISTENING_BYTES: usize = 64;
-        let buffers = self.outlet.as_ref().map_or(0, |outlet| {
-            let (used, free) = outlet.input_bytes();
-            used + free + outlet.queued_bytes()
-        });
+        let buffers = self.outlet.as_ref().map_or(0, |outlet| outlet.held_bytes());
         let listening = self.channels + self.patterns + self.shard_channels + self.prefixes;
         size_of::<Session>()
             + self.input_held

@@ -19,7 +19,7 @@ use super::jemalloc;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fs;
 use std::io;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tikv_jemalloc_ctl::thread::{ThreadLocal, allocatedp, deallocatedp};
 use tikv_jemalloc_ctl::{epoch, epoch_mib, stats, stats_print};
@@ -48,6 +48,8 @@ pub struct Sampler {
     cached_then: u64,
     /// Other threads, and what they had allocated less freed then.
     others: Vec<(Arc<AtomicI64>, i64)>,
+    /// How many threads had ever told by then.
+    tellers: usize,
     peak_bytes: u64,
 }
 
@@ -72,6 +74,7 @@ impl Sampler {
             thread_net_then: 0,
             cached_then: 0,
             others: Vec::new(),
+            tellers: 0,
             peak_bytes: 0,
         };
         sampler.refresh();
@@ -83,6 +86,9 @@ impl Sampler {
         if let Ok(totals) = self.controls.read() {
             self.totals = totals;
             self.cached_then = jemalloc::cached_bytes() as u64;
+            // Whoever begins to tell from here on is missed, and known to be.
+            self.tellers = TELLERS.load(Ordering::Acquire);
+            self.others.clear();
             self.others = other_threads();
             self.thread_net_then = self.controls.thread_net();
             self.peak_bytes = self.peak_bytes.max(self.used_bytes());
@@ -103,6 +109,12 @@ impl Sampler {
         let others: i64 = self.others.iter().map(net).sum();
         let then = self.totals.allocated.saturating_sub(self.cached_then);
         then.saturating_add_signed(own + others)
+    }
+
+    /// Whether a thread tells of whom the last refresh knew nothing. A load.
+    #[inline]
+    pub fn misses_a_thread(&self) -> bool {
+        self.tellers != TELLERS.load(Ordering::Acquire)
     }
 
     /// The most `used_bytes` that refreshes have met, or now if that is more.
@@ -147,6 +159,9 @@ impl Controls {
 /// What each thread that tells has allocated less freed.
 static THREADS: Mutex<Vec<Arc<AtomicI64>>> = Mutex::new(Vec::new());
 
+/// How many threads have ever begun to tell.
+static TELLERS: AtomicUsize = AtomicUsize::new(0);
+
 fn other_threads() -> Vec<(Arc<AtomicI64>, i64)> {
     let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
     // Those that have ended hold theirs no longer.
@@ -167,6 +182,7 @@ impl Teller {
         let net = Arc::new(AtomicI64::new(0));
         let mut threads = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
         threads.push(Arc::clone(&net));
+        TELLERS.fetch_add(1, Ordering::Release);
         drop(threads);
         Ok(Teller {
             allocated: allocatedp::read()?,
@@ -206,6 +222,11 @@ thread_local! {
     static SAMPLER: RefCell<Option<Sampler>> = const { RefCell::new(None) };
 }
 
+#[cold]
+fn refresh_sampler() {
+    SAMPLER.with_borrow_mut(|sampler| sampler.iter_mut().for_each(Sampler::refresh));
+}
+
 /// The sampler and the kernel's view beside it, for INFO memory and limits.
 ///
 /// The sampler comes with the first sample, on the thread that takes it; ask and sample on the same thread.
@@ -231,7 +252,7 @@ impl MemoryGauge {
 
     /// Reads the allocator's books again. Tens of microseconds.
     pub fn refresh(&mut self) {
-        SAMPLER.with_borrow_mut(|sampler| sampler.iter_mut().for_each(Sampler::refresh));
+        refresh_sampler();
     }
 
     fn ask<T: Default>(&self, question: impl FnOnce(&Sampler) -> T) -> T {
@@ -243,10 +264,18 @@ impl MemoryGauge {
         self.ask(Sampler::totals)
     }
 
-    /// Bytes handed out now (see [`Sampler::used_bytes`]).
+    /// Bytes handed out now (see [`Sampler::used_bytes`]); the books are read again when a thread has begun to tell since.
     #[inline]
     pub fn used_bytes(&self) -> u64 {
-        self.ask(Sampler::used_bytes)
+        let known = SAMPLER.with_borrow(|sampler| match sampler {
+            Some(sampler) if sampler.misses_a_thread() => None,
+            Some(sampler) => Some(sampler.used_bytes()),
+            None => Some(0),
+        });
+        known.unwrap_or_else(|| {
+            refresh_sampler();
+            self.ask(Sampler::used_bytes)
+        })
     }
 
     /// The most that was ever handed out.
@@ -360,6 +389,34 @@ mod tests {
         let before = sampler.used_bytes();
         net.store(10_500, Ordering::Relaxed);
         assert_eq!(sampler.used_bytes(), before + 10_000);
+    }
+
+    #[test]
+    fn a_thread_that_begins_to_tell_is_missed_until_the_books_are_read_again() {
+        let mut sampler = Sampler::new().expect("statistics are built in");
+        std::thread::spawn(note_thread).join().expect("it only tells");
+        assert!(sampler.misses_a_thread());
+        // Threads of other tests begin to tell, too.
+        let noticed = (0..1000).any(|_| {
+            sampler.refresh();
+            !sampler.misses_a_thread()
+        });
+        assert!(noticed);
+    }
+
+    #[test]
+    fn a_thread_that_has_ended_is_forgotten() {
+        let net = Arc::new(AtomicI64::new(500));
+        THREADS.lock().expect("not poisoned").push(Arc::clone(&net));
+        let mut sampler = Sampler::new().expect("statistics are built in");
+        let told = Arc::downgrade(&net);
+        drop(net);
+        // Samplers of other tests may know it, too, for a moment.
+        let forgotten = (0..1000).any(|_| {
+            sampler.refresh();
+            told.strong_count() == 0
+        });
+        assert!(forgotten);
     }
 
     #[test]

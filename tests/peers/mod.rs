@@ -62,7 +62,7 @@ impl Peer {
             );
             all.push(delivery);
             if pushed {
-                self.outbox.note_output(0);
+                self.outbox.note_output((0, 0));
             }
             if closed {
                 break;

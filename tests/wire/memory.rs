@@ -217,6 +217,72 @@ fn clients_that_hold_too_much_are_disconnected_whichever_thread_has_them() {
 }
 
 #[test]
+fn clients_that_do_not_read_go_before_any_key_does() {
+    for threads in ["1", "3"] {
+        let args = ["--io-threads", threads, "--maxmemory-clients", "2mb"];
+        let (server, mut wire, _) = limited(&args, "allkeys-lru", 10 << 20);
+        wire.ok(&["CLIENT", "NO-EVICT", "on"]);
+        assert_eq!(pipelined(&mut wire, 50, |n| set("k", n, 100_000)), 0);
+        let mut hogs: Vec<Wire> = (0..10).map(|_| server.connect()).collect();
+        for hog in &mut hogs {
+            hog.send_unheard(&b"MGET k1 k2\r\n".repeat(100));
+        }
+        eventually("some are disconnected", || {
+            info_number(&mut wire, "stats", "evicted_clients") > 5
+        });
+        assert_eq!(
+            info_number(&mut wire, "stats", "evicted_keys"),
+            0,
+            "{threads} threads"
+        );
+        wire.ask(b"DBSIZE\r\n", b":50\r\n");
+    }
+}
+
+#[test]
+fn a_flush_that_is_answered_has_given_its_memory_back() {
+    let server = Server::start(&[]);
+    let mut wire = server.connect();
+    let empty = used(&mut wire);
+    // The first one starts the thread that frees.
+    for flush in ["FLUSHALL", "FLUSHDB", "FLUSHALL"] {
+        pipelined(&mut wire, 2_000, |n| set("k", n, 10_000));
+        assert!(used(&mut wire) > empty + (15 << 20));
+        wire.ok(&[flush]);
+        let left = used(&mut wire).saturating_sub(empty);
+        assert!(left < 1 << 20, "{left} bytes are left");
+    }
+}
+
+#[test]
+fn what_another_thread_frees_is_known_before_more_goes() {
+    let server = Server::start(&[
+        "--lazyfree-lazy-eviction",
+        "yes",
+        "--maxmemory-policy",
+        "allkeys-lru",
+    ]);
+    let mut wire = server.connect();
+    let empty = used(&mut wire);
+    let member = |n: usize| format!("{}{n}", "m".repeat(500)).into_bytes();
+    pipelined(&mut wire, 10_000, |n| {
+        vec![
+            b"SADD".to_vec(),
+            format!("set:{}", n / 100).into_bytes(),
+            member(n),
+        ]
+    });
+    let limit = empty + (used(&mut wire) - empty) / 2;
+    wire.ok(&["CONFIG", "SET", "maxmemory", &limit.to_string()]);
+    eventually("the limit is kept", || used(&mut wire) <= limit);
+    let Value::Int(left) = wire.run(&["DBSIZE"]) else {
+        panic!("DBSIZE is a number")
+    };
+    assert!((40..=50).contains(&left), "no more goes than must: {left} of 100");
+    assert!(info_number(&mut wire, "memory", "lazyfreed_objects") >= 50);
+}
+
+#[test]
 fn a_command_too_large_for_the_limit_of_clients_ends_its_client_however_fast_it_comes() {
     let server = Server::start(&["--maxmemory-clients", "4mb"]);
     let mut wire = server.connect();

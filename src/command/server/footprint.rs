@@ -10,7 +10,9 @@
 //! Cost: O(databases + clients), nothing per key.
 
 use crate::command::cx::Cx;
+use crate::resp::pool;
 use crate::session::{Session, SessionFlags};
+use crate::stats::compactor::gap_bytes;
 
 /// All in bytes unless said otherwise.
 pub(super) struct Footprint {
@@ -20,8 +22,12 @@ pub(super) struct Footprint {
     pub resident_set: u64,
     pub allocated: u64,
     pub active: u64,
+    /// Free room in pages that hold small allocations.
+    pub gaps: u64,
     pub resident: u64,
     pub clients: u64,
+    /// Buffers between two uses, which are no client's.
+    pub pooled: u64,
     /// What waits to be written to the append-only file.
     pub aof_buffer: u64,
     /// Scripts of EVAL, beside their interpreter.
@@ -53,8 +59,10 @@ impl Footprint {
             resident_set: memory.rss_bytes(),
             allocated: totals.allocated,
             active: totals.active,
+            gaps: gap_bytes(),
             resident: totals.resident,
             clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
+            pooled: pool::kept_bytes(),
             aof_buffer: cx.stats.persistence.aof.waiting_bytes as u64,
             lua_caches: cx.server.scripts.scripts_bytes as u64,
             function_caches: cx.server.scripts.libraries_bytes as u64,
@@ -74,7 +82,7 @@ impl Footprint {
     /// What is not data.
     pub(super) fn overhead(&self) -> u64 {
         let caches = self.lua_caches + self.function_caches;
-        self.startup + self.clients + self.table_bytes() + self.aof_buffer + caches
+        self.startup + self.clients + self.pooled + self.table_bytes() + self.aof_buffer + caches
     }
 
     pub(super) fn dataset(&self) -> u64 {
@@ -97,9 +105,10 @@ impl Footprint {
             .unwrap_or(0)
     }
 
-    /// Gaps inside the allocator's pages.
+    /// Gaps among small allocations. Compat: since 7.4 what large ones leave of their pages does not count, as it cannot be
+    /// defragmented.
     pub(super) fn fragmentation(&self) -> Ratio {
-        ratio(self.active, self.allocated)
+        ratio(self.allocated + self.gaps, self.allocated)
     }
 
     /// Pages the allocator holds beyond those in use.
@@ -150,7 +159,9 @@ mod tests {
             allocated: 10_000,
             active: 11_000,
             resident: 12_000,
-            clients: 300,
+            gaps: 500,
+            clients: 200,
+            pooled: 100,
             aof_buffer: 50,
             lua_caches: 100,
             function_caches: 50,
@@ -168,6 +179,10 @@ mod tests {
             (75.0, 50.0)
         );
         assert_eq!(footprint.bytes_per_key(), 80);
+        assert_eq!(
+            (footprint.fragmentation().share, footprint.fragmentation().excess),
+            (1.05, 500)
+        );
     }
 
     #[test]

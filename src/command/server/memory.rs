@@ -323,6 +323,8 @@ mod tests {
             active: 101 << 20,
             resident: 103 << 20,
             clients: 1 << 10,
+            pooled: 0,
+            gaps: 1 << 20,
             aof_buffer: 0,
             lua_caches: 0,
             function_caches: 0,

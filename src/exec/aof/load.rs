@@ -21,6 +21,7 @@ use crate::persist::aof::manifest::Part;
 use crate::persist::aof::replay::{self, Broken, Replay};
 use crate::persist::disk::{Disk, File, How};
 use crate::persist::load::Loader;
+use crate::persist::snapshot::dawdle;
 use crate::process::{os_text, signals};
 use crate::resp;
 use crate::session::{SessionFlags, SessionId};
@@ -70,6 +71,8 @@ struct Opened {
     valid_up_to: u64,
     /// Where the transaction under way begins.
     before_multi: u64,
+    /// How many have run.
+    commands: u64,
     complaints: u64,
 }
 
@@ -305,6 +308,7 @@ impl Executor {
             client,
             valid_up_to: 0,
             before_multi: 0,
+            commands: 0,
             complaints: 0,
         })
     }
@@ -417,7 +421,8 @@ impl Executor {
             );
         }
         open.valid_up_to = replay.offset();
-        self.dawdle_at_load();
+        open.commands += 1;
+        dawdle(self.config.int("key-load-delay"), open.commands);
         Ok(true)
     }
 
@@ -433,15 +438,6 @@ impl Executor {
         let file = self.disk.open(path, How::Read);
         file.and_then(|file| replay::is_cut_off_by_zeros(file, offset))
             .unwrap_or(false)
-    }
-
-    /// Sleeps as `key-load-delay` asks.
-    #[inline]
-    fn dawdle_at_load(&self) {
-        let us = self.config.int("key-load-delay");
-        if us > 0 {
-            std::thread::sleep(Duration::from_micros(us as u64));
-        }
     }
 
     /// Runs a command, which begins at an offset of a file.

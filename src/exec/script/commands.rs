@@ -7,6 +7,7 @@ use crate::resp::Reply;
 use crate::script::api;
 use crate::script::cache::Scripts;
 use crate::script::convert::ScriptError;
+use crate::stats::memory::note_thread;
 
 use super::super::Executor;
 use super::{Caused, Scripting, uncounted};
@@ -142,7 +143,11 @@ pub(super) fn discard<T: Send + 'static>(garbage: T, count: usize, lazy: bool) -
     if !lazy || count <= WORTH_A_THREAD {
         return 0;
     }
-    let freed = spawn_background("lua_free", move || drop(garbage));
+    let freed = spawn_background("lua_free", move || {
+        note_thread();
+        drop(garbage);
+        note_thread();
+    });
     // Without a thread to spare it has been freed here.
     if freed.is_ok() { count as u64 } else { 0 }
 }
