@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
 
 use crate::base::clock::{Clock, SystemClock, now_unix_ms};
+use crate::base::cpus::{self, Cpus};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
@@ -26,7 +27,7 @@ use crate::exec::mailbox::{self, Mail};
 use crate::exec::script::Interlude;
 use crate::exec::turn::{Progress, Turns};
 use crate::exec::witness::Watched;
-use crate::exec::{self, Executor, Host};
+use crate::exec::{self, Duty, Executor, Host};
 use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
@@ -34,9 +35,11 @@ use crate::net::listen::{self, Addresses, Listening};
 use crate::persist::check;
 use crate::process::log::{notice, verbose, warning};
 use crate::process::{
-    code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, title, version,
+    child, code, crash, daemon, limits, log, memtest, oom, os_text, signals, supervise, syscheck, title,
+    version,
 };
 use crate::stats::memory;
+use crate::stats::persistence::ChildKind;
 
 /// Runs the program; `args` are those of the process.
 pub fn main(args: Vec<OsString>) -> ExitCode {
@@ -62,7 +65,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             eprint!("{}", version::usage(&program));
             return ExitCode::FAILURE;
         }
-        Wants::CheckSystem => println!("[ok] nothing that Russet depends on needs to be tuned"),
+        Wants::CheckSystem => return check_system(),
         Wants::TestMemory(megabytes) => return test_memory(megabytes),
         Wants::Run => return run(&program, &line),
     }
@@ -72,6 +75,13 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 fn test_memory(megabytes: u64) -> ExitCode {
     match memtest::test_memory(megabytes, memtest::PASSES, &mut std::io::stdout()) {
         Ok(memtest::Verdict::Passed) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn check_system() -> ExitCode {
+    match syscheck::report(&mut std::io::stdout()) {
+        Ok(true) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
 }
@@ -140,6 +150,8 @@ fn start(program: &str, line: &CommandLine, mut config: Config) -> Result<i32, S
     set_title(program, &config, config_file.as_deref());
     let mut oom = oom::OomScore::default();
     apply_oom(&mut oom, &config);
+    check_start(&config)?;
+    choose_cpus(&config);
 
     let code = serve(Start {
         program,
@@ -248,7 +260,71 @@ fn purge_in_background(config: &Config) {
     }
 }
 
+/// Looks for what in the system hurts this server.
+fn check_start(config: &Config) -> Result<(), String> {
+    let listens = config.int("port") != 0 || config.int("tls-port") != 0;
+    syscheck::at_start(&syscheck::StartOptions {
+        disable_huge_pages: config.bool("disable-thp"),
+        backlog: listens.then(|| config.int("tcp-backlog") as u32),
+        ignored: &lossy(config.text("ignore-warnings")),
+    })
+}
+
+/// Binds this thread, and all it starts, to the CPUs meant for it; work in the background to those for that, or to where
+/// this process was started.
+fn choose_cpus(config: &Config) {
+    let (own, background) = (cpus(config, "server-cpulist"), cpus(config, "bio-cpulist"));
+    if let Some(elsewhere) = background.or_else(|| own.as_ref().and_then(|_| Cpus::current().ok())) {
+        cpus::set_background(elsewhere);
+    }
+    if let Some(Err(error)) = own.map(|own| own.pin()) {
+        warning!("server-cpulist: {}", os_text(&error));
+    }
+}
+
+/// The CPUs of a directive; none, and a warning, if it makes no sense.
+fn cpus(config: &Config, directive: &str) -> Option<Cpus> {
+    let list = lossy(config.text(directive));
+    let cpus = Cpus::parse(&list);
+    if cpus.is_none() && !list.is_empty() {
+        warning!("{directive}: '{list}' is no list of CPUs");
+    }
+    cpus
+}
+
+/// What children of both kinds are besides copies of this process.
+struct Roles {
+    saves: child::Role,
+    rewrites: child::Role,
+}
+
+impl Roles {
+    fn new(config: &Config, config_file: Option<&Path>, oom: &oom::OomScore) -> Roles {
+        let mode = oom_mode(config);
+        let oom_score = oom.score(mode, config.oom_scores(), oom::ProcessClass::BackgroundChild);
+        let role = |name: &str, directive: &str| child::Role {
+            title: title_of(name, config, config_file),
+            cpus: cpus(config, directive),
+            oom_score,
+        };
+        Roles {
+            saves: role("redis-rdb-bgsave", "bgsave-cpulist"),
+            rewrites: role("redis-aof-rewrite", "aof-rewrite-cpulist"),
+        }
+    }
+}
+
 fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
+    if let Some(text) = title_of(program, config, config_file) {
+        title::set(&text);
+    }
+}
+
+/// How a process of that name is to be shown, if not as it was started.
+fn title_of(name: &str, config: &Config, config_file: Option<&Path>) -> Option<String> {
+    if !config.bool("set-proc-title") {
+        return None;
+    }
     let bind = config.list("bind").first().map(|host| lossy(host));
     let unixsocket = lossy(config.text("unixsocket"));
     let file = config_file.map(|p| p.to_string_lossy().into_owned());
@@ -261,15 +337,16 @@ fn set_title(program: &str, config: &Config, config_file: Option<&Path>) {
         sentinel: false,
         config_file: file.as_deref(),
     };
-    if let Ok(text) = title::expand(&lossy(config.text("proc-title-template")), program, &facts) {
-        title::set(&text);
-    }
+    title::expand(&lossy(config.text("proc-title-template")), name, &facts).ok()
+}
+
+fn oom_mode(config: &Config) -> oom::OomMode {
+    oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No)
 }
 
 fn apply_oom(oom: &mut oom::OomScore, config: &Config) {
-    let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
     let values = config.oom_scores();
-    if let Err(error) = oom.apply(mode, values, oom::ProcessClass::Master) {
+    if let Err(error) = oom.apply(oom_mode(config), values, oom::ProcessClass::Master) {
         warning!("Unable to write oom_score_adj: {}", os_text(&error));
     }
 }
@@ -279,6 +356,7 @@ fn addresses(config: &Config) -> Addresses {
         bind: config.list("bind").iter().map(|host| lossy(host)).collect(),
         port: config.int("port") as u16,
         backlog: config.int("tcp-backlog") as i32,
+        mark: config.int("socket-mark-id") as u32,
         unix_path: lossy(config.text("unixsocket")),
         unix_mode: config.int("unixsocketperm") as u32,
     }
@@ -343,6 +421,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         hz: Arc::clone(&hz),
         addresses: addresses.clone(),
         listeners: Vec::new(),
+        roles: Roles::new(&config, config_file.as_deref(), &oom),
         oom,
         supervised: Arc::clone(supervised),
         mail: mail.clone(),
@@ -613,6 +692,7 @@ struct ServerHost {
     addresses: Addresses,
     listeners: Vec<Listening>,
     oom: oom::OomScore,
+    roles: Roles,
     supervised: Arc<supervise::Supervised>,
     mail: Sender<Mail>,
     courier: Courier,
@@ -633,6 +713,20 @@ impl Host for ServerHost {
         let mail = self.mail.clone();
         // A full mailbox wakes the executor as well.
         Box::new(move || drop(mail.try_send(Mail::Synced)))
+    }
+
+    fn hire(&mut self, duty: Duty<'_>, work: exec::Work<'_>) -> std::io::Result<Box<dyn child::Worker>> {
+        let role = match duty {
+            Duty::Write(ChildKind::Snapshot) => Some(&self.roles.saves),
+            Duty::Write(ChildKind::Rewrite) => Some(&self.roles.rewrites),
+            Duty::Debug(_) => None,
+        };
+        Ok(Box::new(child::spawn(duty.socket(), |report| {
+            if let Some(role) = role {
+                role.take_on(report);
+            }
+            work(report)
+        })?))
     }
 
     fn ship(&mut self, shipment: exec::shipment::Shipment, report: exec::shipment::Report) {
@@ -677,6 +771,16 @@ impl Host for ServerHost {
         if touches(&["port", "bind", "proc-title-template", "tls-port"]) {
             set_title(&self.program, config, self.config_file.as_deref());
         }
+        if touches(&[
+            "port",
+            "bind",
+            "proc-title-template",
+            "tls-port",
+            "oom-score-adj",
+            "oom-score-adj-values",
+        ]) {
+            self.roles = Roles::new(config, self.config_file.as_deref(), &self.oom);
+        }
         Ok(())
     }
 }
@@ -694,9 +798,8 @@ impl ServerHost {
     }
 
     fn apply_oom(&mut self, config: &Config) -> Result<(), String> {
-        let mode = oom::OomMode::parse(config.choice("oom-score-adj")).unwrap_or(oom::OomMode::No);
         self.oom
-            .apply(mode, config.oom_scores(), oom::ProcessClass::Master)
+            .apply(oom_mode(config), config.oom_scores(), oom::ProcessClass::Master)
             .map_err(|_| "Failed to set current oom_score_adj. Check server logs.".to_owned())
     }
 

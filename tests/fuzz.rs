@@ -88,6 +88,7 @@ const FUZZERS: &[Fuzzer] = &[
     STRUCT,
     SCRIPT,
     FUNCTIONS,
+    CONSOLE,
 ];
 
 /// The first three bytes choose limits, sizes of reads and what counts as large.
@@ -385,6 +386,18 @@ const SCRIPT: Fuzzer = Fuzzer {
         b"local f = function(...) return select('#', ...), ... end return f(unpack({1, 2, nil, 4}))",
         b"return coroutine.wrap(function() coroutine.yield(redis.call('int')) end)()",
         b"return ('x'):rep(100):gsub('x', '%0%0'):find('(x+)')",
+    ],
+    memory: Memory::ANY,
+};
+
+/// What is sent to the debugger of scripts; the first byte is the size of the pieces it comes in.
+const CONSOLE: Fuzzer = Fuzzer {
+    name: "console",
+    check: russet::script::debug::console::fuzz,
+    corpus: &[
+        b"\x03*2\r\n$5\r\nprint\r\n$1\r\na\r\n*1\r\n$1\r\nc\r\n",
+        b"\x01junk*1 x\r\n$01 y\r\ns\r\n",
+        b"\xff*1025\r\n$-1\r\n\0",
     ],
     memory: Memory::ANY,
 };

@@ -195,20 +195,25 @@ pub fn shortest(value: f64, out: &mut Vec<u8>) {
 /// Appends the text C's `%.17g` prints, with infinities as `inf` and `-inf`: 17 significant digits, less zeros at the
 /// end, in scientific notation below 1e-4 and from 1e17 on.
 pub fn seventeen_digits(value: f64, out: &mut Vec<u8>) {
+    significant(value, 17, out);
+}
+
+/// The same with another number of significant digits, at least one: `%.6g` is what `%g` prints.
+pub fn significant(value: f64, count: usize, out: &mut Vec<u8>) {
     if !value.is_finite() || value == 0.0 {
         return shortest(value, out);
     }
     if value < 0.0 {
         out.push(b'-');
     }
-    let text = format!("{:.16e}", value.abs());
+    let text = format!("{:.*e}", count.saturating_sub(1), value.abs());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent = number::parse_i64(exponent.as_bytes()).unwrap_or(0) as i32;
     let all: Vec<u8> = mantissa.bytes().filter(|&byte| byte != b'.').collect();
     let zeros = all.iter().rev().take_while(|&&digit| digit == b'0').count();
     let digits = &all[..all.len() - zeros];
     let places = digits.len() as i32 - 1 - exponent;
-    if !(-4..17).contains(&exponent) {
+    if !(-4..count as i32).contains(&exponent) {
         write_two_digit_scientific(digits, exponent, out);
     } else if places > 0 {
         write_fraction(digits, places as usize, out);

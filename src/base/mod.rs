@@ -1,8 +1,9 @@
-//! Values every room uses: clock and randomness as arguments, number text, globs, quoting, units, hashing.
+//! Values every room uses: clock and randomness as arguments, number text, globs, quoting, units, hashing; threads in the background.
 //!
 //! Imports nothing of the crate. Knows no keys, clients or commands.
 
 pub mod clock;
+pub mod cpus;
 pub mod float;
 pub mod glob;
 pub mod hash;

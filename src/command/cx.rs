@@ -160,6 +160,8 @@ pub struct ScriptRun {
     pub source: ScriptSource,
     /// It must not write.
     pub read_only: bool,
+    /// Its client debugs it.
+    pub debugged: bool,
     /// How many keys there are, or what is to be answered once the script is known to exist.
     pub keys: Result<usize, Error>,
 }

@@ -63,6 +63,8 @@ pub struct ServerState {
     pub unsaved: bool,
     /// The append-only file cannot be written, and how the operating system numbers the reason.
     pub unlogged: Option<i32>,
+    /// Fewer replicas follow closely than writes ask for.
+    pub short_of_replicas: bool,
     /// The data is that of a master that cannot be reached, and is not to be served then.
     pub stale: bool,
     /// The keys are spread over the nodes of a cluster.
@@ -74,6 +76,12 @@ impl ServerState {
     #[inline]
     pub fn saves(self) -> bool {
         !self.unsaved && self.unlogged.is_none()
+    }
+
+    /// Whether writes are taken.
+    #[inline]
+    pub fn takes_writes(self) -> bool {
+        self.saves() && !self.short_of_replicas
     }
 }
 
@@ -102,6 +110,15 @@ fn misconfigured(state: ServerState) -> Error {
          snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
          error.",
     )
+}
+
+/// Whether a write may go on although too few replicas would have it. `flags`: of all that it runs.
+#[inline]
+pub fn replicas(flags: Flags, state: ServerState) -> Result<(), Error> {
+    if !state.short_of_replicas || !flags.contains(Flags::WRITE) {
+        return Ok(());
+    }
+    Err(Error::fixed("NOREPLICAS Not enough good replicas to write."))
 }
 
 /// Whether a command, or what a transaction has queued, may go on although no memory is left. `flags`: of all of it.

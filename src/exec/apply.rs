@@ -48,6 +48,9 @@ impl Executor {
             }
         };
         self.busy_ms = config.int("busy-reply-threshold") as u64;
+        // There are no replicas yet.
+        self.short_of_replicas =
+            config.int("min-replicas-to-write") > 0 && config.int("min-replicas-max-lag") > 0;
         let latency_ms = config.int("latency-monitor-threshold");
         self.slow = SlowLimits {
             log_ns: limit(config.int("slowlog-log-slower-than")),
@@ -124,6 +127,7 @@ impl Executor {
             let error = Error::Text(text.into());
             return self.write_error(client, &error, reply);
         }
+        self.lengthen_watchdog();
         self.take_slices();
         if changed.names().contains(&"maxmemory") {
             self.limit_changed();

@@ -18,7 +18,7 @@ use crate::process::child::{self, Ended, Worker};
 use crate::process::os_text;
 use crate::stats::persistence::{ChildKind, ChildProgress};
 
-use super::Executor;
+use super::{Duty, Executor};
 
 /// What copy-on-write has cost, measured now and then: the system walks all pages to tell, which for many gigabytes
 /// takes longer than writing the keys between two reports.
@@ -116,7 +116,7 @@ impl Executor {
                 }
             }
         };
-        let child = self.host.hire(Box::new(work))?;
+        let child = self.host.hire(Duty::Write(kind), Box::new(work))?;
         let fork_us = started.elapsed().as_micros() as u64;
         self.stats.persistence.child = Some(ChildProgress {
             kind,
@@ -137,7 +137,7 @@ impl Executor {
         Ok(())
     }
 
-    fn note_fork(&mut self, fork_us: u64) {
+    pub(super) fn note_fork(&mut self, fork_us: u64) {
         const GB: f64 = (1u64 << 30) as f64;
         let counters = &mut self.stats.counters;
         counters.latest_fork_usec = fork_us;
@@ -155,6 +155,7 @@ impl Executor {
 
     /// Looks after the child, and starts one that is due: for cron, every tick.
     pub(super) fn attend_child(&mut self) {
+        self.hear_debuggers();
         if self.child.is_some() {
             self.hear_child();
         } else if self.loading.is_none() {

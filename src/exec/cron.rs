@@ -126,13 +126,27 @@ impl Executor {
         self.stats.sample_memory();
     }
 
-    /// Puts off the alarm of `watchdog-period` that shows where the thread is stuck. Compat: two ticks are the least.
+    /// Puts off the alarm of `watchdog-period` that shows where the thread is stuck.
     fn feed_watchdog(&self) {
         let period_ms = self.config.int("watchdog-period");
         if period_ms > 0 {
-            let least_ms = 2 * 1000 / self.config.int("hz").max(1);
-            crash::feed_watchdog(period_ms.max(least_ms) as u32);
+            crash::feed_watchdog(period_ms.max(self.watchdog_least_ms()) as u32);
         }
+    }
+
+    /// Makes a watchdog that is too impatient wait for two ticks. Compat: CONFIG GET shows that.
+    pub(super) fn lengthen_watchdog(&mut self) {
+        let least_ms = self.watchdog_least_ms();
+        if (1..least_ms).contains(&self.config.int("watchdog-period")) {
+            let lengthened = self
+                .config
+                .assign("watchdog-period", least_ms.to_string().as_bytes());
+            debug_assert!(lengthened.is_ok(), "a longer time is within bounds");
+        }
+    }
+
+    fn watchdog_least_ms(&self) -> i64 {
+        2 * 1000 / self.config.int("hz").max(1)
     }
 
     /// Whether active expiry has work and time left in this tick: the executor's loop gives it slices then.

@@ -325,7 +325,7 @@ impl Executor {
         }
         for planned in commands {
             let index = planned.index as usize;
-            if index != batch.next || !self.may_go_on(client, &reply) {
+            if index != batch.next || !self.may_go_on(client, batch, &reply) {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
@@ -355,14 +355,22 @@ impl Executor {
         batch.reply = reply;
     }
 
-    /// A client goes on unless it is gone, being closed, or has replies enough to be written first.
+    /// A client goes on with its batch unless it is gone, being closed, has replies enough to be written first, or must
+    /// lend its socket.
     #[inline]
-    fn may_go_on(&self, client: SessionId, reply: &[u8]) -> bool {
-        const STOPPED: SessionFlags = SessionFlags::CLOSE_AFTER_REPLY.union(SessionFlags::CLOSING);
+    fn may_go_on(&self, client: SessionId, batch: &Batch, reply: &[u8]) -> bool {
+        const UNUSUAL: SessionFlags = STOPPED.union(SessionFlags::DEBUG);
         reply.len() < REPLY_BYTES_MAX && self.exit.is_none() && {
             let session = self.sessions.get(client);
-            session.is_some_and(|session| !session.flags.intersects(STOPPED))
+            session.is_some_and(|session| {
+                !session.flags.intersects(UNUSUAL) || self.may_go_on_debugging(client, session, batch)
+            })
         }
+    }
+
+    #[cold]
+    fn may_go_on_debugging(&self, client: SessionId, session: &Session, batch: &Batch) -> bool {
+        !session.flags.intersects(STOPPED) && self.has_socket_for(client, session, batch.command(batch.next))
     }
 
     /// Takes the large argument that a row would rather keep than copy, unless others must see the words, too.
@@ -431,9 +439,12 @@ impl Executor {
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
         let state = self.server_state();
         let admitted = permitted
-            .and_then(|()| match state.saves() {
+            .and_then(|()| match state.takes_writes() {
                 true => Ok(()),
-                false => admit::disk(self.flags_in_force(client, id, words), state),
+                false => {
+                    let flags = self.flags_in_force(client, id, words);
+                    admit::disk(flags, state).and_then(|()| admit::replicas(flags, state))
+                }
             })
             .and_then(|()| admit::subscribed(command, session))
             .and_then(|()| admit::loading(command, state))
@@ -710,16 +721,19 @@ impl Executor {
 }
 
 /// Whether a command with these flags runs a script: it does so itself, or has queued one that does.
-fn runs_script(flags: Flags, session: &Session) -> bool {
+pub(super) fn runs_script(flags: Flags, session: &Session) -> bool {
     let queued = session.transaction.as_ref().map_or(0, |queue| queue.flags);
     flags.union(Flags::from_bits_retain(queued)).intersects(SCRIPTED)
 }
+
+/// Flags of a client that is being closed.
+const STOPPED: SessionFlags = SessionFlags::CLOSE_AFTER_REPLY.union(SessionFlags::CLOSING);
 
 /// What runs scripts.
 const SCRIPTED: Flags = Flags::NO_MANDATORY_KEYS.with(Flags::REPLAYS_LOG);
 
 /// Flags under which replies are left out.
-const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
+pub(super) const SILENCED: SessionFlags = SessionFlags::REPLY_OFF.union(SessionFlags::REPLY_SKIP);
 
 /// Flags under which replies may be left out.
 pub(super) const SILENT: SessionFlags = SessionFlags::REPLY_OFF

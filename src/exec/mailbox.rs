@@ -21,6 +21,7 @@
 //! allocation. A full channel is the back-pressure: the connection stops reading its socket.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -116,6 +117,19 @@ struct Slot {
     input_used: usize,
     input_free: usize,
     waker: Option<Waker>,
+    lending: Lending,
+}
+
+/// The connection's socket on its way to the executor, which speaks over it itself while a script is debugged.
+#[derive(Default)]
+enum Lending {
+    /// Nobody wants it.
+    #[default]
+    No,
+    /// The executor does.
+    Asked,
+    /// It has come, or cannot.
+    Lent(io::Result<OwnedFd>),
 }
 
 impl Slot {
@@ -235,6 +249,35 @@ impl Outbox {
     /// The connection's session, once it has one.
     pub fn session(&self) -> Option<SessionId> {
         self.slot().session
+    }
+
+    /// Asks the connection for its socket, unless it is here; whether it is, or cannot be had. It comes with the batch
+    /// under way once that has been given back unfinished, and what was answered has been written.
+    pub fn ask_for_socket(&self) -> bool {
+        let mut slot = self.slot();
+        let is_here = matches!(slot.lending, Lending::Lent(_));
+        if !is_here {
+            slot.lending = Lending::Asked;
+        }
+        is_here
+    }
+
+    /// Whether the executor asks for the socket.
+    pub fn is_asked_for_socket(&self) -> bool {
+        matches!(self.slot().lending, Lending::Asked)
+    }
+
+    /// Lends another descriptor of the socket, or says why not.
+    pub fn lend_socket(&self, socket: io::Result<OwnedFd>) {
+        self.slot().lending = Lending::Lent(socket);
+    }
+
+    /// Takes the socket, if it is here; an error when it cannot be had.
+    pub fn take_socket(&self) -> Option<io::Result<OwnedFd>> {
+        match std::mem::take(&mut self.slot().lending) {
+            Lending::Lent(socket) => Some(socket),
+            _ => None,
+        }
     }
 
     /// Notes what the connection's read buffer holds and has free while a command is arriving.

@@ -43,6 +43,7 @@ pub mod witness;
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use crate::acl::Users;
@@ -60,6 +61,7 @@ use crate::process::child::{self as worker, Report, Worker};
 use crate::resp::{ArgBuf, Batch};
 use crate::session::{Session, SessionId, Sessions, Transaction};
 use crate::stats::Stats;
+use crate::stats::persistence::ChildKind;
 use crate::tracking::Tracking;
 
 use mailbox::Outbox;
@@ -79,12 +81,12 @@ pub trait Host: Send {
         Arc::new(System)
     }
 
-    /// Has somebody do `work` on the data of this moment: a forked child.
+    /// Has somebody do `work` on the data of this moment: a forked child, which keeps the descriptor `kept`.
     ///
     /// # Errors
     /// Why there is nobody.
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
-        Ok(Box::new(worker::spawn(work)?))
+    fn hire(&mut self, duty: Duty<'_>, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+        Ok(Box::new(worker::spawn(duty.socket(), work)?))
     }
 
     /// Sends keys to another server; `report` is called once, maybe from another thread.
@@ -108,6 +110,24 @@ pub trait Host: Send {
     ) -> Result<(), (&'static str, String)>;
 }
 
+/// What a child is hired for.
+pub enum Duty<'a> {
+    /// To write a file.
+    Write(ChildKind),
+    /// To debug a script with whoever is on the other end of this socket.
+    Debug(BorrowedFd<'a>),
+}
+
+impl<'a> Duty<'a> {
+    /// The descriptor that the child keeps of its parent's.
+    pub fn socket(&self) -> Option<BorrowedFd<'a>> {
+        match self {
+            Duty::Write(_) => None,
+            Duty::Debug(socket) => Some(*socket),
+        }
+    }
+}
+
 /// What a child does; the code it ends with.
 pub type Work<'a> = Box<dyn FnOnce(&mut Report) -> i32 + 'a>;
 
@@ -119,7 +139,7 @@ impl Host for NoHost {
         Arc::new(Absent)
     }
 
-    fn hire(&mut self, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: Duty<'_>, _: Work<'_>) -> io::Result<Box<dyn Worker>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -210,6 +230,8 @@ pub struct Executor {
     journal: Vec<crate::keyspace::changes::Propagated>,
     /// A child at work.
     child: Option<child::Job>,
+    /// Scripts that are debugged in children.
+    debugging: script::Debugging,
     /// The append-only file.
     aof: aof::Log,
     /// Interpreters, scripts and libraries; lent to the script that runs.
@@ -218,6 +240,8 @@ pub struct Executor {
     interlude: Option<Box<dyn script::Interlude>>,
     /// After how many milliseconds of a script others are told BUSY; 0 for never.
     busy_ms: u64,
+    /// Writes ask for more replicas than there are.
+    short_of_replicas: bool,
     /// Batches behind that of a script in the same turn.
     aside: Vec<(SessionId, Box<Batch>)>,
     /// Mail that came in the middle of a script and must wait for its end.
@@ -281,12 +305,14 @@ impl Executor {
             scripting: None,
             interlude: None,
             busy_ms: 0,
+            short_of_replicas: false,
             aside: Vec::new(),
             deferred: Vec::new(),
             running: None,
             #[cfg(test)]
             journal: Vec::new(),
             child: None,
+            debugging: script::Debugging::default(),
             loading: None,
             migration: None,
             exit: None,

@@ -51,6 +51,7 @@ impl Executor {
             loading: self.stats.persistence.loading.is_some(),
             unsaved: !self.stats.persistence.last_bgsave_ok && self.refuses_unsaved_writes(),
             unlogged: self.aof.fault(),
+            short_of_replicas: self.short_of_replicas,
             // Without replication and cluster.
             stale: false,
             clustered: false,

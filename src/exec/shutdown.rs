@@ -109,6 +109,7 @@ impl Executor {
 
     /// Whether the server may end.
     fn save_before_end(&mut self, options: ShutdownOptions) -> bool {
+        self.kill_debuggers();
         self.kill_save();
         if !self.close_log_before_end(options.force) {
             return false;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
+use crate::base::cpus::spawn_background;
 use crate::ds::dict::Dict;
 
 use super::entry::Entry;
@@ -75,6 +76,13 @@ impl LazyFree {
         self.counts.rung.load(Ordering::Acquire)
     }
 
+    /// Frees here from now on, without the thread: for a forked child, which has none. What was on its way to it stays.
+    pub fn stay_here(&mut self) {
+        let (nowhere, _) = channel();
+        // The end of the way may be locked for ever.
+        std::mem::forget(self.queue.replace(nowhere));
+    }
+
     fn send(&mut self, job: Job) {
         if self.queue.is_none() {
             self.queue = start(Arc::clone(&self.counts));
@@ -104,10 +112,7 @@ impl LazyFree {
 fn start(counts: Arc<Counts>) -> Option<Sender<Job>> {
     let (sender, receiver) = channel::<Job>();
     let run = move || receiver.into_iter().for_each(|job| carry_out(job, &counts));
-    std::thread::Builder::new()
-        .name("lazy_free".into())
-        .spawn(run)
-        .ok()?;
+    spawn_background("lazy_free", run).ok()?;
     Some(sender)
 }
 

@@ -316,6 +316,11 @@ impl Keyspace {
         self.lazyfree.counts()
     }
 
+    /// Frees everything here from now on: for a forked child.
+    pub fn free_here(&mut self) {
+        self.lazyfree.stay_here();
+    }
+
     /// Has `bell` called when all is freed that was handed to the lazy-free thread before; its number.
     pub fn hang_bell(&mut self, bell: lazyfree::Bell) -> u64 {
         self.lazyfree.hang_bell(bell)

@@ -297,7 +297,21 @@ impl Conn {
             if batch.is_done() {
                 return Ok(Some(batch));
             }
+            if self.outbox.is_asked_for_socket() {
+                self.lend_socket().await?;
+                // What comes meanwhile is not for this connection.
+                batch.direct = false;
+            }
         }
+    }
+
+    /// Lends the socket to the executor: with the rest of the batch, and with nothing of what came before left to write.
+    #[cold]
+    async fn lend_socket(&mut self) -> Result<(), End> {
+        self.write_all().await?;
+        self.outbox.note_output(0);
+        self.outbox.lend_socket(self.stream.duplicate());
+        Ok(())
     }
 
     #[inline]

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use crate::base::cpus::spawn_background;
 use crate::exec::shipment::{Delivery, Failure, Login, Parcel, Report, Shipment};
 use crate::resp::Reply;
 
@@ -83,9 +84,7 @@ impl Courier {
         let (jobs, work) = channel();
         let count = Arc::clone(&self.links);
         let rounds = move || run(&work, &count);
-        std::thread::Builder::new()
-            .name("migrate".to_owned())
-            .spawn(rounds)?;
+        spawn_background("migrate", rounds)?;
         Ok(jobs)
     }
 }

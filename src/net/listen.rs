@@ -23,6 +23,8 @@ pub struct Addresses {
     pub port: u16,
     /// Backlog.
     pub backlog: i32,
+    /// Mark for packet filters; 0 for none.
+    pub mark: u32,
     /// Unix socket's path, empty for none.
     pub unix_path: String,
     /// Its permissions; 0 leaves them.
@@ -125,6 +127,10 @@ fn bind_host(name: &str, addresses: &Addresses) -> io::Result<StdTcpListener> {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
+    if addresses.mark != 0 {
+        // Compat: without the right to mark, it listens all the same.
+        let _ = socket.set_mark(addresses.mark);
+    }
     socket.listen(addresses.backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())

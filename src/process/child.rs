@@ -12,7 +12,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -20,7 +20,10 @@ use rustix::process::{
     Pid, Signal, WaitOptions, getpid, getppid, kill_process, set_parent_process_death_signal, waitpid,
 };
 
+use crate::base::cpus::Cpus;
+
 use super::sys::{self, Forked};
+use super::{oom, os_text, title};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,12 +75,42 @@ impl Report {
     }
 }
 
+/// What a child takes on that its parent is not.
+#[derive(Debug, Clone, Default)]
+pub struct Role {
+    /// How `ps` shows it.
+    pub title: Option<String>,
+    /// Where it runs.
+    pub cpus: Option<Cpus>,
+    /// How soon the kernel should pick it when memory runs out.
+    pub oom_score: Option<i32>,
+}
+
+impl Role {
+    /// Takes it on, in the child. What cannot be had is told, and no reason not to work.
+    pub fn take_on(&self, report: &mut Report) {
+        if let Some(title) = &self.title {
+            // The lock of the title is free here: only the thread that forks shows titles.
+            title::set(title);
+        }
+        let pinned = self.cpus.as_ref().map_or(Ok(()), Cpus::pin);
+        let scored = self.oom_score.map_or(Ok(()), oom::set_score);
+        for (what, done) in [("CPU affinity", pinned), ("oom_score_adj", scored)] {
+            if let Err(error) = done {
+                report.line(&format!("unable to set {what}: {}", os_text(&error)));
+            }
+        }
+    }
+}
+
 /// Forks a child that runs `work` and ends with the code it returns; or with its parent, however that ends: a snapshot
 /// finished later would take the place of one that the next server has written.
 ///
+/// It keeps the descriptor `kept`, its way to the parent, and the three standard ones.
+///
 /// # Errors
 /// What the operating system says against another process.
-pub fn spawn(work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
+pub fn spawn(kept: Option<BorrowedFd<'_>>, work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
     let (ours, theirs): (OwnedFd, OwnedFd) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&ours, OFlags::NONBLOCK)?;
     // A pipe that nobody empties must not stop the child.
@@ -85,7 +118,8 @@ pub fn spawn(work: impl FnOnce(&mut Report) -> i32) -> io::Result<Child> {
     let parent = getpid();
     match sys::fork_worker()? {
         Forked::Child => {
-            sys::close_all_but(theirs.as_raw_fd());
+            let pipe = theirs.as_raw_fd();
+            sys::close_all_but(&[pipe, kept.map_or(pipe, |kept| kept.as_raw_fd())]);
             follow(parent);
             let mut report = Report {
                 pipe: Some(File::from(theirs)),
@@ -176,7 +210,7 @@ mod tests {
     #[test]
     fn a_child_works_on_a_copy_and_reports() {
         let mut data = vec![1, 2, 3];
-        let mut child = spawn(|report| {
+        let mut child = spawn(None, |report| {
             report.line(&format!("sum {}", data.iter().sum::<i32>()));
             data.push(4);
             data.len() as i32
@@ -189,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_child_that_is_killed_is_gone() {
-        let child = spawn(|_| {
+        let child = spawn(None, |_| {
             std::thread::sleep(Duration::from_secs(60));
             0
         })

@@ -31,7 +31,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 const START: &str = "\n\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n";
@@ -67,6 +67,8 @@ static CRASH_LOG: AtomicBool = AtomicBool::new(true);
 static EXIT_ON_PANIC: AtomicBool = AtomicBool::new(false);
 static HIDE_USER_DATA: AtomicBool = AtomicBool::new(false);
 static PIDFILE: OnceLock<CString> = OnceLock::new();
+/// The process whose it is.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 static STARTED: OnceLock<Instant> = OnceLock::new();
 /// The thread writing the report; 0 while there is none.
 static REPORTER: AtomicI32 = AtomicI32::new(0);
@@ -81,6 +83,7 @@ pub fn install(options: &CrashOptions<'_>) {
         .and_then(|path| CString::new(path.as_os_str().as_bytes()).ok())
     {
         let _ = PIDFILE.set(path);
+        OWNER.store(std::process::id(), Relaxed);
     }
     set_exit_on_panic(options.exit_on_panic);
     set_hide_user_data(options.hide_user_data);
@@ -419,7 +422,9 @@ pub(super) fn on_alarm(by_timer: bool) {
 
 /// Async-signal-safe.
 fn remove_pidfile() {
-    if let Some(path) = PIDFILE.get().map(CString::as_c_str) {
+    // A forked child has no part in it.
+    let is_ours = OWNER.load(Relaxed) == std::process::id();
+    if let Some(path) = PIDFILE.get().map(CString::as_c_str).filter(|_| is_ours) {
         let _: Result<(), _> = rustix::fs::unlink::<&CStr>(path);
     }
 }

@@ -222,6 +222,11 @@ pub fn set_sentinel() {
     }
 }
 
+/// Has what this thread would log go nowhere, for good: in a forked child the log may be locked for ever.
+pub fn fall_silent() {
+    std::mem::forget(tracing::dispatcher::set_default(&tracing::Dispatch::none()));
+}
+
 /// Writes `text` as it is, if lines of `level` are written; line ends are the caller's.
 pub fn raw(level: Level, text: &str) {
     if let Some(log) = LOG.get() {

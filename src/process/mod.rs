@@ -21,6 +21,7 @@ pub mod oom;
 pub mod signals;
 pub mod supervise;
 mod sys;
+pub mod syscheck;
 mod time;
 pub mod title;
 mod trap;

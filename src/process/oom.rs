@@ -58,10 +58,20 @@ pub struct OomScore {
     base: Option<i32>,
 }
 
+const OWN_SCORE: &str = "/proc/self/oom_score_adj";
+
+/// Sets the score of this process, and says nothing in the log: for children, which must not.
+///
+/// # Errors
+/// What the operating system says.
+pub fn set_score(score: i32) -> io::Result<()> {
+    std::fs::write(OWN_SCORE, format!("{score}\n"))
+}
+
 impl Default for OomScore {
     fn default() -> Self {
         Self {
-            file: PathBuf::from("/proc/self/oom_score_adj"),
+            file: PathBuf::from(OWN_SCORE),
             base: None,
         }
     }
@@ -80,14 +90,22 @@ impl OomScore {
                 self.base = None;
                 self.write(base)
             }
-            (OomMode::Relative, _) => {
-                let base = self.remember_base()?;
-                self.write(clamped(values[class as usize].saturating_add(base)))
-            }
-            (OomMode::Absolute, _) => {
+            (OomMode::Relative | OomMode::Absolute, _) => {
                 self.remember_base()?;
-                self.write(clamped(values[class as usize]))
+                self.score(mode, values, class)
+                    .map_or(Ok(()), |score| self.write(score))
             }
+        }
+    }
+
+    /// The score a process of `class` should have, as far as anybody has asked for one; what [`OomScore::apply`] found
+    /// at first counts as where it starts from.
+    pub fn score(&self, mode: OomMode, values: [i32; 3], class: ProcessClass) -> Option<i32> {
+        let value = values[class as usize];
+        match mode {
+            OomMode::No => None,
+            OomMode::Relative => Some(clamped(value.saturating_add(self.base.unwrap_or(0)))),
+            OomMode::Absolute => Some(clamped(value)),
         }
     }
 

@@ -84,6 +84,12 @@ pub fn install_in_child() {
     trap::arm_retirement();
 }
 
+/// In a forked child: requests to stop are for the parent, which ends its children.
+pub fn ignore_requests() {
+    trap::ignore(libc::SIGTERM);
+    trap::ignore(libc::SIGINT);
+}
+
 /// Where requests arrive.
 #[derive(Debug)]
 pub struct Shutdown {

@@ -1,4 +1,5 @@
-//! The few system calls of this room that Rust cannot vouch for: the zone offset, `fork`, `madvise`, the argument memory.
+//! The few system calls of this room that Rust cannot vouch for: the zone offset, CPU times, `fork`, `madvise`, a page to try
+//! the kernel with, the argument memory.
 //!
 //! ```text
 //! stack top, low to high:  arg_start .. argv strings .. arg_end = env_start .. environ strings .. env_end
@@ -6,7 +7,7 @@
 //! ```
 //!
 //! Invariants:
-//! - I1 `localtime_r` writes only the `tm` it is given; it is called with a live one.
+//! - I1 `localtime_r` and `getrusage` write only what they are given; they are called with a live one.
 //! - I2 `fork` and changes of the environment happen while the process has one thread, which is checked, not assumed:
 //!   then no lock is held by a thread that does not exist in the child, and nobody reads `environ` meanwhile.
 //! - I3 The title area is what `/proc/self/stat` calls this process's arguments and environment: mapped, writable, and
@@ -14,15 +15,17 @@
 //! - I4 Only the holder of the one `TitleArea` writes there, the last byte stays NUL, and whoever still reads an old
 //!   `argv` string finds text that ends.
 //! - I5 A child forked beside other threads takes no lock that one of them may have held: it does not log and starts no
-//!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe and those it opens itself.
+//!   thread; jemalloc hands its own locks over. It uses no descriptor but its pipe, what it was
+//!   given to keep, and those it opens itself.
 //! - I6 Bringing pages in changes no byte of memory: the kernel reads what is mapped, and refuses what is not.
+//! - I7 The pages of a `FreedPage` are its own: mapped by it, unmapped when it goes, referred to by nothing in Rust.
 //!
 //! Costs: all of it at start, but for the title, which is a copy of its bytes.
 //!
 //! Not here: signal handlers, which are `trap`'s.
 #![expect(
     unsafe_code,
-    reason = "localtime_r, fork, madvise, environ and argv have no safe interface"
+    reason = "localtime_r, getrusage, fork, mmap, madvise, environ and argv have no safe interface"
 )]
 
 use std::collections::HashSet;
@@ -39,6 +42,80 @@ pub(super) fn utc_offset_seconds(unix_seconds: i64) -> i64 {
         fields.assume_init()
     };
     fields.tm_gmtoff
+}
+
+/// CPU time of this process so far, outside the kernel and inside, in microseconds.
+pub(super) fn cpu_times_us() -> Option<(u64, u64)> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: I1: the pointer is to a live local, and all-zero is a valid `rusage`.
+    let usage = unsafe {
+        if libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) != 0 {
+            return None;
+        }
+        usage.assume_init()
+    };
+    let microseconds = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Some((microseconds(usage.ru_utime), microseconds(usage.ru_stime)))
+}
+
+/// A page of memory that was written to, given back to the kernel (`MADV_FREE`), and written to again.
+pub(super) struct FreedPage {
+    /// The page between two that cannot be written to, so that its mapping is its own.
+    pages: *mut libc::c_void,
+    page_bytes: usize,
+}
+
+impl FreedPage {
+    /// Errors: what the operating system says.
+    pub fn new() -> io::Result<FreedPage> {
+        let page_bytes = rustix::param::page_size();
+        let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: I7: a new mapping wherever the kernel likes.
+        let pages = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                3 * page_bytes,
+                libc::PROT_READ,
+                private,
+                -1,
+                0,
+            )
+        };
+        if pages == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let page = FreedPage { pages, page_bytes };
+        page.write_free_write()?;
+        Ok(page)
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> usize {
+        self.pages.addr() + self.page_bytes
+    }
+
+    fn write_free_write(&self) -> io::Result<()> {
+        // SAFETY: I7: the second of three pages that are this value's own, writable once `mprotect` has said so.
+        unsafe {
+            let page = self.pages.byte_add(self.page_bytes);
+            if libc::mprotect(page, self.page_bytes, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            page.cast::<u8>().write_volatile(0);
+            if libc::madvise(page, self.page_bytes, libc::MADV_FREE) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            page.cast::<u8>().write_volatile(0);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for FreedPage {
+    fn drop(&mut self) {
+        // SAFETY: I7: what `new` has mapped.
+        unsafe { libc::munmap(self.pages, 3 * self.page_bytes) };
+    }
 }
 
 /// Brings the mapped pages of these addresses into memory, for reading. Errors when the system refuses or cannot.
@@ -81,15 +158,22 @@ pub(super) fn fork_worker() -> io::Result<Forked> {
     }
 }
 
-/// Closes every descriptor from 3 on but `kept`, so that a child holds no socket of its parent open.
-pub(super) fn close_all_but(kept: i32) {
-    let kept = u32::try_from(kept).unwrap_or(0);
-    // SAFETY: I5: the child uses none of them; nothing of the parent is touched.
-    unsafe {
-        if kept > 3 {
-            libc::close_range(3, kept - 1, 0);
-        }
-        libc::close_range(kept.max(2) + 1, u32::MAX, 0);
+/// Closes every descriptor from 3 on but those `kept`, so that a child holds no socket of its parent open.
+pub(super) fn close_all_but(kept: &[i32]) {
+    let mut kept: Vec<u32> = kept.iter().filter_map(|&fd| u32::try_from(fd).ok()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept.into_iter().filter(|&fd| fd >= 3) {
+        close_range(first, fd - 1);
+        first = fd + 1;
+    }
+    close_range(first, u32::MAX);
+}
+
+fn close_range(first: u32, last: u32) {
+    if first <= last {
+        // SAFETY: I5: the child uses none of them; nothing of the parent is touched.
+        unsafe { libc::close_range(first, last, 0) };
     }
 }
 

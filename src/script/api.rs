@@ -11,7 +11,7 @@
 
 use sha1::{Digest, Sha1};
 
-use super::context::{Context, Replication};
+use super::context::{Called, Context, Replication};
 use super::convert::{push_reply, with_code};
 use super::lib::Functions;
 use super::lua::{Kind, Raise, Stack};
@@ -19,7 +19,7 @@ use crate::base::float;
 
 /// What both kinds of scripts have.
 const FUNCTIONS: Functions = &[
-    ("call", |stack, cx| call(stack, cx, true)),
+    ("call", call_raising),
     ("pcall", |stack, cx| call(stack, cx, false)),
     ("setresp", set_resp),
     ("sha1hex", sha1_hex),
@@ -31,12 +31,18 @@ const FUNCTIONS: Functions = &[
 
 /// What only EVAL's scripts have.
 const EVAL_FUNCTIONS: Functions = &[
-    // There is no debugger to stop in or to print to.
-    ("breakpoint", |stack, _| {
-        stack.push_bool(false);
+    ("breakpoint", |stack, cx| {
+        let debugger = cx.debugger.as_mut();
+        let debugged = debugger.map(|debugger| debugger.request_stop()).is_some();
+        stack.push_bool(debugged);
         Ok(1)
     }),
-    ("debug", |_, _| Ok(0)),
+    ("debug", |stack, cx| {
+        if let Some(debugger) = &mut cx.debugger {
+            debugger.print(stack);
+        }
+        Ok(0)
+    }),
     // Effects are what is replicated, always.
     ("replicate_commands", |stack, _| {
         stack.push_bool(true);
@@ -97,31 +103,51 @@ fn version_number(version: &str) -> u32 {
 }
 
 /// An error of this table's functions.
-pub fn raise(stack: &mut Stack<'_>, text: impl AsRef<[u8]>) -> Raise {
+pub fn raise(stack: &mut Stack<'_>, cx: &mut Context, text: impl AsRef<[u8]>) -> Raise {
+    note_error(cx, text.as_ref());
     stack.truncate(0);
     stack.push_error_table(&[b"ERR ", text.as_ref()].concat());
     Raise::Top
 }
 
+/// Lets who debugs know of an error.
+fn note_error(cx: &mut Context, text: &[u8]) {
+    if let Some(debugger) = &mut cx.debugger {
+        debugger.note_error(text);
+    }
+}
+
+/// `call`, for who debugs.
+pub fn call_raising(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
+    call(stack, cx, true)
+}
+
 /// `call` and `pcall`: runs a command; an error is raised or returned.
 fn call(stack: &mut Stack<'_>, cx: &mut Context, raising: bool) -> Result<usize, Raise> {
     if let Err(text) = take_words(stack, cx) {
-        let error = raise(stack, text);
+        let error = raise(stack, cx, text);
         return if raising { Err(error) } else { Ok(1) };
     }
     stack.truncate(0);
-    let Context {
-        host, args, reply, ..
-    } = cx;
-    let Some(host) = host.get() else {
+    let Some(host) = cx.host.get() else {
         return Err(raise(
             stack,
+            cx,
             "redis.call can only be called inside a script invocation",
         ));
     };
-    reply.clear();
-    host.call(args.args(), reply);
-    let mut reply = std::mem::take(reply);
+    if let Some(debugger) = &mut cx.debugger {
+        debugger.note_call(cx.args.args());
+    }
+    cx.reply.clear();
+    let called = host.call(cx.args.args(), &mut cx.reply);
+    let mut reply = std::mem::take(&mut cx.reply);
+    if let Some(debugger) = &mut cx.debugger {
+        match called {
+            Called::Ran => debugger.note_reply(&reply),
+            Called::Refused => debugger.note_refusal(&reply),
+        }
+    }
     let pushed = push_reply(stack, &reply);
     reply.clear();
     cx.give_back(reply);
@@ -162,11 +188,11 @@ fn push_number(value: f64, cx: &mut Context) {
 
 fn set_resp(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if stack.top() != 1 {
-        return Err(raise(stack, "redis.setresp() requires one argument."));
+        return Err(raise(stack, cx, "redis.setresp() requires one argument."));
     }
     let version = stack.to_number(1).unwrap_or_default() as i64;
     if version != 2 && version != 3 {
-        return Err(raise(stack, "RESP version must be 2 or 3."));
+        return Err(raise(stack, cx, "RESP version must be 2 or 3."));
     }
     if let Some(host) = cx.host.get() {
         host.set_resp(version as u8);
@@ -174,9 +200,9 @@ fn set_resp(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     Ok(0)
 }
 
-fn sha1_hex(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> {
+fn sha1_hex(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if stack.top() != 1 {
-        return Err(raise(stack, "wrong number of arguments"));
+        return Err(raise(stack, cx, "wrong number of arguments"));
     }
     let digest = sha1(stack.to_bytes(1).unwrap_or_default());
     stack.push_bytes(&hex(&digest));
@@ -205,20 +231,23 @@ fn only_string(stack: &Stack<'_>) -> Option<Vec<u8>> {
     stack.bytes(1).filter(|_| is_alone).map(<[u8]>::to_vec)
 }
 
-fn error_reply(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> {
+fn error_reply(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     let Some(text) = only_string(stack) else {
-        let _ = raise(stack, "wrong number or type of arguments");
+        let _ = raise(stack, cx, "wrong number or type of arguments");
         return Ok(1);
     };
     let text = text.strip_prefix(b"-").unwrap_or(&text);
+    if cx.debugger.is_some() {
+        note_error(cx, &[b"-", text].concat());
+    }
     let trimmed = text.trim_ascii_end();
     stack.push_error_table(&with_code(if trimmed.is_empty() { text } else { trimmed }));
     Ok(1)
 }
 
-fn status_reply(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> {
+fn status_reply(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     let Some(text) = only_string(stack) else {
-        let _ = raise(stack, "wrong number or type of arguments");
+        let _ = raise(stack, cx, "wrong number or type of arguments");
         return Ok(1);
     };
     stack.push_table(0, 1);
@@ -229,12 +258,12 @@ fn status_reply(stack: &mut Stack<'_>, _: &mut Context) -> Result<usize, Raise> 
 
 fn set_replication(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if stack.top() != 1 {
-        return Err(raise(stack, "redis.set_repl() requires one argument."));
+        return Err(raise(stack, cx, "redis.set_repl() requires one argument."));
     }
     let flags = stack.to_number(1).unwrap_or_default() as i64;
     if flags & !i64::from(REPL_AOF | REPL_REPLICAS) != 0 {
         let text = "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.";
-        return Err(raise(stack, text));
+        return Err(raise(stack, cx, text));
     }
     if let Some(host) = cx.host.get() {
         host.set_replication(Replication {
@@ -247,18 +276,24 @@ fn set_replication(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Rai
 
 fn acl_check_cmd(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if let Err(text) = take_words(stack, cx) {
-        return Err(raise(stack, text));
+        return Err(raise(stack, cx, text));
     }
-    let Context { host, args, .. } = cx;
-    let Some(host) = host.get() else {
+    let Some(host) = cx.host.get() else {
         return Err(raise(
             stack,
+            cx,
             "redis.acl_check_cmd can only be called inside a script invocation",
         ));
     };
-    match host.may_run(args.args()) {
+    match host.may_run(cx.args.args()) {
         Some(allowed) => stack.push_bool(allowed),
-        None => return Err(raise(stack, "Invalid command passed to redis.acl_check_cmd()")),
+        None => {
+            return Err(raise(
+                stack,
+                cx,
+                "Invalid command passed to redis.acl_check_cmd()",
+            ));
+        }
     }
     Ok(1)
 }
@@ -266,14 +301,14 @@ fn acl_check_cmd(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise
 /// `log(level, text, ...)`.
 fn log(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usize, Raise> {
     if stack.top() < 2 {
-        return Err(raise(stack, "redis.log() requires two arguments or more."));
+        return Err(raise(stack, cx, "redis.log() requires two arguments or more."));
     }
     let Some(level) = stack.to_number(1) else {
-        return Err(raise(stack, "First argument must be a number (log level)."));
+        return Err(raise(stack, cx, "First argument must be a number (log level)."));
     };
     let level = level as i64;
     if !(0..=3).contains(&level) {
-        return Err(raise(stack, "Invalid log level."));
+        return Err(raise(stack, cx, "Invalid log level."));
     }
     let mut text = Vec::new();
     for index in 2..=stack.top() as i32 {

@@ -1,5 +1,6 @@
 //! What the functions of a state share, and whom they ask to run commands.
 
+use super::debug::Debugger;
 use super::lua::state::HostSlot;
 use super::register::Registering;
 use crate::resp::{ArgBuf, Args};
@@ -7,7 +8,7 @@ use crate::resp::{ArgBuf, Args};
 /// Who runs a script: the executor, as a script sees it.
 pub trait Host {
     /// Runs a command and appends its reply, an error reply included, in the protocol of [`Host::set_resp`].
-    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>);
+    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) -> Called;
 
     /// Chooses the protocol of replies to the script: 2 (at first) or 3.
     fn set_resp(&mut self, version: u8);
@@ -26,6 +27,15 @@ pub trait Host {
 
     /// Called now and then while Lua code runs; an error ends the script.
     fn interrupt(&mut self) -> Option<&'static str>;
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// The command has run.
+    Ran,
+    /// It was not let run: its reply says why.
+    Refused,
 }
 
 /// Where a script's writes go beside the data set.
@@ -50,6 +60,8 @@ pub struct Context {
     pub random: Random,
     /// The library being loaded, while it is.
     pub registering: Option<Registering>,
+    /// Who debugs the running script.
+    pub debugger: Option<Box<Debugger>>,
 }
 
 impl Context {

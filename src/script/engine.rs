@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::api;
 use super::context::{Context, Host, Random};
 use super::convert::{self, ScriptError};
+use super::debug::Debugger;
 use super::lib;
 use super::lua::{Failure, Kind, Lua, Ref, Stack, native};
 use super::register::{Function, Registering, register_function};
@@ -174,6 +175,18 @@ impl Engine {
         self.lua.push_kept(&self.handler);
         self.lua.push_kept(function);
         self.run(0, call.name, host, reply)
+    }
+
+    /// Has `debugger` debug what runs from now on.
+    pub fn attach(&mut self, debugger: Debugger) {
+        self.lua.context().debugger = Some(Box::new(debugger));
+        self.lua.watch_lines();
+    }
+
+    /// Takes the debugger back.
+    pub fn detach(&mut self) -> Option<Debugger> {
+        self.lua.watch();
+        self.lua.context().debugger.take().map(|debugger| *debugger)
     }
 
     /// Runs a library's function, with its keys and arguments passed to it, and writes its reply.

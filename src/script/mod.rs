@@ -6,7 +6,7 @@
 //!                                   └── cjson cmsgpack struct bit math os      lib
 //! ```
 //!
-//! [`engine`] runs scripts and loads libraries, [`cache`] keeps EVAL's scripts and [`library`] those of FUNCTION, [`convert`]
+//! [`engine`] runs scripts and loads libraries, [`debug`] stops in them, [`cache`] keeps EVAL's scripts and [`library`] those of FUNCTION, [`convert`]
 //! turns replies into values and back, [`sandbox`] keeps scripts from changing what they share, [`lua`] is the interpreter.
 //!
 //! Imports: base and resp. Knows no keys, clients or commands.
@@ -15,6 +15,7 @@ pub mod api;
 pub mod cache;
 pub mod context;
 pub mod convert;
+pub mod debug;
 pub mod engine;
 pub mod flags;
 pub mod lib;

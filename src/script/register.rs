@@ -65,6 +65,7 @@ pub fn register_function(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usiz
     if cx.registering.is_none() {
         return Err(raise(
             stack,
+            cx,
             "redis.register_function can only be called on FUNCTION LOAD command",
         ));
     }
@@ -80,7 +81,7 @@ pub fn register_function(stack: &mut Stack<'_>, cx: &mut Context) -> Result<usiz
     }
     match registered {
         Ok(()) => Ok(0),
-        Err(text) => Err(raise(stack, text)),
+        Err(text) => Err(raise(stack, cx, text)),
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::cache::{EVAL_SCRIPTS_MAX, Scripts};
-use super::context::{Host, Replication};
+use super::context::{Called, Host, Replication};
 use super::engine::{Call, Engine, Settings};
 use super::flags::ScriptFlags;
 use super::lua::{Kind, Lua};
@@ -28,13 +28,15 @@ struct Echo {
 }
 
 impl Host for Echo {
-    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) {
+    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) -> Called {
         let mut reply = Reply::new(reply, false);
         if words.get(0) == b"fail" {
-            return reply.error("CODE it failed");
+            reply.error("CODE it failed");
+        } else {
+            reply.array(words.len());
+            words.iter().for_each(|word| reply.bulk(word));
         }
-        reply.array(words.len());
-        words.iter().for_each(|word| reply.bulk(word));
+        Called::Ran
     }
 
     fn set_resp(&mut self, _: u8) {}

@@ -65,6 +65,10 @@ bitflags! {
         const MIGRATING = 1 << 15;
         /// Replays a file: nobody sees or closes it.
         const REPLAY = 1 << 16;
+        /// Its EVAL is debugged (SCRIPT DEBUG).
+        const DEBUG = 1 << 17;
+        /// So that everybody waits and what it writes stays (`SYNC`).
+        const DEBUG_SYNC = 1 << 18;
         /// A script of its own runs commands with it.
         const SCRIPT = 1 << 20;
         /// Is told what to forget of a cache of its own (CLIENT TRACKING).
@@ -345,12 +349,14 @@ impl Session {
         self.name.clear();
         self.user = "default".into();
         self.authenticated = authenticated;
-        // Compat: a reply that is to be skipped is that of the reset itself.
+        // Compat: a reply that is to be skipped is that of the reset itself; scripts are debugged as before.
         self.flags &= SessionFlags::UNIX_SOCKET
             | SessionFlags::INTERNAL
             | SessionFlags::REPLAY
             | SessionFlags::REPLICA
-            | SessionFlags::REPLY_SKIP;
+            | SessionFlags::REPLY_SKIP
+            | SessionFlags::DEBUG
+            | SessionFlags::DEBUG_SYNC;
         self.multi = -1;
         (self.channels, self.patterns, self.shard_channels) = (0, 0, 0);
     }

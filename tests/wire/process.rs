@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::server::{READY, Server, eventually, free_port, program, read_text, signal, wait};
+use rustix::process::{Signal, kill_process};
+
+use super::server::{READY, Server, eventually, free_port, process, program, read_text, signal, wait};
 use super::wire::Wire;
 
 const PING: &[u8] = b"PING\r\n";
@@ -154,10 +156,8 @@ struct KilledLater(u32);
 
 impl Drop for KilledLater {
     fn drop(&mut self) {
-        let _ = Command::new("kill")
-            .args(["-9", &self.0.to_string()])
-            .stderr(Stdio::null())
-            .status();
+        // Most have ended by themselves.
+        let _ = kill_process(process(self.0), Signal::KILL);
     }
 }
 

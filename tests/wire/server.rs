@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::wire::Wire;
@@ -202,12 +203,22 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal to a process.
+/// Sends a signal to a process. Without the program of that name, which small systems lack.
+#[track_caller]
 pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status();
-    assert!(status.expect("kill is there").success());
+    let signal = match name {
+        "INT" => Signal::INT,
+        "KILL" => Signal::KILL,
+        "TERM" => Signal::TERM,
+        _ => panic!("no test has sent {name} yet"),
+    };
+    kill_process(process(pid), signal).expect("there is such a process");
+}
+
+/// Its number as system calls take it.
+pub fn process(pid: u32) -> Pid {
+    let number = i32::try_from(pid).expect("a process number");
+    Pid::from_raw(number).expect("a process number")
 }
 
 /// Resident memory of a process in bytes.

@@ -3,9 +3,10 @@
 use super::act;
 use crate::base::number::parse_i64;
 use crate::command::args::Args;
-use crate::command::cx::{Outcome, ScriptAct, ScriptRun, ScriptSource};
+use crate::command::cx::{Cx, Outcome, ScriptAct, ScriptRun, ScriptSource};
 use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Categories, Flags, Group, KeySpec, Row};
+use crate::session::SessionFlags;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[EVAL, EVALSHA, EVAL_RO, EVALSHA_RO, FCALL, FCALL_RO];
@@ -59,7 +60,7 @@ const EVAL: Row = Row {
     keys: NOTED_WRITING,
     args: &[Arg::string("script"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Text),
-    run: |_, args| run(args, ScriptSource::Text, false),
+    run: |cx, args| run(cx, args, ScriptSource::Text, false),
     ..WRITING
 };
 
@@ -68,7 +69,7 @@ const EVALSHA: Row = Row {
     summary: "Runs a Lua script that the server knows, by its SHA-1.",
     args: &[Arg::string("sha1"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Digest),
-    run: |_, args| run(args, ScriptSource::Digest, false),
+    run: |cx, args| run(cx, args, ScriptSource::Digest, false),
     ..WRITING
 };
 
@@ -78,7 +79,7 @@ const EVAL_RO: Row = Row {
     keys: NOTED_READING,
     args: &[Arg::string("script"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Text),
-    run: |_, args| run(args, ScriptSource::Text, true),
+    run: |cx, args| run(cx, args, ScriptSource::Text, true),
     ..READING
 };
 
@@ -87,7 +88,7 @@ const EVALSHA_RO: Row = Row {
     summary: "Runs a Lua script that writes nothing, by its SHA-1.",
     args: &[Arg::string("sha1"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Digest),
-    run: |_, args| run(args, ScriptSource::Digest, true),
+    run: |cx, args| run(cx, args, ScriptSource::Digest, true),
     ..READING
 };
 
@@ -99,7 +100,7 @@ const FCALL: Row = Row {
     keys: NOTED_WRITING,
     args: &[Arg::string("function"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Function),
-    run: |_, args| run(args, ScriptSource::Function, false),
+    run: |cx, args| run(cx, args, ScriptSource::Function, false),
     ..WRITING
 };
 
@@ -110,14 +111,20 @@ const FCALL_RO: Row = Row {
     keys: NOTED_READING,
     args: &[Arg::string("function"), NUMKEYS, KEYS, ARGS],
     script: Some(ScriptSource::Function),
-    run: |_, args| run(args, ScriptSource::Function, true),
+    run: |cx, args| run(cx, args, ScriptSource::Function, true),
     ..READING
 };
 
-fn run(args: Args<'_>, source: ScriptSource, read_only: bool) -> Outcome {
+fn run(cx: &mut Cx<'_>, args: Args<'_>, source: ScriptSource, read_only: bool) -> Outcome {
     const DIGEST_DIGITS: usize = 40;
     if source == ScriptSource::Digest && args.get(1).len() != DIGEST_DIGITS {
         return Err(NO_SCRIPT);
+    }
+    let is_debugged = cx.session().flags.contains(SessionFlags::DEBUG);
+    if source == ScriptSource::Digest && is_debugged {
+        return Err(Error::fixed(
+            "ERR Please use EVAL instead of EVALSHA for debugging",
+        ));
     }
     let keys = match parse_i64(args.get(2)) {
         Some(keys) => key_count(args, keys),
@@ -127,8 +134,9 @@ fn run(args: Args<'_>, source: ScriptSource, read_only: bool) -> Outcome {
     act(ScriptAct::Run(ScriptRun {
         source,
         read_only,
-        // Compat: that a function is unknown comes before what is wrong with its keys.
-        keys: if source == ScriptSource::Function {
+        debugged: is_debugged && source == ScriptSource::Text,
+        // Compat: that a function is unknown, and that a debugger attends, comes before what is wrong with its keys.
+        keys: if source == ScriptSource::Function || is_debugged {
             keys
         } else {
             Ok(keys?)

@@ -6,6 +6,7 @@ use crate::command::cx::{Cx, DONE, Outcome, ScriptAct};
 use crate::command::error::Error;
 use crate::command::help::help;
 use crate::command::row::{Arg, Arity, Categories, Flags, Group, Row};
+use crate::session::SessionFlags;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[SCRIPT];
@@ -49,14 +50,23 @@ const DEBUG: Row = Row {
 };
 
 fn debug(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
-    if args.is(2, "no") {
-        cx.reply.ok();
-        return Ok(DONE);
+    if !cx.reply.out.is_empty() {
+        return Err(Error::fixed("ERR SCRIPT DEBUG must be called outside a pipeline"));
     }
-    if args.is(2, "yes") || args.is(2, "sync") {
-        return Err(Error::fixed("ERR Russet has no debugger for scripts"));
-    }
-    Err(Error::fixed("ERR Use SCRIPT DEBUG YES/SYNC/NO"))
+    let mode = if args.is(2, "no") {
+        SessionFlags::empty()
+    } else if args.is(2, "yes") {
+        SessionFlags::DEBUG
+    } else if args.is(2, "sync") {
+        SessionFlags::DEBUG | SessionFlags::DEBUG_SYNC
+    } else {
+        return Err(Error::fixed("ERR Use SCRIPT DEBUG YES/SYNC/NO"));
+    };
+    let flags = &mut cx.session().flags;
+    flags.remove(SessionFlags::DEBUG | SessionFlags::DEBUG_SYNC);
+    flags.insert(mode);
+    cx.reply.ok();
+    Ok(DONE)
 }
 
 const EXISTS: Row = Row {

@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::base::cpus::spawn_background;
 use crate::persist::disk::File;
 
 /// Wakes the executor.
@@ -112,9 +113,7 @@ impl Syncer {
     pub fn start(wake: Waker) -> io::Result<Syncer> {
         let shared = Arc::<Shared>::default();
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("aof_fsync".to_owned())
-            .spawn(move || work(&theirs, &wake))?;
+        spawn_background("aof_fsync", move || work(&theirs, &wake))?;
         Ok(Syncer { shared })
     }
 

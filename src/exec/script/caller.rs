@@ -10,7 +10,7 @@ use crate::command::table::CommandId;
 use crate::keyspace::changes::Audience;
 use crate::process::log;
 use crate::resp;
-use crate::script::context::{Host, Replication};
+use crate::script::context::{Called, Host, Replication};
 use crate::script::flags::ScriptFlags;
 use crate::session::SessionId;
 
@@ -154,10 +154,13 @@ impl<'e> Caller<'e> {
 }
 
 impl Host for Caller<'_> {
-    fn call(&mut self, words: resp::Args<'_>, reply: &mut Vec<u8>) {
+    fn call(&mut self, words: resp::Args<'_>, reply: &mut Vec<u8>) -> Called {
         let id = match self.admit(words) {
             Ok(id) => id,
-            Err((id, error)) => return self.refuse(id, &error, reply),
+            Err((id, error)) => {
+                self.refuse(id, &error, reply);
+                return Called::Refused;
+            }
         };
         let flags = self.executor.table.command(CommandId(id)).row.flags;
         self.licence.wrote |= flags.contains(Flags::WRITE);
@@ -167,6 +170,7 @@ impl Host for Caller<'_> {
         };
         self.executor
             .run_admitted(self.cause.client, words, id, run, reply, None);
+        Called::Ran
     }
 
     fn set_resp(&mut self, version: u8) {
@@ -189,7 +193,7 @@ impl Host for Caller<'_> {
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {
-        write_log(level, text);
+        self.executor.log_of_script(level, text);
     }
 
     fn interrupt(&mut self) -> Option<&'static str> {

@@ -1,5 +1,6 @@
 //! SCRIPT's commands, and those of FUNCTION that concern what runs.
 
+use crate::base::cpus::spawn_background;
 use crate::command::cx::ScriptAct;
 use crate::command::error::Error;
 use crate::resp::Reply;
@@ -141,9 +142,7 @@ pub(super) fn discard<T: Send + 'static>(garbage: T, count: usize, lazy: bool) -
     if !lazy || count <= WORTH_A_THREAD {
         return 0;
     }
-    let freed = std::thread::Builder::new()
-        .name("lua_free".into())
-        .spawn(move || drop(garbage));
+    let freed = spawn_background("lua_free", move || drop(garbage));
     // Without a thread to spare it has been freed here.
     if freed.is_ok() { count as u64 } else { 0 }
 }

@@ -43,6 +43,7 @@ pub fn begin(flags: ScriptFlags, read_only: bool, is_short: bool, state: ServerS
             "ERR Can not execute a script with write flag using *_ro command.",
         ));
     }
+    admit::replicas(Flags::WRITE, state)?;
     if is_short && !flags.contains(ScriptFlags::ALLOW_OOM) {
         return Err(Error::fixed(
             "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
@@ -142,6 +143,7 @@ pub fn call(
         return Ok(());
     }
     admit::disk(flags.intersection(Flags::WRITE), state)?;
+    admit::replicas(flags, state)?;
     admit::memory(flags, is_short && !licence.allows_oom)
 }
 
@@ -154,6 +156,7 @@ mod tests {
         loading: false,
         unsaved: false,
         unlogged: None,
+        short_of_replicas: false,
         stale: false,
         clustered: false,
     };
@@ -178,6 +181,10 @@ mod tests {
             unlogged: Some(28),
             ..FINE
         };
+        let short = ServerState {
+            short_of_replicas: true,
+            ..FINE
+        };
         let clustered = ServerState {
             clustered: true,
             ..FINE
@@ -198,6 +205,10 @@ mod tests {
             (unsaved, false, compat, ""),
             (unlogged, false, oom, "MISCONF"),
             (unlogged, false, reads, ""),
+            (short, false, none, "NOREPLICAS"),
+            (short, true, none, "NOREPLICAS"),
+            (short, false, reads, ""),
+            (short, false, compat, ""),
             (clustered, false, none, ""),
             (clustered, false, alone, "ERR"),
             (clustered, false, alone | reads, "ERR"),

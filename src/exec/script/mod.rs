@@ -12,6 +12,7 @@
 mod busy;
 mod caller;
 mod commands;
+mod debug;
 mod dump;
 mod gates;
 mod library;
@@ -41,6 +42,7 @@ pub use busy::Interlude;
 use caller::Caller;
 pub use caller::Running;
 pub(super) use commands::busy;
+pub use debug::Debugging;
 pub use dump::fuzz_payload;
 
 /// Interpreters, scripts and libraries.
@@ -82,6 +84,7 @@ impl Executor {
         let lent = self.running.is_some();
         let mut scripting = self.scripting.take().unwrap_or_default();
         let outcome = match act {
+            ScriptAct::Run(run) if run.debugged => self.debug_script(&mut scripting, cause, run, reply),
             ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
             other => self.manage_scripts(&mut scripting, cause, other, reply),
         };
@@ -111,8 +114,17 @@ impl Executor {
         run: ScriptRun,
         reply: &mut Vec<u8>,
     ) -> Result<(), ScriptError> {
+        self.show_to_monitors(cause);
+        if run.source == ScriptSource::Function {
+            return self.run_function(scripting, cause, run, reply);
+        }
+        self.run_eval(scripting, cause, run, reply)
+    }
+
+    /// Shows a script's command to those who watch, before the commands it runs.
+    #[inline]
+    fn show_to_monitors(&mut self, cause: Caused<'_>) {
         if self.server.monitors > 0 {
-            // Before the commands it runs.
             let row = self.table.command(CommandId(cause.id)).row;
             monitor::show(
                 &mut self.sessions,
@@ -122,23 +134,41 @@ impl Executor {
                 self.now_unix_us,
             );
         }
-        if run.source == ScriptSource::Function {
-            return self.run_function(scripting, cause, run, reply);
-        }
-        let index = scripting.find_or_compile(cause.words.get(1), run.source, &mut self.rng)?;
-        self.stats.counters.evicted_scripts += u64::from(index.evicted);
+    }
+
+    /// The script of EVAL or EVALSHA, compiled if it is new.
+    #[inline]
+    fn find_script(
+        &mut self,
+        scripting: &mut Scripting,
+        cause: Caused<'_>,
+        source: ScriptSource,
+    ) -> Result<ScriptIndex, ScriptError> {
+        let place = scripting.find_or_compile(cause.words.get(1), source, &mut self.rng)?;
+        self.stats.counters.evicted_scripts += u64::from(place.evicted);
+        Ok(place.at)
+    }
+
+    fn run_eval(
+        &mut self,
+        scripting: &mut Scripting,
+        cause: Caused<'_>,
+        run: ScriptRun,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), ScriptError> {
+        let index = self.find_script(scripting, cause, run.source)?;
         let Scripting { eval, scripts, .. } = scripting;
         let (Some(engine), Some(scripts)) = (eval, scripts) else {
             return Err(uncounted(NO_SCRIPT));
         };
-        let script = scripts.get(index.at);
+        let script = scripts.get(index);
         let found = Found {
             function: &script.function,
             flags: script.flags,
             name: &api::hex(&script.digest),
         };
         let outcome = self.run_found(engine, &found, cause, run, reply);
-        scripts.touch(index.at);
+        scripts.touch(index);
         outcome
     }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::base::cpus::spawn_background;
+
 use super::{Disk, Facts, File, FileLock, Handle, How};
 
 /// The operating system's disk.
@@ -46,7 +48,7 @@ impl Disk for System {
         fs::remove_file(path)?;
         // The last descriptor of a file that has no name any more frees its blocks.
         if let Ok(file) = file {
-            std::thread::Builder::new().spawn(move || drop(file))?;
+            spawn_background("close_file", move || drop(file))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{cjson, cmsgpack, structs};
 use crate::resp::{ArgBuf, Args, Reply};
-use crate::script::context::{Context, Host, Replication};
+use crate::script::context::{Called, Context, Host, Replication};
 use crate::script::engine::{Call, Engine, Settings};
 use crate::script::lua::{Lua, Stack};
 
@@ -67,7 +67,7 @@ pub fn fuzz_struct(bytes: &[u8]) {
 struct NoServer;
 
 impl Host for NoServer {
-    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) {
+    fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) -> Called {
         let mut reply = Reply::new(reply, true);
         match words.get(0).first() {
             Some(b'e') => reply.error("ERR no"),
@@ -82,6 +82,7 @@ impl Host for NoServer {
                 words.iter().for_each(|word| reply.bulk(word));
             }
         }
+        Called::Ran
     }
 
     fn set_resp(&mut self, _: u8) {}

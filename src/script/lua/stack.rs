@@ -294,7 +294,26 @@ impl Stack<'_> {
         self.holds(a) && self.holds(b) && unsafe { ffi::lua_rawequal(self.raw, a, b) != 0 }
     }
 
+    /// The address of the table, function, thread or userdata at `index`; 0 of other values.
+    pub fn address(&self, index: i32) -> usize {
+        self.check(index);
+        // SAFETY: S1, S2: the pointer is only looked at.
+        unsafe { ffi::lua_topointer(self.raw, index).addr() }
+    }
+
     // ---- pushing ----
+
+    /// Pushes the function that `source` is compiled to; what is wrong with it, and false, when it is not Lua. Not for
+    /// binary chunks, see `native::is_binary`.
+    pub fn compile(&mut self, source: &[u8], chunk: &str) -> bool {
+        assert!(!super::native::is_binary(source), "source is text");
+        self.make_room();
+        let name = std::ffi::CString::new(chunk).unwrap_or_default();
+        // SAFETY: S1, S3: loading catches its errors; the text is given with its length.
+        let status =
+            unsafe { ffi::luaL_loadbuffer(self.raw, source.as_ptr().cast(), source.len(), name.as_ptr()) };
+        status == ffi::LUA_OK
+    }
 
     /// Pushes nil.
     pub fn push_nil(&mut self) {
@@ -536,6 +555,34 @@ impl Stack<'_> {
     }
 
     // ---- where ----
+
+    /// Pushes local variable `number`, from 1, of the function `level` calls up; its name. Values that the compiler has
+    /// named itself have names in parentheses. `None`, and nothing pushed, beyond the last.
+    pub fn push_local(&mut self, level: usize, number: usize) -> Option<Vec<u8>> {
+        self.make_room();
+        // SAFETY: S1, S3: the record is of a call that is on the stack; the name ends with a zero byte and is copied.
+        unsafe {
+            let mut record = std::mem::zeroed::<ffi::lua_Debug>();
+            if ffi::lua_getstack(self.raw, level as c_int, &mut record) == 0 {
+                return None;
+            }
+            let name = ffi::lua_getlocal(self.raw, &record, number as c_int);
+            (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_bytes().to_vec())
+        }
+    }
+
+    /// How its caller names the function `level` calls up; `None` when that is not Lua code or has no name for it.
+    pub fn function_name(&self, level: usize) -> Option<Vec<u8>> {
+        // SAFETY: as above.
+        unsafe {
+            let mut record = std::mem::zeroed::<ffi::lua_Debug>();
+            if ffi::lua_getstack(self.raw, level as c_int, &mut record) == 0 {
+                return None;
+            }
+            ffi::lua_getinfo(self.raw, c"n".as_ptr(), &mut record);
+            (!record.name.is_null()).then(|| std::ffi::CStr::from_ptr(record.name).to_bytes().to_vec())
+        }
+    }
 
     /// Where the function `level` calls up is: 0 is the running one. `None` beyond the first.
     pub fn position(&self, level: usize) -> Option<(Position, bool)> {

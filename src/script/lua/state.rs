@@ -30,6 +30,7 @@ use std::ptr::{self, NonNull};
 use mlua_sys as ffi;
 
 use super::super::context::{Context, Host};
+use super::super::debug::{Debugger, Next};
 use super::stack::{Ref, Stack};
 use super::{Function, Raise};
 
@@ -203,6 +204,19 @@ impl Lua {
                 self.raw.as_ptr(),
                 Some(hook),
                 ffi::LUA_MASKCOUNT,
+                HOOK_INSTRUCTIONS,
+            )
+        };
+    }
+
+    /// Has the debugger of the context see every line before it runs, and look at the clock now and then.
+    pub fn watch_lines(&mut self) {
+        // SAFETY: I1.
+        unsafe {
+            ffi::lua_sethook(
+                self.raw.as_ptr(),
+                Some(line_hook),
+                ffi::LUA_MASKLINE | ffi::LUA_MASKCOUNT,
                 HOOK_INSTRUCTIONS,
             )
         };
@@ -395,5 +409,58 @@ unsafe extern "C-unwind" fn hook(state: *mut ffi::lua_State, _: *mut ffi::lua_De
     if raised {
         // SAFETY: I5: the error value is on top of the stack, and nothing is left to drop.
         unsafe { ffi::lua_error(state) };
+    }
+}
+
+/// Has the debugger decide at each line.
+unsafe extern "C-unwind" fn line_hook(state: *mut ffi::lua_State, record: *mut ffi::lua_Debug) {
+    // SAFETY: I1, I2, I3: no Rust function runs while Lua is between two lines; the record is of this event.
+    let raised = unsafe {
+        let shared = shared_of(state);
+        let was_strict = std::mem::replace(&mut (*shared).heap.strict, false);
+        let raised = debug(state, shared, (*record).event == ffi::LUA_HOOKCOUNT);
+        (*shared).heap.strict = was_strict;
+        raised
+    };
+    if raised {
+        // SAFETY: I5: the error value is on top of the stack, and nothing is left to drop.
+        unsafe { ffi::lua_error(state) };
+    }
+}
+
+/// Asks the debugger, and calls what it has pushed; whether an error, then on top of the stack, is to be raised.
+///
+/// # Safety
+/// I1 for `state` and its shared part; I2, I3: called while nothing is strict and the context is not borrowed.
+unsafe fn debug(state: *mut ffi::lua_State, shared: *mut Shared, counted: bool) -> bool {
+    // SAFETY: I1; I3: the debugger is borrowed anew for each question, and not while Lua runs what it wants called.
+    unsafe {
+        let reached = |debugger: &mut Debugger| debugger.reach(&mut Stack::new(state), counted);
+        let mut next = (*shared)
+            .context
+            .debugger
+            .as_deref_mut()
+            .map_or(Next::Resume, reached);
+        loop {
+            match next {
+                Next::Resume => return false,
+                Next::Raise(text) => {
+                    Stack::new(state).push_error_table(format!("ERR {text}").as_bytes());
+                    return true;
+                }
+                Next::Call(args) => {
+                    (*shared).heap.strict = true;
+                    // Its errors end here: no Rust frame is jumped over.
+                    let well = ffi::lua_pcall(state, args as c_int, 1, 0) == ffi::LUA_OK;
+                    (*shared).heap.strict = false;
+                    let returned = |debugger: &mut Debugger| debugger.returned(&mut Stack::new(state), well);
+                    next = (*shared)
+                        .context
+                        .debugger
+                        .as_deref_mut()
+                        .map_or(Next::Resume, returned);
+                }
+            }
+        }
     }
 }

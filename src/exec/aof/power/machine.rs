@@ -7,7 +7,7 @@ use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::config::Config;
 use crate::exec::aof::sync::{Progress, Syncer};
-use crate::exec::{Executor, Host, Work};
+use crate::exec::{Duty, Executor, Host, Work};
 use crate::persist::disk::Disk;
 use crate::persist::disk::twin::Twin;
 use crate::process::child::{Ended, Report, Worker};
@@ -23,7 +23,7 @@ impl Host for TwinHost {
         Arc::new(self.0.clone())
     }
 
-    fn hire(&mut self, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
+    fn hire(&mut self, _: Duty<'_>, work: Work<'_>) -> io::Result<Box<dyn Worker>> {
         self.0.begin_child();
         let code = work(&mut Report::unheard());
         self.0.end_child();
