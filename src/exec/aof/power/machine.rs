@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::config::Config;
-use crate::exec::aof::sync::Syncer;
+use crate::exec::aof::sync::{Progress, Syncer};
 use crate::exec::{Duty, Executor, Host, Work};
 use crate::persist::disk::Disk;
 use crate::persist::disk::twin::Twin;
@@ -62,8 +62,8 @@ pub struct Machine {
     client: SessionId,
     admin: SessionId,
     now_ms: i64,
-    /// A sync has been asked for and has begun.
-    syncs: bool,
+    /// A sync has been asked for and has begun: how many had ended by then.
+    sync: Option<u64>,
     failed_to_start: bool,
 }
 
@@ -94,7 +94,7 @@ impl Machine {
             client,
             admin,
             now_ms: 1_000_000,
-            syncs: false,
+            sync: None,
             failed_to_start: executor.exit.is_some(),
             executor,
             twin,
@@ -139,22 +139,23 @@ impl Machine {
 
     /// Begins the sync that was asked for; whether one has begun just now.
     pub fn begin_sync(&mut self) -> bool {
-        let pending = self
-            .executor
-            .aof
-            .syncer
-            .as_ref()
-            .map_or(0, |syncer| syncer.progress().pending);
-        if pending == 0 || self.syncs {
+        let progress = self.progress();
+        if progress.pending == 0 || self.is_syncing() {
             return false;
         }
         self.twin.mark();
-        self.syncs = true;
+        self.sync = Some(progress.ended);
         true
     }
 
+    fn progress(&self) -> Progress {
+        let syncer = self.executor.aof.syncer.as_ref();
+        syncer.map(Syncer::progress).unwrap_or_default()
+    }
+
+    /// Whether the sync that has begun is still under way: the executor may have waited for its end.
     pub fn is_syncing(&self) -> bool {
-        self.syncs
+        self.sync.is_some_and(|ended| ended == self.progress().ended)
     }
 
     /// Ends it; whether that worked.
@@ -163,7 +164,7 @@ impl Machine {
             return false;
         };
         let failed = syncer.progress().failed;
-        self.syncs = false;
+        self.sync = None;
         self.twin.marked(|| syncer.finish());
         syncer.progress().failed == failed
     }
