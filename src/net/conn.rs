@@ -237,7 +237,7 @@ impl Conn {
     /// Tells the executor when what has arrived of a command has grown by so much, if it wants to know.
     #[inline]
     fn report(&mut self, bytes: usize, growth_min: usize) {
-        if bytes >= NEWS_BYTES && self.limits.watches_input() {
+        if bytes >= NEWS_BYTES && self.limits.counts_clients() {
             self.report_growth(bytes, growth_min);
         }
     }
@@ -410,9 +410,11 @@ impl Conn {
     async fn write_replies(&mut self, mut batch: Box<Batch>) -> Result<Box<Batch>, End> {
         if !batch.reply.is_empty() {
             let written = self.write(&batch.reply)?;
-            if written < batch.reply.len() {
+            let is_noted = is_noted(&batch.reply);
+            // An empty buffer on its way to the executor would be in no account.
+            if written < batch.reply.len() || is_noted && self.limits.counts_clients() {
                 self.keep(std::mem::take(&mut batch.reply), written);
-            } else if is_noted(&batch.reply) {
+            } else if is_noted {
                 self.outbox.note_output(self.unwritten.sizes());
             }
             batch.reply.clear();

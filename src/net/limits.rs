@@ -16,7 +16,7 @@ pub struct SharedLimits {
     query_buffer_max: AtomicU64,
     keepalive_s: AtomicU64,
     accepts_per_turn: AtomicUsize,
-    watches_input: AtomicBool,
+    counts_clients: AtomicBool,
 }
 
 impl SharedLimits {
@@ -28,17 +28,18 @@ impl SharedLimits {
             .store(config.memory("client-query-buffer-limit"), Ordering::Relaxed);
         self.keepalive_s
             .store(config.int("tcp-keepalive") as u64, Ordering::Relaxed);
-        let watches_input = config.size("maxmemory-clients") != Size::Bytes(0);
-        self.watches_input.store(watches_input, Ordering::Relaxed);
+        let counts_clients = config.size("maxmemory-clients") != Size::Bytes(0);
+        self.counts_clients.store(counts_clients, Ordering::Relaxed);
         self.accepts_per_turn.store(
             config.int("max-new-connections-per-cycle") as usize,
             Ordering::Relaxed,
         );
     }
 
-    /// Whether the executor is to know of commands that arrive piece by piece: `maxmemory-clients` is set.
-    pub fn watches_input(&self) -> bool {
-        self.watches_input.load(Ordering::Relaxed)
+    /// Whether the executor is to know of all that clients hold, also of commands that arrive piece by piece:
+    /// `maxmemory-clients` is set.
+    pub fn counts_clients(&self) -> bool {
+        self.counts_clients.load(Ordering::Relaxed)
     }
 
     /// Seconds between keep-alive probes of new connections; 0 for none.
