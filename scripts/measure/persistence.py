@@ -9,7 +9,8 @@ whichever way the figure points.
 
 load      time from start to the first PONG, and the server's CPU time, with a file written by the reference
 save      SAVE, BGSAVE, and the size of the file
-everysec  SETs by 50 connections with `appendfsync everysec`: per second, and per second of server CPU
+everysec  SETs by 50 connections with `appendfsync everysec`: per second, and per second of server CPU. One request at a time
+          redis-benchmark is the slower side: with `--beside 3` as many busy processes share the server's core
 always    the same with `always`, 50 writers; then 50 writers beside 50 readers of other keys; and what a sync takes, on
           which everything here depends: `--sync-ms 0 1 2 5` measures once for each, with a library loaded into both
           servers (LD_PRELOAD, built with cc) that lets fsync and fdatasync take so much longer
@@ -232,11 +233,27 @@ def everysec(options):
         def measure(program):
             with logged(program, "everysec", "--auto-aof-rewrite-percentage", "0") as server:
                 pin(server)
-                with Timed(server) as timed:
+                with beside(server, options.beside), Timed(server) as timed:
                     rate, p99 = outcome(benchmark(server.port, count, set_words(), pipeline=pipeline, **elsewhere()))
                 return {"per second": rate, "per CPU second": count / timed.cpu, "p99, ms": p99}
 
         yield f"everysec P={pipeline}", measure
+
+
+@contextlib.contextmanager
+def beside(server, count):
+    """With so many busy processes on the server's core."""
+    here = os.sched_getaffinity(server.process.pid)
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"], preexec_fn=lambda: os.sched_setaffinity(0, here))
+        for _ in range(count)
+    ]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def pin(server):
@@ -385,6 +402,7 @@ def main():
                         help="`always`: the server on one core, the load on another")
     parser.add_argument("--sync-ms", type=float, nargs="+", default=[0],
                         help="`always`: how much longer syncs take, in turn")
+    parser.add_argument("--beside", type=int, default=0, help="`everysec`: busy processes on the server's core")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     options = parser.parse_args()
     for name, measure in parts[options.part](options):
