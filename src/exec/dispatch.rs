@@ -1,7 +1,7 @@
 //! Running commands: plan a group, prefetch what it will touch, then admit and run one after the other.
 //!
 //! The commands of all drained batches are taken in groups of up to [`GROUP_MAX`]. For each group: find every command
-//! in the table, hash its keys once and prefetch their buckets; then prefetch the entries of all; only then run, with the
+//! in the table and hash its keys once; prefetch the buckets of all keys, then their entries; only then run, with the
 //! saved hashes. At a few million keys this hides most of the memory latency that a server working command by command
 //! waits out (measured: docs/decisions).
 //!
@@ -127,7 +127,7 @@ impl Group {
         self.dbs.clear();
     }
 
-    /// Finds the command of `words`, hashes its keys and prefetches their buckets; the flags of its row.
+    /// Finds the command of `words` and hashes its keys; the flags of its row.
     #[inline]
     fn add(
         &mut self,
@@ -146,9 +146,6 @@ impl Group {
             flags = command.row.flags;
             hash_keys(command, words, keys.hasher(), &mut self.hashes);
             self.dbs.resize(self.hashes.len(), db as u32);
-            for &hash in &self.hashes[hashes_start as usize..] {
-                keys.prefetch_bucket(db, hash);
-            }
         }
         self.commands.push(Planned {
             command: resolved,
@@ -160,11 +157,13 @@ impl Group {
         flags
     }
 
-    /// Prefetches the entries of all keys. A single one is there as soon without.
     #[inline]
     fn prefetch(&self, keys: &Keyspace) {
         if self.hashes.len() < 2 {
             return;
+        }
+        for (&hash, &db) in self.hashes.iter().zip(&self.dbs) {
+            keys.prefetch_bucket(db as usize, hash);
         }
         for (&hash, &db) in self.hashes.iter().zip(&self.dbs) {
             keys.prefetch_entry(db as usize, hash);
