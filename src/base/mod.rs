@@ -1,4 +1,5 @@
-//! Values every room uses: clock and randomness as arguments, number text, globs, quoting, units, hashing; threads in the background.
+//! Values every room uses: clock and randomness as arguments, number text, globs, quoting, units, hashing; and threads in
+//! the background.
 //!
 //! Imports nothing of the crate. Knows no keys, clients or commands.
 

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Commands run as those of a client without a connection. The one gate asked is whether they belong in a log
-//! (`admit::replay`); nothing is propagated and nothing expires meanwhile, since what expired is in the log as a removal. A last file that ends within a command or transaction is
-//! cut there, if `aof-load-truncated` allows it; anything else that makes no sense ends the server and is left as it is.
+//! (`admit::replay`); nothing is propagated and nothing expires meanwhile, since what expired is in the log as a removal.
+//! A last file that ends within a command or transaction is cut there, if `aof-load-truncated` allows it; anything else
+//! that makes no sense ends the server and is left as it is.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
