@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
 
-use super::reference::{Reference, without_tools};
+use super::reference::{Reference, without_peer};
 use super::server::{Server, eventually, read_text};
 use super::wire::{Wire, command, info_number, text};
 
@@ -68,7 +68,7 @@ fn keys_of_every_type_go_to_another_server_and_back() {
 
 #[test]
 fn keys_of_every_type_go_to_an_older_server_and_back() {
-    if without_tools() {
+    if without_peer() {
         return;
     }
     let (one, redis) = (Server::start(DEBUG), Reference::start(DEBUG));
