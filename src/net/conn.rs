@@ -15,9 +15,8 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::mpsc::Sender;
-
-use crate::exec::mailbox::{Delivery, Line, Mail, NewClient, Outbox, is_noted};
+use crate::exec::mailbox::{Mail, NewClient, Post};
+use crate::exec::outbox::{Delivery, Line, Outbox, is_noted};
 use crate::resp::{Batch, Parsed, Parser, pool};
 use crate::session::SessionId;
 use crate::stats::memory::note_thread;
@@ -83,7 +82,7 @@ fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
+pub async fn serve(birth: Birth, lane: usize, mail: Post, limits: Arc<SharedLimits>) {
     let stream = Arc::new(birth.stream);
     let outbox = Outbox::new(lane, Some(Arc::clone(&stream) as Arc<dyn Line>));
     let new = NewClient {
@@ -109,14 +108,13 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
         authenticated: false,
         reported: 0,
     };
-    if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok()
-        && let Err(End::NoMoreInput) = conn.run().await
-    {
+    conn.mail.send(Mail::Connect(Box::new(new)));
+    if let Err(End::NoMoreInput) = conn.run().await {
         let _ = conn.write_all().await;
     }
     conn.let_go();
     if conn.outbox.session().is_some() {
-        let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
+        conn.mail.send(Mail::Disconnect(conn.session));
     }
 }
 
@@ -125,7 +123,7 @@ struct Conn {
     parser: Parser,
     unwritten: Unwritten,
     outbox: Arc<Outbox>,
-    mail: Sender<Mail>,
+    mail: Post,
     limits: Arc<SharedLimits>,
     session: SessionId,
     authenticated: bool,
@@ -194,7 +192,7 @@ impl Conn {
                 .parser
                 .parse(&mut batch, &self.limits.parser(self.authenticated));
             if matches!(parsed, Parsed::Overflow) {
-                let _ = self.mail.send(Mail::Overflow).await;
+                self.mail.send(Mail::Overflow);
                 tracing::warn!("Closing client that reached max query buffer length");
                 return Err(End::Closed);
             }
@@ -247,9 +245,8 @@ impl Conn {
             self.reported = 0;
         }
         let client = self.session;
-        // A full channel is no reason to wait: there will be more to tell.
-        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok()
-        {
+        // If it is not taken, there will be more to tell.
+        if bytes - self.reported >= growth_min && self.mail.offer(Mail::Arriving { client, bytes }) {
             self.reported = bytes;
         }
     }
@@ -292,7 +289,7 @@ impl Conn {
         loop {
             batch.direct &= self.unwritten.is_empty();
             let direct = batch.direct;
-            self.send(batch).await?;
+            self.send(batch);
             let Some(back) = self.returned(direct).await? else {
                 // Nothing of a next command was in it.
                 self.parser = Parser::new();
@@ -320,15 +317,10 @@ impl Conn {
     }
 
     #[inline]
-    async fn send(&mut self, mut batch: Box<Batch>) -> Result<(), End> {
-        use tokio::sync::mpsc::error::TrySendError;
+    fn send(&mut self, mut batch: Box<Batch>) {
         batch.unwritten = self.unwritten.len();
         note_thread();
-        match self.mail.try_send(Mail::Batch(self.session, batch)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(mail)) => self.mail.send(mail).await.map_err(|_| End::Closed),
-            Err(TrySendError::Closed(_)) => Err(End::Closed),
-        }
+        self.mail.send(Mail::Batch(self.session, batch));
     }
 
     /// Waits for the batch under way, `None` if that was answered without this connection; pushes that come first are
