@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   idle (no batch) ──readable──> read ──> parse ──commands──> mailbox ──> replies ──> write ──┐
-//!      ^   ^──pushes: write                  └──nothing whole yet──> read more                 │
-//!      └───────────────────────────── nothing left over ───────────────────────────────────────┘
+//!      ^   ^──pushes: write        ^ │       └──nothing whole yet──> read more                 │
+//!      └──────────nothing there────┼─┘                                                         │
+//!                                  └──────────────── nothing left over ────────────────────────┘
 //! ```
 //!
 //! At most one batch is under way. A client that does not read its replies is served on: what the socket does not take
@@ -150,7 +151,7 @@ impl Conn {
         }
         loop {
             self.idle().await?;
-            self.busy().await?;
+            while self.busy().await? {}
         }
     }
 
@@ -183,10 +184,15 @@ impl Conn {
         self.outbox.poll(cx).map(Ok)
     }
 
-    /// Reads and serves until nothing is left over.
-    async fn busy(&mut self) -> Result<(), End> {
+    /// Reads and serves until nothing is left over; whether there was anything. It is mostly input that wakes a connection
+    /// whose batch was answered without it: to read is the shortest way to know.
+    #[inline]
+    async fn busy(&mut self) -> Result<bool, End> {
         let mut batch = pool::take();
-        let mut more = self.read(&mut batch).await?;
+        let Some(mut more) = self.read_now(&mut batch)? else {
+            pool::put(batch);
+            return Ok(false);
+        };
         loop {
             let parsed = self
                 .parser
@@ -201,7 +207,7 @@ impl Conn {
                 batch.direct = !full && !more && self.parser.is_idle(&batch);
                 match self.exchange(batch).await? {
                     Some(answered) => batch = answered,
-                    None => return Ok(()),
+                    None => return Ok(true),
                 }
                 self.parser.recycle(&mut batch);
             }
@@ -209,7 +215,7 @@ impl Conn {
                 pool::put(batch);
                 // A large buffer is free now.
                 note_thread();
-                return Ok(());
+                return Ok(true);
             }
             if !full {
                 more = self.read_rest(&mut batch).await?;
@@ -255,25 +261,32 @@ impl Conn {
     /// Writes pushes while it waits: half a command may be all there is for long.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
         loop {
-            let target = self.parser.read_target(batch);
-            if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
-                target.buf.reserve(target.limit.min(READ_BYTES));
+            if let Some(more) = self.read_now(batch)? {
+                return Ok(more);
             }
-            let room = target.limit.min(target.buf.capacity() - target.buf.len());
-            match self.stream.try_read(target.buf, room) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    batch.trim_reply();
-                    note_thread();
-                    let (used, free) = self.parser.arriving_bytes(batch);
-                    self.report(used + free, 1);
-                }
-                read => return note_read(batch, read?, room),
-            }
+            batch.trim_reply();
+            note_thread();
+            let (used, free) = self.parser.arriving_bytes(batch);
+            self.report(used + free, 1);
             match self.input_or_delivery().await? {
                 None => {}
                 Some(Delivery::Trim) => self.doze(batch).await?,
                 Some(other) => self.write_pushes(unasked(other)?).await?,
             }
+        }
+    }
+
+    /// The same without waiting; `None` when nothing is there.
+    #[inline]
+    fn read_now(&mut self, batch: &mut Batch) -> Result<Option<bool>, End> {
+        let target = self.parser.read_target(batch);
+        if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
+            target.buf.reserve(target.limit.min(READ_BYTES));
+        }
+        let room = target.limit.min(target.buf.capacity() - target.buf.len());
+        match self.stream.try_read(target.buf, room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            read => note_read(batch, read?, room).map(Some),
         }
     }
 
@@ -327,12 +340,19 @@ impl Conn {
     /// written first. Only when the executor says that it holds the batch back is a peer that hangs up noticed before:
     /// else the answer is there as soon.
     async fn returned(&mut self, mut direct: bool) -> Result<Option<Box<Batch>>, End> {
-        let mut held = false;
+        let (mut sent, mut held) = (direct, false);
         loop {
             let delivery = if held {
                 self.delivery_or_hangup().await?
             } else {
-                poll_fn(|cx| self.poll_returned(&mut direct, cx)).await?
+                poll_fn(|cx| {
+                    // Nobody can have answered yet: that is done on this thread. The outbox knows whom to wake.
+                    if std::mem::take(&mut sent) && self.stream.poll_readable(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.poll_returned(&mut direct, cx)
+                })
+                .await?
             };
             match delivery {
                 Delivery::Batch(batch) => {
