@@ -134,11 +134,13 @@ mod tests {
             "--help",
             "--test-memory",
             "--check-system",
-            "--sentinel",
             "check-rdb",
             "check-aof",
         ] {
             assert!(text.contains(option), "{option}");
+        }
+        for refused in ["--sentinel", "--replicaof"] {
+            assert!(!text.contains(refused), "{refused}");
         }
     }
 }
