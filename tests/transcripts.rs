@@ -31,7 +31,7 @@ use russet::exec::Executor;
 use russet::resp::value::{Value, parse_value};
 use russet::session::SessionId;
 
-use programs::{Program, reference_is_too_new};
+use programs::{PATIENCE, Program, reference_is_too_new};
 
 type Words = Vec<Vec<u8>>;
 
@@ -278,9 +278,7 @@ impl Target for Reference {
 
 fn dial(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).expect("the reference is there");
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_nodelay(true).expect("no delay");
     stream
 }

@@ -4,13 +4,13 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use russet::exec::Executor;
 use russet::resp::value::{Value, parse_value};
 use russet::session::SessionId;
 
-use crate::programs::{Program, reference_is_too_new};
+use crate::programs::{PATIENCE, Program, reference_is_too_new};
 use crate::words::{DIRECTIVES, Words};
 
 /// Russet, in this process.
@@ -134,7 +134,7 @@ pub struct Connection {
 impl Connection {
     fn open(address: SocketAddr) -> Option<Connection> {
         let stream = TcpStream::connect(address).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         let unread = Vec::new();
         Some(Connection { stream, unread })

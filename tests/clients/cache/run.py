@@ -17,7 +17,7 @@ if len(sys.argv) > 2:
 
 
 def caching_client():
-    return redis.Redis(port=PORT, protocol=3, cache_config=CacheConfig(), decode_responses=True)
+    return redis.Redis(host="127.0.0.1", port=PORT, protocol=3, cache_config=CacheConfig(), decode_responses=True)
 
 
 def calls(plain, command):
@@ -111,7 +111,7 @@ def two_caches_see_each_other(cached, plain):
 
 
 def main():
-    plain = redis.Redis(port=PORT, protocol=2, decode_responses=True)
+    plain = redis.Redis(host="127.0.0.1", port=PORT, protocol=2, decode_responses=True)
     cases = [
         reads_are_answered_from_the_cache, others_writes_invalidate, own_writes_invalidate, every_type_is_cached,
         expiry_and_flush_invalidate, scripts_and_transactions_invalidate, two_caches_see_each_other,

@@ -7,8 +7,8 @@ const Redis = require('ioredis');
 const Redlock = require('redlock');
 const { BurstyRateLimiter, RateLimiterQueue, RateLimiterRedis } = require('rate-limiter-flexible');
 
-const client = new Redis({ port: Number(process.argv[2]) });
-const other = new Redis({ port: Number(process.argv[2]) });
+const client = new Redis({ host: '127.0.0.1', port: Number(process.argv[2]) });
+const other = new Redis({ host: '127.0.0.1', port: Number(process.argv[2]) });
 
 function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
