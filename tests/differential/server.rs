@@ -1,6 +1,6 @@
 //! The two servers under comparison, with as many connections to each as an episode uses.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -166,6 +166,8 @@ impl Connection {
             }
             match self.stream.read(&mut chunk) {
                 Ok(count @ 1..) => self.unread.extend_from_slice(&chunk[..count]),
+                // It was stopped for a while and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return None,
             }
         }
