@@ -63,7 +63,7 @@ impl Footprint {
             resident: totals.resident,
             clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
             pooled: pool::kept_bytes(),
-            aof_buffer: cx.stats.persistence.aof.waiting_bytes as u64,
+            aof_buffer: cx.stats.persistence.aof.buffer_bytes as u64,
             lua_caches: cx.server.scripts.scripts_bytes as u64,
             function_caches: cx.server.scripts.libraries_bytes as u64,
             tables: dbs
