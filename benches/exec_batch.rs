@@ -15,7 +15,8 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use russet::base::clock::Now;
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use russet::exec::mailbox::{Mail, NewClient};
+use russet::exec::outbox::{Delivery, Outbox};
 use russet::resp::{Batch, Limits, Parsed, Parser};
 use russet::session::SessionId;
 
@@ -30,7 +31,6 @@ const KEY_STRIDE: usize = 61_803;
 const VALUE: &str = "0123456789abcdef0123456789abcdef";
 const NOW: Now = Now {
     unix_us: 1_700_000_000_000_000,
-    monotonic_ns: 0,
 };
 
 fn main() {

@@ -7,7 +7,8 @@ mod peers;
 
 use russet::base::clock::Now;
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, Mail};
+use russet::exec::mailbox::Mail;
+use russet::exec::outbox::Delivery;
 
 use peers::{Peer, batch, values};
 
@@ -49,7 +50,6 @@ impl Scene {
         let mut letters: Vec<Mail> = letters.collect();
         let now = Now {
             unix_us: self.now_ms * 1000,
-            monotonic_ns: 0,
         };
         self.executor.open(&mut letters, now);
         while self.executor.awaits_freeing() {
