@@ -75,7 +75,9 @@ impl Executor {
     #[cold]
     fn cut_off_hoarder(&mut self, client: SessionId) {
         let (addr, limit) = (&self.sessions[client].addr, self.queue_bytes_max);
-        tracing::warn!("Closing client that reached max query buffer length: {addr} has queued more than {limit} bytes");
+        tracing::warn!(
+            "Closing client that reached max query buffer length: {addr} has queued more than {limit} bytes"
+        );
         self.stats.counters.client_query_buffer_limit_disconnections += 1;
         self.close_client(client, client);
     }

@@ -82,7 +82,7 @@ fn set_with_options(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if options.get {
         reply_text(&mut cx.reply, cx.keys.read_string(key)?);
     }
-    let stores = options.condition.admits(&mut cx.keys, key);
+    let stores = options.condition.admits(cx.keys, key);
     if stores {
         let value = cx.value(args, 2);
         cx.keys.set(key, value, expiry);

@@ -385,6 +385,9 @@ fn what_the_limit_leaves_out_is_told() {
     assert!(left_out > 0, "the buffer stays when all is written");
     let info = logged.turn("a: INFO memory").join("");
     for field in ["mem_not_counted_for_evict", "mem_aof_buffer"] {
-        assert!(info.contains(&format!("{field}:{left_out}")), "{field} {left_out} {info}");
+        assert!(
+            info.contains(&format!("{field}:{left_out}")),
+            "{field} {left_out} {info}"
+        );
     }
 }
