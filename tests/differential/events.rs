@@ -81,7 +81,10 @@ fn draw(run: &Run, rng: &mut Rng) -> Unit {
             .into_iter()
             .filter(|words| !is_unfit(words));
         words
-            .flat_map(|words| burial(&words).into_iter().chain([words]))
+            .flat_map(|words| {
+                let before = burial(&words).or_else(|| claimant(&words));
+                before.into_iter().chain([words])
+            })
             .collect::<Vec<Words>>()
     };
     match rng.below(20) {
@@ -172,6 +175,16 @@ fn burial(words: &Words) -> Option<Words> {
     let stores = combines || words[0].to_ascii_lowercase().ends_with(b"store");
     let place = words.get(if combines { 2 } else { 1 })?;
     stores.then(|| vec![b"exists".to_vec(), place.clone()])
+}
+
+/// Who claims is there before: Redis 7.0 makes a consumer only of one that gets something.
+fn claimant(words: &Words) -> Option<Words> {
+    let claims = [b"xclaim".as_slice(), b"xautoclaim"]
+        .iter()
+        .any(|name| words[0].eq_ignore_ascii_case(name));
+    let whom = words.get(1..4)?;
+    let begin = [b"xgroup".to_vec(), b"createconsumer".to_vec()];
+    claims.then(|| begin.into_iter().chain(whom.iter().cloned()).collect())
 }
 
 /// The key of a command that takes what it likes goes.

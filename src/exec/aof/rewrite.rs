@@ -480,7 +480,7 @@ impl Executor {
         let facts = &mut self.stats.persistence.aof;
         facts.enabled = false;
         facts.last_write_ok = true;
-        (facts.waiting_bytes, facts.pending_syncs) = (0, 0);
+        (facts.waiting_bytes, facts.buffer_bytes, facts.pending_syncs) = (0, 0, 0);
     }
 
     /// Ends a rewrite under way; whether there was one.

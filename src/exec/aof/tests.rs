@@ -375,3 +375,19 @@ fn who_came_along_with_a_reader_of_the_log_is_answered_while_a_script_in_it_runs
     while turns.go_on(&mut letters) == Progress::Paused {}
     drop(folder);
 }
+
+#[test]
+fn what_the_limit_leaves_out_is_told() {
+    let mut logged = Logged::new(1, "everysec");
+    logged.turn("a: SET k 1");
+    logged.scene.executor.end_logged_turn();
+    let left_out = logged.scene.executor.aof.waiting_bytes();
+    assert!(left_out > 0, "the buffer stays when all is written");
+    let info = logged.turn("a: INFO memory").join("");
+    for field in ["mem_not_counted_for_evict", "mem_aof_buffer"] {
+        assert!(
+            info.contains(&format!("{field}:{left_out}")),
+            "{field} {left_out} {info}"
+        );
+    }
+}
