@@ -108,6 +108,7 @@ impl Executor {
     /// What failed, which has been logged.
     pub(super) fn save_now(&mut self) -> Result<(), SaveError> {
         let temp = temp_path(ChildKind::Snapshot, std::process::id() as i32);
+        self.stats.counters.rdb_saves += 1;
         let written = snapshot::write(
             &*self.disk,
             &self.keys,
@@ -124,7 +125,6 @@ impl Executor {
                 let facts = &mut self.stats.persistence;
                 facts.last_save_s = now_s;
                 facts.last_bgsave_ok = true;
-                self.stats.counters.rdb_saves += 1;
                 Ok(())
             }
             Err(error) => {
@@ -168,6 +168,7 @@ impl Executor {
     /// Forks a child that writes a snapshot; whether that worked. A failure is in the log and in INFO.
     fn start_saving(&mut self) -> bool {
         let (plan, path, disk) = (self.plan(false), self.snapshot_path(), Arc::clone(&self.disk));
+        self.stats.counters.rdb_saves += 1;
         let started = self.start_child(ChildKind::Snapshot, |keys, temp, progress| {
             snapshot::write(&*disk, keys, &plan, &temp, &path, progress)
         });
@@ -214,7 +215,6 @@ impl Executor {
                 let changes = &mut self.keys.changes;
                 changes.dirty = changes.dirty.saturating_sub(job.dirty);
                 facts.last_save_s = now_s;
-                self.stats.counters.rdb_saves += 1;
             }
             Ended::Code(_) => tracing::warn!("Background saving error"),
             Ended::Signal(signal) => {
