@@ -15,7 +15,8 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use russet::base::clock::Now;
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, Mail, NewClient, Outbox};
+use russet::exec::mailbox::{Mail, NewClient};
+use russet::exec::outbox::{Delivery, Outbox};
 use russet::resp::{Batch, Limits, Parsed, Parser};
 use russet::session::SessionId;
 

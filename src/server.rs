@@ -8,14 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::mpsc::{Receiver, Sender, channel, error::TryRecvError};
 
 use crate::base::clock::{Clock, SystemClock, now_unix_ms};
 use crate::base::cpus::{self, Cpus};
@@ -23,11 +22,12 @@ use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
 use crate::command::cx::Facts;
 use crate::config::{CommandLine, Config, LoadError, Wants};
-use crate::exec::mailbox::{self, Mail};
+use crate::exec::mailbox::{self, Mail, Mailbox, Post, mailbox};
 use crate::exec::script::Interlude;
 use crate::exec::turn::{Progress, Turns};
 use crate::exec::witness::Watched;
 use crate::exec::{self, Duty, Executor, Host};
+use crate::net::alarm::Alarm;
 use crate::net::courier::Courier;
 use crate::net::lane::{self, Lanes};
 use crate::net::limits::SharedLimits;
@@ -375,10 +375,15 @@ fn runtime() -> Result<Runtime, String> {
     // One turn serves every ready connection, once to read and maybe again to write, before it asks the kernel for more.
     const TASKS_PER_TURN: u32 = 1024;
     Builder::new_current_thread()
-        .enable_all()
+        .enable_io()
         .event_interval(TASKS_PER_TURN)
         .build()
         .map_err(|e| os_text(&e))
+}
+
+/// An alarm of the runtime this is called on.
+fn alarm() -> Result<Alarm, String> {
+    Alarm::new().map_err(|e| os_text(&e))
 }
 
 /// Binds, starts executor and lanes, and serves until the end; the exit code.
@@ -405,7 +410,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
         unix_path: config.path("unixsocket").to_owned(),
         pidfile: pidfile.map(daemon::PidFile::write),
     };
-    let (mail, letters) = channel(mailbox::CAPACITY);
+    let (mail, letters) = mailbox();
     let first_lane = usize::from(io_threads > 1);
     let (lanes, errands) = Lanes::new(io_threads.saturating_sub(1).max(1), first_lane);
     let hz = Arc::new(AtomicU64::new(config.int("hz") as u64));
@@ -440,7 +445,7 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
             mail.clone(),
             Arc::clone(&shared),
         ));
-        tokio::spawn(tick(mail.clone(), hz));
+        tokio::spawn(tick(mail.clone(), alarm()?, hz));
         tokio::spawn(watch_signals(shutdown, mail.clone()));
     }
     let facts = facts(program, &config, config_file.as_deref(), io_threads, supervised);
@@ -457,7 +462,11 @@ fn serve(start: Start<'_>) -> Result<i32, String> {
     if io_threads <= 1 {
         // A task like the connections', so that it runs when they have, and not once more for the main future.
         let turns = Turns::new(executor).map_err(|e| os_text(&e))?;
-        let executor = home.spawn(run_local(turns, letters));
+        let alarm = {
+            let _inside = home.enter();
+            alarm()?
+        };
+        let executor = home.spawn(run_local(turns, letters, alarm));
         let code = home.block_on(executor).map_err(|e| e.to_string())?;
         leavings.remove();
         // The end of the process closes what it holds, listeners first: nobody is let in who would get no answer.
@@ -522,38 +531,47 @@ fn random_id() -> String {
 }
 
 /// Sends a tick `hz` times a second, the first at once.
-async fn tick(mail: Sender<Mail>, hz: Arc<AtomicU64>) {
-    while mail.send(Mail::Tick).await.is_ok() {
-        tokio::time::sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1))).await;
+async fn tick(mail: Post, alarm: Alarm, hz: Arc<AtomicU64>) {
+    loop {
+        mail.offer(Mail::Tick);
+        alarm
+            .sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1)))
+            .await;
     }
 }
 
 /// Turns signals into mail.
-async fn watch_signals(mut shutdown: signals::Shutdown, mail: Sender<Mail>) {
+async fn watch_signals(mut shutdown: signals::Shutdown, mail: Post) {
     while let Ok(signal) = shutdown.recv().await {
         let interrupt = signal == signals::ShutdownSignal::Int;
-        if mail.send(Mail::Stop { interrupt }).await.is_err() {
-            return;
-        }
+        mail.send(Mail::Stop { interrupt });
     }
 }
 
 /// The executor on the thread that also does I/O.
-async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
+async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
     let clock = SystemClock::new();
+    // When the alarm rings, at the latest.
+    let mut alarm_us = i64::MAX;
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     loop {
         if turns.executor().is_busy() || !letters.is_empty() {
             // Work is left, of expiry or of the last mail: give connections a turn, take what is there, go on.
             tokio::task::yield_now().await;
-            take_waiting(&mut mail, &mut letters);
+            mail.take(&mut letters);
         } else {
-            let waiting = mail.recv_many(&mut letters, mailbox::DRAIN_MAX);
-            match patience(turns.executor(), &clock) {
-                None => drop(waiting.await),
-                // No mail by then is as good as mail: somebody's time is up.
-                Some(patience) => drop(tokio::time::timeout(patience, waiting).await),
+            if let Some(wake_us) = turns.executor().wake_at_us()
+                && wake_us < alarm_us
+            {
+                alarm.set(left_until(wake_us, &clock));
+                alarm_us = wake_us;
             }
+            // A ring is as good as mail: somebody's time is up.
+            poll_fn(|cx| match mail.poll(cx, &mut letters) {
+                Poll::Pending if alarm_us < i64::MAX => alarm.poll(cx).map(|()| alarm_us = i64::MAX),
+                arrival => arrival,
+            })
+            .await;
         }
         let mut progress = turns.open(&mut letters, clock.now());
         while progress == Progress::Paused {
@@ -562,7 +580,7 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
             turns.executor().deliver_here();
             tokio::task::yield_now().await;
             let mut waiting = Vec::new();
-            take_waiting(&mut mail, &mut waiting);
+            mail.take(&mut waiting);
             turns.executor().open_busy(&mut waiting);
             turns.executor().end_turn();
             turns.executor().deliver_here();
@@ -577,27 +595,21 @@ async fn run_local(mut turns: Turns, mut mail: Receiver<Mail>) -> i32 {
 }
 
 /// The executor on a thread of its own.
-fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
+fn run_apart(executor: Executor, mail: Mailbox, lanes: &Lanes) -> i32 {
     let mut executor = Watched::new(executor);
     let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
-    let waker = Waker::from(Arc::new(Alarm(std::thread::current())));
-    let mail = Arc::new(Mutex::new(mail));
+    let mail = Arc::new(mail);
     executor.set_interlude(Box::new(OpenMail {
         mail: Arc::clone(&mail),
         lanes: lanes.clone(),
     }));
     loop {
-        {
-            let mut mail = lock(&mail);
-            if executor.is_busy() || !letters.is_empty() {
-                take_waiting(&mut mail, &mut letters);
-            } else {
-                match patience(&executor, &clock) {
-                    None => drop(mail.blocking_recv_many(&mut letters, mailbox::DRAIN_MAX)),
-                    Some(patience) => receive_within(patience, &mut mail, &mut letters, &waker),
-                }
-            }
+        if executor.is_busy() || !letters.is_empty() {
+            mail.take(&mut letters);
+        } else {
+            let patience = executor.wake_at_us().map(|at| left_until(at, &clock));
+            mail.wait(patience, &mut letters);
         }
         executor.open(&mut letters, clock.now());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
@@ -610,63 +622,24 @@ fn run_apart(executor: Executor, mail: Receiver<Mail>, lanes: &Lanes) -> i32 {
 
 /// Lets others have a turn in the middle of a script, when connections have threads of their own.
 struct OpenMail {
-    mail: Arc<Mutex<Receiver<Mail>>>,
+    mail: Arc<Mailbox>,
     lanes: Lanes,
 }
 
 impl Interlude for OpenMail {
     fn turn(&mut self, executor: &mut Executor) {
         let mut waiting = Vec::new();
-        take_waiting(&mut lock(&self.mail), &mut waiting);
+        self.mail.take(&mut waiting);
         executor.open_busy(&mut waiting);
         executor.end_turn();
         self.lanes.deliver(executor.take_finished());
     }
 }
 
-/// The mailbox, which one thread uses in turn with itself.
-fn lock(mail: &Mutex<Receiver<Mail>>) -> MutexGuard<'_, Receiver<Mail>> {
-    mail.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long the executor can do without mail; `None` for ever.
-#[inline]
-fn patience(executor: &Executor, clock: &SystemClock) -> Option<Duration> {
-    let left_us = executor.wake_at_us()?.saturating_sub(clock.now().unix_us);
-    Some(Duration::from_micros(left_us.max(0) as u64))
-}
-
-/// Wakes the thread that sleeps.
-struct Alarm(Thread);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for mail, but not for longer than `patience`.
-fn receive_within(patience: Duration, mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>, waker: &Waker) {
-    let (started, mut cx) = (Instant::now(), Context::from_waker(waker));
-    while mail
-        .poll_recv_many(&mut cx, letters, mailbox::DRAIN_MAX)
-        .is_pending()
-    {
-        let left = patience.saturating_sub(started.elapsed());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::park_timeout(left);
-    }
-}
-
-fn take_waiting(mail: &mut Receiver<Mail>, letters: &mut Vec<Mail>) {
-    while letters.len() < mailbox::DRAIN_MAX {
-        match mail.try_recv() {
-            Ok(letter) => letters.push(letter),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
-        }
-    }
+/// How long it is until `at_us`, by the time of day.
+fn left_until(at_us: i64, clock: &SystemClock) -> Duration {
+    let left_us = at_us.saturating_sub(clock.now().unix_us);
+    Duration::from_micros(left_us.max(0) as u64)
 }
 
 /// What follows a turn of the executor; the exit code when it was the last.
@@ -694,7 +667,7 @@ struct ServerHost {
     oom: oom::OomScore,
     roles: Roles,
     supervised: Arc<supervise::Supervised>,
-    mail: Sender<Mail>,
+    mail: Post,
     courier: Courier,
 }
 
@@ -712,7 +685,7 @@ impl Host for ServerHost {
     fn waker(&self) -> exec::aof::sync::Waker {
         let mail = self.mail.clone();
         // A full mailbox wakes the executor as well.
-        Box::new(move || drop(mail.try_send(Mail::Synced)))
+        Box::new(move || _ = mail.offer(Mail::Synced))
     }
 
     fn hire(&mut self, duty: Duty<'_>, work: exec::Work<'_>) -> std::io::Result<Box<dyn child::Worker>> {

@@ -6,7 +6,7 @@
 mod peers;
 
 use russet::exec::Executor;
-use russet::exec::mailbox::Delivery;
+use russet::exec::outbox::Delivery;
 use russet::resp::Batch;
 use russet::session::SessionId;
 

@@ -95,6 +95,7 @@ const ROOMS: &[Room] = &[
     // Mail is addressed by `SessionId`; batches come back as `Finished`.
     room("net", &["base", "resp", "config", "stats"]).and(&[
         "exec::mailbox",
+        "exec::outbox",
         "exec::Finished",
         "exec::shipment",
         "session::SessionId",

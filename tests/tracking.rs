@@ -7,7 +7,8 @@ mod peers;
 
 use russet::base::clock::Now;
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, Mail};
+use russet::exec::mailbox::Mail;
+use russet::exec::outbox::Delivery;
 
 use peers::{Peer, batch, values};
 

@@ -10,7 +10,8 @@ use crate::resp::{self, Batch, Reply};
 use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
 use super::dispatch::Resolved;
-use super::mailbox::{NewClient, Outbox, reply_bytes};
+use super::mailbox::NewClient;
+use super::outbox::{Outbox, reply_bytes};
 use super::{Executor, admit};
 
 const DENIED: &str = "DENIED Russet is running in protected mode because protected mode is enabled and no password is \

@@ -19,7 +19,7 @@ use crate::session::{ClientClass, Outlet, Session, SessionFlags, SessionId};
 use crate::resp::Batch;
 
 use super::Executor;
-use super::mailbox::{Outbox, is_noted, reply_bytes};
+use super::outbox::{Outbox, is_noted, reply_bytes};
 
 /// No limit is smaller, so that there is always a client that can raise it again.
 const LIMIT_BYTES_MIN: u64 = 128 * 1024;

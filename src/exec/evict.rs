@@ -358,7 +358,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::exec::mailbox::{NewClient, Outbox};
+    use crate::exec::mailbox::NewClient;
+    use crate::exec::outbox::Outbox;
     use crate::exec::testing::Scene;
 
     /// Keys of ten bytes, a microsecond each.

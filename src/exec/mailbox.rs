@@ -1,39 +1,34 @@
-//! The way into the executor and back: mail of many connections in, one slot per connection for the way out.
+//! The way into the executor: mail of connections, listeners, signals and helping threads, in one queue.
 //!
 //! ```text
-//!   connection ── Mail::Batch(Box<Batch>) ──> bounded mpsc ──> executor
-//!       ^                                                        |
-//!       └── Outbox: one returned batch, pushes, a close request <┘
+//!   connection ── Mail::Batch(Box<Batch>) ──┐
+//!   ...                                     ├──> Post ──> queue ──> Mailbox ──> executor
+//!   signals, ticks, syncs of the log ───────┘
 //! ```
 //!
-//! Pushes keep their place among the replies. Each says behind how many of the connection's batches it comes; the
-//! connection counts the batches it takes:
+//! One read's worth of commands travels as one boxed batch, moved here and [back](super::outbox), so handing over costs no
+//! copy and no allocation. A connection has one batch under way at most and then stops reading its socket: that is the
+//! back-pressure, and the queue is no longer than there are connections. What is sent on other occasions is
+//! [offered](Post::offer): it does not pile up while the executor is busy.
 //!
-//! ```text
-//!   pushes  [ ahead of the batch under way | behind its replies ]
-//! ```
-//!
-//! A connection that has nothing else to do than to write the replies need not wake for that: the batch says so, and
-//! whoever delivers it (on the connection's own thread) writes them. Few requests at a time are so served with one turn
-//! of their connection's task instead of two.
-//!
-//! One read's worth of commands travels as one boxed batch, moved there and back, so handing over costs no copy and no
-//! allocation. A full channel is the back-pressure: the connection stops reading its socket.
+//! Costs: a letter takes and frees a lock that is held for a dozen instructions, a turn of the executor one more. (A
+//! channel of tokio's costs some 300 instructions more per letter, docs/decisions.)
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use crate::base::size_class::allocated;
-use crate::resp::{Batch, KEEP_BYTES, pool};
-use crate::session::{Outlet, SessionId};
-use crate::stats::memory::note_thread;
+use crate::resp::Batch;
+use crate::session::SessionId;
 
-/// How many pieces of mail may wait.
-pub const CAPACITY: usize = 4096;
+use super::outbox::Outbox;
 
-/// How many pieces the executor takes at once.
+/// As long as so many letters wait, nothing more is taken that can be done without.
+const OFFERS_MAX: usize = 4096;
+
+/// How many letters the executor takes at once.
 pub const DRAIN_MAX: usize = 256;
 
 /// What reaches the executor.
@@ -82,377 +77,106 @@ pub struct NewClient {
     pub batch: Box<Batch>,
 }
 
-/// A connection's socket, as far as replies need it.
-pub trait Line: Send + Sync {
-    /// Writes what the socket takes now.
-    ///
-    /// # Errors
-    /// `WouldBlock` when it takes nothing; what the system says.
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
-}
-
-/// What the executor hands back to a connection.
+/// Letters that wait, and who waits for them.
 #[derive(Default)]
-struct Slot {
-    /// Where replies can be written without the connection, while that lives.
-    line: Option<Arc<dyn Line>>,
-    /// The connection is awake and takes the batch under way itself, whatever the batch says.
-    attended: bool,
-    /// The batch under way was answered without the connection: whether the client is authenticated.
-    answered: Option<bool>,
-    batch: Option<Box<Batch>>,
-    session: Option<SessionId>,
-    pushes: Vec<u8>,
-    /// How many of the pushed bytes come before the next batch.
-    ahead: usize,
-    /// Batches the connection has taken.
-    batches_taken: u64,
-    /// Bytes of the buffer with replies that is on its way to another thread, when they are many.
-    under_way: usize,
-    /// Bytes the connection has taken last and not told what became of them, of replies only when they are many; and those
-    /// that their buffer takes.
-    writing: (usize, usize),
-    /// Bytes that it could not write yet, and those that their buffers take.
-    unwritten: (usize, usize),
-    close: bool,
-    /// The batch under way waits for the end of a pause, and the connection has not been told.
-    held: bool,
-    /// The connection is to give back what its read buffer has free.
-    trim: bool,
-    input_used: usize,
-    input_free: usize,
+struct Queue {
+    letters: VecDeque<Mail>,
     waker: Option<Waker>,
-    lending: Lending,
 }
 
-/// The connection's socket on its way to the executor, which speaks over it itself while a script is debugged.
-#[derive(Default)]
-enum Lending {
-    /// Nobody wants it.
-    #[default]
-    No,
-    /// The executor does.
-    Asked,
-    /// It has come, or cannot.
-    Lent(io::Result<OwnedFd>),
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Slot {
-    /// Bytes of pushes and replies that are not written yet.
-    fn output_bytes(&self) -> usize {
-        let replies = self.batch.as_ref().map_or(0, |batch| batch.reply.len());
-        self.pushes.len() + replies + self.writing.0 + self.unwritten.0
-    }
+/// Where letters are posted.
+#[derive(Clone)]
+pub struct Post(Arc<Mutex<Queue>>);
 
-    /// Bytes of all buffers that hold what is not written or not executed yet.
-    fn held_bytes(&self) -> usize {
-        let replies = self.batch.as_deref().map_or(0, reply_bytes);
-        let output = allocated(self.pushes.capacity()) + replies + self.writing.1 + self.unwritten.1;
-        self.under_way + output + self.input_used + self.input_free
-    }
+/// Where they arrive.
+pub struct Mailbox(Arc<Mutex<Queue>>);
 
-    /// Writes the replies of a batch whose connection need not see it; comes back if it must.
+/// A mailbox, and the way to it.
+pub fn mailbox() -> (Post, Mailbox) {
+    let queue = Arc::default();
+    (Post(Arc::clone(&queue)), Mailbox(queue))
+}
+
+impl Post {
+    /// Sends a letter.
     #[inline]
-    fn answer(&mut self, mut batch: Box<Batch>) -> Option<Box<Batch>> {
-        let direct = batch.direct && !self.attended && self.ahead == 0;
-        let (true, Some(line)) = (direct && batch.is_done() && !is_noted(&batch.reply), &self.line) else {
-            return Some(batch);
-        };
-        if !batch.reply.is_empty() {
-            match line.try_write(&batch.reply) {
-                Ok(written) if written == batch.reply.len() => {}
-                // Whatever is wrong, the connection will find out.
-                written => {
-                    batch.reply.drain(..written.unwrap_or(0));
-                    return Some(batch);
-                }
+    pub fn send(&self, letter: Mail) {
+        let mut queue = lock(&self.0);
+        queue.letters.push_back(letter);
+        let waker = queue.waker.take();
+        drop(queue);
+        // Not under the lock: waking a thread is a call of the system.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Sends a letter if few wait already; whether it did. Many that wait are as good as this one where only the
+    /// executor's attention is wanted.
+    pub fn offer(&self, letter: Mail) -> bool {
+        let has_room = lock(&self.0).letters.len() < OFFERS_MAX;
+        if has_room {
+            self.send(letter);
+        }
+        has_room
+    }
+}
+
+impl Mailbox {
+    /// Adds the letters that wait to `letters`, up to [`DRAIN_MAX`] in all.
+    #[inline]
+    pub fn take(&self, letters: &mut Vec<Mail>) {
+        Self::take_from(&mut lock(&self.0), letters);
+    }
+
+    #[inline]
+    fn take_from(queue: &mut Queue, letters: &mut Vec<Mail>) {
+        let room = DRAIN_MAX.saturating_sub(letters.len());
+        let count = room.min(queue.letters.len());
+        letters.extend(queue.letters.drain(..count));
+    }
+
+    /// Takes the letters that wait; with none, `cx` is woken when one comes.
+    #[inline]
+    pub fn poll(&self, cx: &Context<'_>, letters: &mut Vec<Mail>) -> Poll<()> {
+        let mut queue = lock(&self.0);
+        if queue.letters.is_empty() {
+            queue.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        queue.waker = None;
+        Self::take_from(&mut queue, letters);
+        Poll::Ready(())
+    }
+
+    /// Has this thread sleep until there are letters, which it takes, but not for longer than `patience`.
+    pub fn wait(&self, patience: Option<Duration>, letters: &mut Vec<Mail>) {
+        let waker = Waker::from(Arc::new(Sleeper(thread::current())));
+        let (started, cx) = (Instant::now(), Context::from_waker(&waker));
+        while self.poll(&cx, letters).is_pending() {
+            let Some(patience) = patience else {
+                thread::park();
+                continue;
+            };
+            let left = patience.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return;
             }
+            thread::park_timeout(left);
         }
-        self.answered = Some(batch.authenticated);
-        self.batches_taken += 1;
-        self.ahead = self.pushes.len();
-        pool::put(batch);
-        None
-    }
-
-    /// The pushes that come before the next batch.
-    fn take_ahead(&mut self) -> Vec<u8> {
-        let behind = self.pushes.split_off(self.ahead);
-        let ahead = std::mem::replace(&mut self.pushes, behind);
-        self.ahead = 0;
-        self.writing = (ahead.len(), allocated(ahead.capacity()));
-        ahead
     }
 }
 
-/// A connection's way back.
-pub struct Outbox {
-    /// Which I/O thread holds the connection; 0 is the executor's own.
-    pub lane: usize,
-    slot: Mutex<Slot>,
-}
+/// A thread that sleeps.
+struct Sleeper(Thread);
 
-/// What a waiting connection is woken for.
-pub enum Delivery {
-    /// Its batch, with replies.
-    Batch(Box<Batch>),
-    /// Bytes nobody asked for.
-    Pushes(Vec<u8>),
-    /// Word that its batch has been answered without it; whether the client is authenticated.
-    Answered(bool),
-    /// Word that its batch will be long, because the executor holds it back.
-    Held,
-    /// It is to give back what the read buffer of a command that is still arriving has free.
-    Trim,
-    /// It must close.
-    Close,
-}
-
-impl Outbox {
-    /// An outbox of a connection on I/O thread `lane`. Replies may be written to `line`, on that thread.
-    pub fn new(lane: usize, line: Option<Arc<dyn Line>>) -> Arc<Outbox> {
-        let slot = Slot {
-            line,
-            ..Slot::default()
-        };
-        Arc::new(Outbox {
-            lane,
-            slot: Mutex::new(slot),
-        })
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives the batch back and wakes the connection, unless that is to close: nobody would take it. A connection that
-    /// need not see it is answered instead; then this is its thread.
-    #[inline]
-    pub fn deliver(&self, batch: Box<Batch>) {
-        let mut slot = self.slot();
-        if slot.close {
-            // It counts as held until it is known to be free.
-            drop(batch);
-            note_thread();
-            slot.under_way = 0;
-            return;
-        }
-        slot.under_way = 0;
-        slot.held = false;
-        slot.batch = slot.answer(batch);
-        slot.attended = false;
-        if slot.batch.is_some() || slot.ahead > 0 {
-            wake(&slot);
-        }
-    }
-
-    /// The connection has something to do for which it must have the batch under way itself.
-    pub fn attend(&self) {
-        self.slot().attended = true;
-    }
-
-    /// Notes that a batch is handed to the thread of the connection, which will deliver it.
-    #[inline]
-    pub(super) fn note_under_way(&self, batch: &Batch) {
-        if is_noted(&batch.reply) {
-            self.slot().under_way = reply_bytes(batch);
-        }
-    }
-
-    /// Tells the connection that its batch is held back.
-    pub fn note_held(&self) {
-        let mut slot = self.slot();
-        slot.held = true;
-        wake(&slot);
-    }
-
-    /// Tells the connection which session is its own.
-    pub fn introduce(&self, session: SessionId) {
-        self.slot().session = Some(session);
-    }
-
-    /// The connection's session, once it has one.
-    pub fn session(&self) -> Option<SessionId> {
-        self.slot().session
-    }
-
-    /// Asks the connection for its socket, unless it is here; whether it is, or cannot be had. It comes with the batch
-    /// under way once that has been given back unfinished, and what was answered has been written.
-    pub fn ask_for_socket(&self) -> bool {
-        let mut slot = self.slot();
-        let is_here = matches!(slot.lending, Lending::Lent(_));
-        if !is_here {
-            slot.lending = Lending::Asked;
-        }
-        is_here
-    }
-
-    /// Whether the executor asks for the socket.
-    pub fn is_asked_for_socket(&self) -> bool {
-        matches!(self.slot().lending, Lending::Asked)
-    }
-
-    /// Lends another descriptor of the socket, or says why not.
-    pub fn lend_socket(&self, socket: io::Result<OwnedFd>) {
-        self.slot().lending = Lending::Lent(socket);
-    }
-
-    /// Takes the socket, if it is here; an error when it cannot be had.
-    pub fn take_socket(&self) -> Option<io::Result<OwnedFd>> {
-        match std::mem::take(&mut self.slot().lending) {
-            Lending::Lent(socket) => Some(socket),
-            _ => None,
-        }
-    }
-
-    /// Notes what the connection's read buffer holds and has free while a command is arriving.
-    pub fn note_input(&self, (used, free): (usize, usize)) {
-        let mut slot = self.slot();
-        slot.input_used = used;
-        slot.input_free = free;
-    }
-
-    /// What the connection has taken is written but for so many bytes, in buffers that take so many.
-    pub fn note_output(&self, unwritten: (usize, usize)) {
-        let mut slot = self.slot();
-        slot.writing = (0, 0);
-        slot.unwritten = unwritten;
-    }
-
-    /// The connection has let go of its buffers. It stays in the books until then, closed or not.
-    pub fn note_end(&self) {
-        self.note_output((0, 0));
-        self.note_input((0, 0));
-        self.slot().line = None;
-    }
-
-    /// What waits for the connection; with none, `cx` is woken when something comes.
-    #[inline]
-    pub fn poll(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
-        let mut slot = self.slot();
-        if slot.close {
-            return Poll::Ready(Delivery::Close);
-        }
-        if let Some(authenticated) = slot.answered.take() {
-            return Poll::Ready(Delivery::Answered(authenticated));
-        }
-        if slot.ahead > 0 {
-            return Poll::Ready(Delivery::Pushes(slot.take_ahead()));
-        }
-        if let Some(batch) = slot.batch.take() {
-            slot.batches_taken += 1;
-            if is_noted(&batch.reply) {
-                slot.writing = (batch.reply.len(), reply_bytes(&batch));
-            }
-            slot.ahead = slot.pushes.len();
-            return Poll::Ready(Delivery::Batch(batch));
-        }
-        if std::mem::take(&mut slot.held) {
-            return Poll::Ready(Delivery::Held);
-        }
-        if std::mem::take(&mut slot.trim) {
-            return Poll::Ready(Delivery::Trim);
-        }
-        if !slot
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            slot.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-impl Outbox {
-    /// Whether the connection must close; if not, `cx` is woken when anything comes.
-    pub fn poll_close(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slot = self.slot();
-        if slot.close {
-            return Poll::Ready(());
-        }
-        if !slot
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            slot.waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-/// Whether replies are so many bytes that they count until the connection says that they are written. Few are as good as
-/// written: mostly the socket takes them at once, and the connection speaks up only when it does not.
-#[inline]
-pub fn is_noted(reply: &[u8]) -> bool {
-    const NOTED_BYTES_MIN: usize = 16 * 1024;
-    reply.len() >= NOTED_BYTES_MIN
-}
-
-/// What the replies of a batch take: for few the buffer is the pool's, which the connections share, unless it is larger
-/// than that would keep.
-#[inline]
-pub(super) fn reply_bytes(batch: &Batch) -> usize {
-    let capacity = batch.reply.capacity();
-    if is_noted(&batch.reply) || capacity > KEEP_BYTES {
-        allocated(capacity)
-    } else {
-        batch.reply.len()
-    }
-}
-
-/// Wakes the connection. Its waker stays, so that the next wait need not clone it again; waking under the lock is
-/// sound, since a waker only puts its task on a queue.
-#[inline]
-fn wake(slot: &Slot) {
-    if let Some(waker) = &slot.waker {
-        waker.wake_by_ref();
-    }
-}
-
-impl Outlet for Outbox {
-    fn push(&self, bytes: &[u8], after: u64) -> usize {
-        let mut slot = self.slot();
-        if slot.close {
-            return 0;
-        }
-        slot.pushes.extend_from_slice(bytes);
-        // At most one batch is under way: what is not behind its replies goes out now.
-        if after <= slot.batches_taken {
-            slot.ahead = slot.pushes.len();
-            wake(&slot);
-        }
-        slot.output_bytes()
-    }
-
-    fn close(&self) {
-        let mut slot = self.slot();
-        slot.close = true;
-        slot.pushes = Vec::new();
-        slot.ahead = 0;
-        // The connection would drop it, but may come to that only when keys have gone for want of memory.
-        slot.batch = None;
-        wake(&slot);
-    }
-
-    fn trim(&self) {
-        let mut slot = self.slot();
-        slot.trim = true;
-        wake(&slot);
-    }
-
-    fn queued_bytes(&self) -> usize {
-        self.slot().output_bytes()
-    }
-
-    fn input_bytes(&self) -> (usize, usize) {
-        let slot = self.slot();
-        (slot.input_used, slot.input_free)
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.slot().held_bytes()
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 
@@ -460,149 +184,61 @@ impl Outlet for Outbox {
 mod tests {
     use super::*;
 
-    fn poll(outbox: &Outbox) -> Poll<Delivery> {
-        outbox.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    #[track_caller]
-    fn pushes(outbox: &Outbox, expected: &[u8]) {
-        assert!(matches!(poll(outbox), Poll::Ready(Delivery::Pushes(bytes)) if bytes == expected));
-        outbox.note_output((0, 0));
+    fn ticks(count: usize) -> Vec<Mail> {
+        std::iter::repeat_with(|| Mail::Tick).take(count).collect()
     }
 
     #[test]
-    fn pushes_keep_their_place_among_batches() {
-        let outbox = Outbox::new(0, None);
-        assert!(poll(&outbox).is_pending());
-        outbox.push(b"before ", 0);
-        outbox.push(b"behind ", 1);
-        outbox.deliver(Box::default());
-        outbox.push(b"too", 1);
-        pushes(&outbox, b"before ");
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
-        outbox.push(b", before the second ", 1);
-        outbox.push(b"behind it", 2);
-        pushes(&outbox, b"behind too, before the second ");
-        assert!(poll(&outbox).is_pending(), "the second batch is still under way");
-        outbox.deliver(Box::default());
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
-        pushes(&outbox, b"behind it");
-    }
-
-    /// A socket that takes so many bytes and keeps what it was given.
-    struct Socket {
-        room: usize,
-        written: Mutex<Vec<u8>>,
-    }
-
-    impl Line for Socket {
-        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-            let mut written = self.written.lock().expect("one thread");
-            let count = bytes.len().min(self.room - written.len());
-            written.extend_from_slice(&bytes[..count]);
-            if count == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            Ok(count)
+    fn letters_arrive_in_order_and_not_too_many_at_once() {
+        let (post, mailbox) = mailbox();
+        for slot in 0..300 {
+            post.send(Mail::Disconnect(SessionId { slot, client: 0 }));
         }
-    }
-
-    fn with_socket(room: usize) -> (Arc<Outbox>, Arc<Socket>) {
-        let written = Mutex::default();
-        let socket = Arc::new(Socket { room, written });
-        (Outbox::new(0, Some(Arc::clone(&socket) as Arc<dyn Line>)), socket)
-    }
-
-    fn direct(reply: &[u8]) -> Box<Batch> {
-        let mut batch = Box::<Batch>::default();
-        batch.reply.extend_from_slice(reply);
-        batch.direct = true;
-        batch.authenticated = true;
-        batch
-    }
-
-    /// The reply the connection is left to write.
-    fn left(outbox: &Outbox) -> Vec<u8> {
-        match poll(outbox) {
-            Poll::Ready(Delivery::Batch(batch)) => batch.reply,
-            _ => panic!("the batch comes back"),
-        }
-    }
-
-    #[test]
-    fn a_batch_whose_connection_need_not_see_it_is_answered_without() {
-        let (outbox, socket) = with_socket(100);
-        outbox.push(b"behind", 1);
-        outbox.deliver(direct(b"+OK"));
-        assert_eq!(*socket.written.lock().expect("one thread"), b"+OK");
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Answered(true))));
-        pushes(&outbox, b"behind");
-        assert!(poll(&outbox).is_pending());
-        outbox.deliver(direct(b""));
-        assert!(
-            matches!(poll(&outbox), Poll::Ready(Delivery::Answered(true))),
-            "CLIENT REPLY OFF"
-        );
-    }
-
-    #[test]
-    fn a_connection_that_must_see_its_batch_gets_what_is_left_to_write() {
-        let (outbox, _) = with_socket(2);
-        outbox.deliver(direct(b"+OK"));
-        assert_eq!(left(&outbox), b"K");
-        outbox.deliver(direct(b"+OK"));
-        assert_eq!(left(&outbox), b"+OK");
-        let (outbox, socket) = with_socket(100);
-        outbox.attend();
-        outbox.deliver(direct(b"attended"));
-        assert_eq!(left(&outbox), b"attended");
-        outbox.push(b"ahead", 1);
-        outbox.deliver(direct(b"second"));
-        pushes(&outbox, b"ahead");
-        assert_eq!(left(&outbox), b"second");
-        let mut last = direct(b"last");
-        last.close = true;
-        outbox.deliver(last);
-        assert_eq!(left(&outbox), b"last");
-        outbox.note_end();
-        outbox.deliver(direct(b"gone"));
-        assert_eq!(left(&outbox), b"gone");
-        assert!(socket.written.lock().expect("one thread").is_empty());
-    }
-
-    #[test]
-    fn bytes_count_until_they_are_written_and_a_close_drops_them() {
-        let outbox = Outbox::new(0, None);
-        assert_eq!(outbox.push(b"push", 0), 4);
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Pushes(_))));
-        assert_eq!(outbox.push(b"late", 0), 8);
-        outbox.note_output((3, 3));
-        assert_eq!(outbox.queued_bytes(), 7);
-        outbox.note_output((0, 0));
-        assert_eq!(outbox.queued_bytes(), 4);
-        outbox.deliver(Box::default());
-        outbox.close();
-        assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Close)));
-        assert_eq!((outbox.push(b"more", 0), outbox.queued_bytes()), (0, 0));
-    }
-
-    #[test]
-    fn of_a_closed_connection_counts_what_it_holds_itself_until_it_lets_go() {
-        let replies = |len| {
-            let mut batch = Box::<Batch>::default();
-            batch.reply = vec![b'x'; len];
-            batch
+        let slots = |letters: &[Mail]| -> Vec<u32> {
+            let slot = |letter: &Mail| match letter {
+                Mail::Disconnect(session) => session.slot,
+                _ => panic!("nothing else was sent"),
+            };
+            letters.iter().map(slot).collect()
         };
-        let outbox = Outbox::new(0, None);
-        outbox.note_output((20, 30));
-        outbox.note_input((5, 2));
-        outbox.deliver(replies(20_000));
-        assert_eq!(outbox.held_bytes(), 20_517);
-        outbox.close();
-        assert_eq!(outbox.held_bytes(), 37);
-        outbox.deliver(replies(20_000));
-        assert_eq!(outbox.held_bytes(), 37, "too late");
-        outbox.note_end();
-        assert_eq!(outbox.held_bytes(), 0);
+        let mut letters = Vec::new();
+        mailbox.take(&mut letters);
+        assert_eq!(slots(&letters), (0..256).collect::<Vec<_>>());
+        letters.truncate(250);
+        mailbox.take(&mut letters);
+        assert_eq!(slots(&letters[250..]), (256..262).collect::<Vec<_>>());
+        letters.clear();
+        mailbox.wait(None, &mut letters);
+        assert_eq!(slots(&letters), (262..300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_can_be_done_without_does_not_pile_up() {
+        let (post, mailbox) = mailbox();
+        let taken = ticks(OFFERS_MAX + 10)
+            .into_iter()
+            .filter(|_| post.offer(Mail::Tick))
+            .count();
+        assert_eq!(taken, OFFERS_MAX);
+        post.send(Mail::Synced);
+        mailbox.take(&mut Vec::new());
+        assert!(post.offer(Mail::Tick));
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_a_letter_or_by_the_end_of_patience() {
+        let (post, mailbox) = mailbox();
+        let mut letters = Vec::new();
+        mailbox.wait(Some(Duration::from_millis(1)), &mut letters);
+        assert!(letters.is_empty());
+        let (asleep, waiting) = std::sync::mpsc::channel();
+        let sender = thread::spawn(move || {
+            waiting.recv().expect("word");
+            post.send(Mail::Tick);
+        });
+        asleep.send(()).expect("it listens");
+        mailbox.wait(None, &mut letters);
+        assert_eq!(letters.len(), 1);
+        sender.join().expect("sent");
     }
 }

@@ -27,6 +27,7 @@ pub mod mailbox;
 mod migrate;
 pub mod monitor;
 pub mod open;
+pub mod outbox;
 pub mod payload;
 pub mod save;
 pub mod script;
@@ -66,7 +67,7 @@ use crate::stats::memory::{flush_cache, note_thread};
 use crate::stats::persistence::ChildKind;
 use crate::tracking::Tracking;
 
-use mailbox::Outbox;
+use outbox::Outbox;
 
 /// What only the outside can do for the executor.
 pub trait Host: Send {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   idle (no batch) ──readable──> read ──> parse ──commands──> mailbox ──> replies ──> write ──┐
-//!      ^   ^──pushes: write                  └──nothing whole yet──> read more                 │
-//!      └───────────────────────────── nothing left over ───────────────────────────────────────┘
+//!      ^   ^──pushes: write        ^ │       └──nothing whole yet──> read more                 │
+//!      └──────────nothing there────┼─┘                                                         │
+//!                                  └──────────────── nothing left over ────────────────────────┘
 //! ```
 //!
 //! At most one batch is under way. A client that does not read its replies is served on: what the socket does not take
@@ -15,9 +16,8 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::mpsc::Sender;
-
-use crate::exec::mailbox::{Delivery, Line, Mail, NewClient, Outbox, is_noted};
+use crate::exec::mailbox::{Mail, NewClient, Post};
+use crate::exec::outbox::{Delivery, Line, Outbox, is_noted};
 use crate::resp::{Batch, Parsed, Parser, pool};
 use crate::session::SessionId;
 use crate::stats::memory::note_thread;
@@ -83,7 +83,7 @@ fn note_read(batch: &mut Batch, read: usize, room: usize) -> Result<bool, End> {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<SharedLimits>) {
+pub async fn serve(birth: Birth, lane: usize, mail: Post, limits: Arc<SharedLimits>) {
     let stream = Arc::new(birth.stream);
     let outbox = Outbox::new(lane, Some(Arc::clone(&stream) as Arc<dyn Line>));
     let new = NewClient {
@@ -109,14 +109,13 @@ pub async fn serve(birth: Birth, lane: usize, mail: Sender<Mail>, limits: Arc<Sh
         authenticated: false,
         reported: 0,
     };
-    if conn.mail.send(Mail::Connect(Box::new(new))).await.is_ok()
-        && let Err(End::NoMoreInput) = conn.run().await
-    {
+    conn.mail.send(Mail::Connect(Box::new(new)));
+    if let Err(End::NoMoreInput) = conn.run().await {
         let _ = conn.write_all().await;
     }
     conn.let_go();
     if conn.outbox.session().is_some() {
-        let _ = conn.mail.send(Mail::Disconnect(conn.session)).await;
+        conn.mail.send(Mail::Disconnect(conn.session));
     }
 }
 
@@ -125,7 +124,7 @@ struct Conn {
     parser: Parser,
     unwritten: Unwritten,
     outbox: Arc<Outbox>,
-    mail: Sender<Mail>,
+    mail: Post,
     limits: Arc<SharedLimits>,
     session: SessionId,
     authenticated: bool,
@@ -152,7 +151,7 @@ impl Conn {
         }
         loop {
             self.idle().await?;
-            self.busy().await?;
+            while self.busy().await? {}
         }
     }
 
@@ -185,16 +184,21 @@ impl Conn {
         self.outbox.poll(cx).map(Ok)
     }
 
-    /// Reads and serves until nothing is left over.
-    async fn busy(&mut self) -> Result<(), End> {
+    /// Reads and serves until nothing is left over; whether there was anything. It is mostly input that wakes a connection
+    /// whose batch was answered without it: to read is the shortest way to know.
+    #[inline]
+    async fn busy(&mut self) -> Result<bool, End> {
         let mut batch = pool::take();
-        let mut more = self.read(&mut batch).await?;
+        let Some(mut more) = self.read_now(&mut batch)? else {
+            pool::put(batch);
+            return Ok(false);
+        };
         loop {
             let parsed = self
                 .parser
                 .parse(&mut batch, &self.limits.parser(self.authenticated));
             if matches!(parsed, Parsed::Overflow) {
-                let _ = self.mail.send(Mail::Overflow).await;
+                self.mail.send(Mail::Overflow);
                 tracing::warn!("Closing client that reached max query buffer length");
                 return Err(End::Closed);
             }
@@ -203,7 +207,7 @@ impl Conn {
                 batch.direct = !full && !more && self.parser.is_idle(&batch);
                 match self.exchange(batch).await? {
                     Some(answered) => batch = answered,
-                    None => return Ok(()),
+                    None => return Ok(true),
                 }
                 self.parser.recycle(&mut batch);
             }
@@ -211,7 +215,7 @@ impl Conn {
                 pool::put(batch);
                 // A large buffer is free now.
                 note_thread();
-                return Ok(());
+                return Ok(true);
             }
             if !full {
                 more = self.read_rest(&mut batch).await?;
@@ -247,9 +251,8 @@ impl Conn {
             self.reported = 0;
         }
         let client = self.session;
-        // A full channel is no reason to wait: there will be more to tell.
-        if bytes - self.reported >= growth_min && self.mail.try_send(Mail::Arriving { client, bytes }).is_ok()
-        {
+        // If it is not taken, there will be more to tell.
+        if bytes - self.reported >= growth_min && self.mail.offer(Mail::Arriving { client, bytes }) {
             self.reported = bytes;
         }
     }
@@ -258,25 +261,32 @@ impl Conn {
     /// Writes pushes while it waits: half a command may be all there is for long.
     async fn read(&mut self, batch: &mut Batch) -> Result<bool, End> {
         loop {
-            let target = self.parser.read_target(batch);
-            if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
-                target.buf.reserve(target.limit.min(READ_BYTES));
+            if let Some(more) = self.read_now(batch)? {
+                return Ok(more);
             }
-            let room = target.limit.min(target.buf.capacity() - target.buf.len());
-            match self.stream.try_read(target.buf, room) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    batch.trim_reply();
-                    note_thread();
-                    let (used, free) = self.parser.arriving_bytes(batch);
-                    self.report(used + free, 1);
-                }
-                read => return note_read(batch, read?, room),
-            }
+            batch.trim_reply();
+            note_thread();
+            let (used, free) = self.parser.arriving_bytes(batch);
+            self.report(used + free, 1);
             match self.input_or_delivery().await? {
                 None => {}
                 Some(Delivery::Trim) => self.doze(batch).await?,
                 Some(other) => self.write_pushes(unasked(other)?).await?,
             }
+        }
+    }
+
+    /// The same without waiting; `None` when nothing is there.
+    #[inline]
+    fn read_now(&mut self, batch: &mut Batch) -> Result<Option<bool>, End> {
+        let target = self.parser.read_target(batch);
+        if target.buf.capacity() - target.buf.len() < target.limit.min(READ_BYTES) {
+            target.buf.reserve(target.limit.min(READ_BYTES));
+        }
+        let room = target.limit.min(target.buf.capacity() - target.buf.len());
+        match self.stream.try_read(target.buf, room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            read => note_read(batch, read?, room).map(Some),
         }
     }
 
@@ -292,7 +302,7 @@ impl Conn {
         loop {
             batch.direct &= self.unwritten.is_empty();
             let direct = batch.direct;
-            self.send(batch).await?;
+            self.send(batch);
             let Some(back) = self.returned(direct).await? else {
                 // Nothing of a next command was in it.
                 self.parser = Parser::new();
@@ -320,27 +330,29 @@ impl Conn {
     }
 
     #[inline]
-    async fn send(&mut self, mut batch: Box<Batch>) -> Result<(), End> {
-        use tokio::sync::mpsc::error::TrySendError;
+    fn send(&mut self, mut batch: Box<Batch>) {
         batch.unwritten = self.unwritten.len();
         note_thread();
-        match self.mail.try_send(Mail::Batch(self.session, batch)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(mail)) => self.mail.send(mail).await.map_err(|_| End::Closed),
-            Err(TrySendError::Closed(_)) => Err(End::Closed),
-        }
+        self.mail.send(Mail::Batch(self.session, batch));
     }
 
     /// Waits for the batch under way, `None` if that was answered without this connection; pushes that come first are
     /// written first. Only when the executor says that it holds the batch back is a peer that hangs up noticed before:
     /// else the answer is there as soon.
     async fn returned(&mut self, mut direct: bool) -> Result<Option<Box<Batch>>, End> {
-        let mut held = false;
+        let (mut sent, mut held) = (direct, false);
         loop {
             let delivery = if held {
                 self.delivery_or_hangup().await?
             } else {
-                poll_fn(|cx| self.poll_returned(&mut direct, cx)).await?
+                poll_fn(|cx| {
+                    // Nobody can have answered yet: that is done on this thread. The outbox knows whom to wake.
+                    if std::mem::take(&mut sent) && self.stream.poll_readable(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.poll_returned(&mut direct, cx)
+                })
+                .await?
             };
             match delivery {
                 Delivery::Batch(batch) => {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::exec::Finished;
-use crate::exec::mailbox::Mail;
+use crate::exec::mailbox::Post;
 
 use super::conn::{self, Birth};
 use super::limits::SharedLimits;
@@ -104,12 +104,7 @@ impl Lanes {
 }
 
 /// Runs a lane's errands on the runtime this is polled on, until the server ends.
-pub async fn run(
-    lane: usize,
-    mut errands: UnboundedReceiver<Errand>,
-    mail: Sender<Mail>,
-    limits: Arc<SharedLimits>,
-) {
+pub async fn run(lane: usize, mut errands: UnboundedReceiver<Errand>, mail: Post, limits: Arc<SharedLimits>) {
     while let Some(errand) = errands.recv().await {
         match errand {
             Errand::Deliver(batches) => batches.into_iter().for_each(Finished::deliver),

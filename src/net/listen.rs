@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
+use super::alarm::Alarm;
 use super::lane::{Adoption, Lanes, RawSocket};
 use super::limits::SharedLimits;
 
@@ -161,13 +162,15 @@ impl Bound {
         for listener in self.tcp {
             let socket = Socket::from(listener.try_clone()?);
             let listener = TcpListener::from_std(listener)?;
-            let task = tokio::spawn(accept_tcp(listener, lanes.clone(), Arc::clone(limits)));
+            let alarm = Alarm::new()?;
+            let task = tokio::spawn(accept_tcp(listener, alarm, lanes.clone(), Arc::clone(limits)));
             listening.push(Listening { task, socket });
         }
         if let Some((listener, path)) = self.unix {
             let socket = Socket::from(listener.try_clone()?);
             let listener = UnixListener::from_std(listener)?;
-            let task = tokio::spawn(accept_unix(listener, path, lanes.clone()));
+            let alarm = Alarm::new()?;
+            let task = tokio::spawn(accept_unix(listener, alarm, path, lanes.clone()));
             listening.push(Listening { task, socket });
         }
         Ok(listening)
@@ -190,7 +193,7 @@ impl Listening {
     }
 }
 
-async fn accept_tcp(listener: TcpListener, lanes: Lanes, limits: Arc<SharedLimits>) {
+async fn accept_tcp(listener: TcpListener, alarm: Alarm, lanes: Lanes, limits: Arc<SharedLimits>) {
     let mut accepted = 0;
     loop {
         match listener
@@ -202,7 +205,7 @@ async fn accept_tcp(listener: TcpListener, lanes: Lanes, limits: Arc<SharedLimit
                 tracing::debug!("Accepted {}", adoption.addr);
                 lanes.adopt(adoption);
             }
-            Err(error) => accept_failed(&error).await,
+            Err(error) => accept_failed(&error, &alarm).await,
         }
         accepted += 1;
         if accepted % limits.accepts_per_turn() == 0 {
@@ -231,7 +234,7 @@ fn adopt_tcp(stream: tokio::net::TcpStream, peer: SocketAddr, keepalive_s: u64) 
     })
 }
 
-async fn accept_unix(listener: UnixListener, path: String, lanes: Lanes) {
+async fn accept_unix(listener: UnixListener, alarm: Alarm, path: String, lanes: Lanes) {
     loop {
         match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
             Ok(socket) => {
@@ -244,18 +247,18 @@ async fn accept_unix(listener: UnixListener, path: String, lanes: Lanes) {
                     local: true,
                 });
             }
-            Err(error) => accept_failed(&error).await,
+            Err(error) => accept_failed(&error, &alarm).await,
         }
     }
 }
 
 /// Out of descriptors or memory: trying again at once would only spin.
-async fn accept_failed(error: &io::Error) {
+async fn accept_failed(error: &io::Error, alarm: &Alarm) {
     tracing::warn!("Accepting client connection: {}", crate::process::os_text(error));
     if matches!(
         error.raw_os_error(),
         Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
     ) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        alarm.sleep(Duration::from_millis(100)).await;
     }
 }

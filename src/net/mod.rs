@@ -3,8 +3,9 @@
 //! A connection is a task. It reads into a batch, parses all complete commands in it, sends the batch to the executor's
 //! mailbox and writes the replies that come back. An idle connection holds no batch: batches wait in a pool per thread ([`crate::resp::pool`]).
 //!
-//! Imports: base, resp, config, stats, exec::mailbox, exec::shipment. Knows no keys and no commands.
+//! Imports: base, resp, config, stats, exec::mailbox, exec::outbox, exec::shipment. Knows no keys and no commands.
 
+pub mod alarm;
 pub mod conn;
 pub mod courier;
 pub mod lane;

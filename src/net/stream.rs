@@ -10,7 +10,7 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::exec::mailbox::Line;
+use crate::exec::outbox::Line;
 
 /// A connected socket.
 pub enum Stream {

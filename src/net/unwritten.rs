@@ -16,7 +16,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use crate::base::size_class::allocated;
-use crate::exec::mailbox::{Line, Outbox};
+use crate::exec::outbox::{Line, Outbox};
 use crate::stats::memory::note_thread;
 
 use super::stream::Stream;

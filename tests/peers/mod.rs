@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use russet::exec::Executor;
-use russet::exec::mailbox::{Delivery, NewClient, Outbox};
+use russet::exec::mailbox::NewClient;
+use russet::exec::outbox::{Delivery, Outbox};
 use russet::resp::{Batch, Limits, Parser, Value, parse_value};
 use russet::session::SessionId;
 
