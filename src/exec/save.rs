@@ -108,7 +108,6 @@ impl Executor {
     /// What failed, which has been logged.
     pub(super) fn save_now(&mut self) -> Result<(), SaveError> {
         let temp = temp_path(ChildKind::Snapshot, std::process::id() as i32);
-        self.stats.counters.rdb_saves += 1;
         let written = snapshot::write(
             &*self.disk,
             &self.keys,
@@ -139,6 +138,7 @@ impl Executor {
         if self.has_child_of(ChildKind::Snapshot) {
             return self.write_error(client, &IN_PROGRESS, reply);
         }
+        self.stats.counters.rdb_saves += 1;
         match self.save_now() {
             Ok(()) => self.write_ok(client, reply),
             Err(_) => self.write_error(client, &FAILED, reply),
@@ -206,7 +206,10 @@ impl Executor {
         let facts = &mut self.stats.persistence;
         facts.last_bgsave_duration_s = now_s - progress.started_s;
         facts.last_cow_bytes = progress.cow_peak_bytes;
-        facts.last_bgsave_ok = ended == Ended::Code(0);
+        facts.last_bgsave_ok = match ended {
+            Ended::Code(0) => true,
+            _ => facts.last_bgsave_ok && !ended.is_failure(),
+        };
         match ended {
             Ended::Code(0) => {
                 tracing::info!("DB saved on disk");

@@ -282,9 +282,11 @@ impl Executor {
                 false
             }
         };
-        self.stats.persistence.aof.last_rewrite_ok = switched;
-        let failures = &mut self.stats.counters.aof_rewrites_consecutive_failures;
-        *failures = if switched { 0 } else { *failures + 1 };
+        if switched || ended == Ended::Code(0) || ended.is_failure() {
+            self.stats.persistence.aof.last_rewrite_ok = switched;
+            let failures = &mut self.stats.counters.aof_rewrites_consecutive_failures;
+            *failures = if switched { 0 } else { *failures + 1 };
+        }
         if !switched {
             let _ = self.disk.remove(&job.temp());
             self.begin_waiting_again();
