@@ -31,7 +31,6 @@ const KEY_STRIDE: usize = 61_803;
 const VALUE: &str = "0123456789abcdef0123456789abcdef";
 const NOW: Now = Now {
     unix_us: 1_700_000_000_000_000,
-    monotonic_ns: 0,
 };
 
 fn main() {

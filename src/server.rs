@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::base::clock::{Clock, SystemClock, now_unix_ms};
+use crate::base::clock::{Now, now_unix_ms};
 use crate::base::cpus::{self, Cpus};
 use crate::base::hash::KeyHasher;
 use crate::base::rng::Rng;
@@ -550,7 +550,6 @@ async fn watch_signals(mut shutdown: signals::Shutdown, mail: Post) {
 
 /// The executor on the thread that also does I/O.
 async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
-    let clock = SystemClock::new();
     // When the alarm rings, at the latest.
     let mut alarm_us = i64::MAX;
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
@@ -563,7 +562,7 @@ async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
             if let Some(wake_us) = turns.executor().wake_at_us()
                 && wake_us < alarm_us
             {
-                alarm.set(left_until(wake_us, &clock));
+                alarm.set(left_until(wake_us));
                 alarm_us = wake_us;
             }
             // A ring is as good as mail: somebody's time is up.
@@ -573,7 +572,7 @@ async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
             })
             .await;
         }
-        let mut progress = turns.open(&mut letters, clock.now());
+        let mut progress = turns.open(&mut letters, Now::read());
         while progress == Progress::Paused {
             // A script goes on for long: what was done before it is delivered, and others may have their turn.
             turns.executor().end_turn();
@@ -597,7 +596,6 @@ async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
 /// The executor on a thread of its own.
 fn run_apart(executor: Executor, mail: Mailbox, lanes: &Lanes) -> i32 {
     let mut executor = Watched::new(executor);
-    let clock = SystemClock::new();
     let mut letters = Vec::with_capacity(mailbox::DRAIN_MAX);
     let mail = Arc::new(mail);
     executor.set_interlude(Box::new(OpenMail {
@@ -608,10 +606,10 @@ fn run_apart(executor: Executor, mail: Mailbox, lanes: &Lanes) -> i32 {
         if executor.is_busy() || !letters.is_empty() {
             mail.take(&mut letters);
         } else {
-            let patience = executor.wake_at_us().map(|at| left_until(at, &clock));
+            let patience = executor.wake_at_us().map(left_until);
             mail.wait(patience, &mut letters);
         }
-        executor.open(&mut letters, clock.now());
+        executor.open(&mut letters, Now::read());
         if let Some(code) = finish_turn(&mut executor, Some(lanes)) {
             // As above.
             std::mem::forget(executor);
@@ -637,8 +635,8 @@ impl Interlude for OpenMail {
 }
 
 /// How long it is until `at_us`, by the time of day.
-fn left_until(at_us: i64, clock: &SystemClock) -> Duration {
-    let left_us = at_us.saturating_sub(clock.now().unix_us);
+fn left_until(at_us: i64) -> Duration {
+    let left_us = at_us.saturating_sub(Now::read().unix_us);
     Duration::from_micros(left_us.max(0) as u64)
 }
 

@@ -50,7 +50,6 @@ impl Scene {
         let mut letters: Vec<Mail> = letters.collect();
         let now = Now {
             unix_us: self.now_ms * 1000,
-            monotonic_ns: 0,
         };
         self.executor.open(&mut letters, now);
         while self.executor.awaits_freeing() {

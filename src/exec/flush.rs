@@ -122,10 +122,7 @@ mod tests {
             .iter()
             .map(|&client| Mail::Batch(client, batch("FLUSHALL;ECHO 1")))
             .collect();
-        let now = Now {
-            unix_us: 1_000_000,
-            monotonic_ns: 0,
-        };
+        let now = Now { unix_us: 1_000_000 };
         scene.executor.open(&mut letters, now);
         assert!(scene.executor.finished.is_empty(), "all wait");
         let (leaver, other) = (scene.clients[0], scene.clients[1]);

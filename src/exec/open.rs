@@ -127,13 +127,7 @@ mod tests {
     /// Opens `mail` at `now_ms`; the replies of the batches that are done, in order.
     fn open(executor: &mut Executor, mail: Vec<Mail>, now_ms: i64) -> Vec<Vec<u8>> {
         let (mut letters, unix_us) = (mail, now_ms * 1000);
-        executor.open(
-            &mut letters,
-            Now {
-                unix_us,
-                monotonic_ns: 0,
-            },
-        );
+        executor.open(&mut letters, Now { unix_us });
         executor
             .finished
             .drain(..)

@@ -81,7 +81,6 @@ impl Scene {
     pub fn open(&mut self, letters: &mut Vec<Mail>) -> Vec<String> {
         let now = Now {
             unix_us: self.now_ms * 1000,
-            monotonic_ns: 0,
         };
         self.executor.open(letters, now);
         while self.executor.awaits_freeing() {

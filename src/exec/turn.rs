@@ -194,10 +194,7 @@ mod tests {
         batch
     }
 
-    const NOW: Now = Now {
-        unix_us: 1_000_000,
-        monotonic_ns: 0,
-    };
+    const NOW: Now = Now { unix_us: 1_000_000 };
 
     fn replies(executor: &mut Executor) -> Vec<String> {
         let text = |batch: Box<Batch>| String::from_utf8(batch.reply).expect("text");

@@ -381,10 +381,7 @@ fn who_came_along_with_a_reader_of_the_log_is_answered_while_a_script_in_it_runs
         Mail::Batch(reader, batch("DEBUG LOADAOF")),
         Mail::Batch(other, batch("PING")),
     ];
-    let now = Now {
-        unix_us: 1_000_000,
-        monotonic_ns: 0,
-    };
+    let now = Now { unix_us: 1_000_000 };
     assert_eq!(turns.open(&mut letters, now), Progress::Paused);
     turns.executor().open_busy(&mut Vec::new());
     let (answered, reply) = turns.executor().finished.pop().expect("an answer");
