@@ -290,6 +290,19 @@ fn a_child_that_is_killed_counts_as_failed_unless_it_was_by_sigusr1() {
                 "{name}: {facts}"
             );
         }
+        let left = std::fs::read_dir(server.folder()).expect("our own folder");
+        let names = left.map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        });
+        assert_eq!(
+            names.filter(|name| name.starts_with("temp-")).count(),
+            0,
+            "{name}"
+        );
         let refused = wire.run(&["SET", "k", "v"]).to_string().starts_with("-MISCONF");
         assert_eq!(refused, refuses, "{name}");
     }
