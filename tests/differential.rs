@@ -20,6 +20,8 @@ mod compare;
 mod events;
 #[path = "differential/grammar.rs"]
 mod grammar;
+#[path = "differential/log.rs"]
+mod log;
 #[path = "differential/server.rs"]
 mod server;
 #[path = "differential/words.rs"]

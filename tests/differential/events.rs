@@ -24,14 +24,14 @@ const DIFFERENCES_MAX: usize = 10;
 
 /// What is done between two marks.
 #[derive(Clone, Debug)]
-enum Unit {
+pub enum Unit {
     Run(Vec<Words>),
     /// The first, which waits, on a connection of its own; then the others.
     Serve(Words, Vec<Words>),
 }
 
 /// One server under observation.
-struct Watched {
+pub struct Watched {
     server: Theirs,
     commands: Connection,
     waiting: Connection,
@@ -69,7 +69,8 @@ fn random_commands_send_the_events_of_the_reference() {
     assert_eq!(found, 0, "differences");
 }
 
-fn draw_episode(run: &Run, seed: u64) -> Vec<Unit> {
+/// What an episode does.
+pub fn draw_episode(run: &Run, seed: u64) -> Vec<Unit> {
     let mut rng = Rng::seeded(seed);
     (0..UNITS).map(|_| draw(run, &mut rng)).collect()
 }
@@ -240,7 +241,11 @@ fn draw_push(rng: &mut Rng) -> Words {
 
 impl Watched {
     fn start(program: &Path) -> Option<Watched> {
-        let server = Theirs::start(program)?;
+        Theirs::start(program).map(Watched::over)
+    }
+
+    /// Observes a server.
+    pub fn over(server: Theirs) -> Watched {
         let mut watched = Watched {
             commands: server.open(),
             waiting: server.open(),
@@ -252,10 +257,16 @@ impl Watched {
             .ask(&[b"config", b"set", b"notify-keyspace-events", b"KEAmn"]);
         watched.events.ask(&[b"psubscribe", b"__key*"]);
         watched.events.ask(&[b"subscribe", MARK]);
-        Some(watched)
+        watched
     }
 
-    fn restart(&mut self) {
+    /// One more connection to it.
+    pub fn open(&self) -> Connection {
+        self.server.open()
+    }
+
+    /// Empties it.
+    pub fn restart(&mut self) {
         self.commands = self.server.open();
         self.waiting = self.server.open();
         for forget in [
@@ -269,7 +280,7 @@ impl Watched {
     }
 
     /// The replies, and the events up to here.
-    fn play(&mut self, unit: &Unit) -> (Vec<String>, Vec<String>) {
+    pub fn play(&mut self, unit: &Unit) -> (Vec<String>, Vec<String>) {
         let run = |commands: &mut Connection, all: &[Words]| -> Vec<String> {
             let ask = |words: &Words| {
                 let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
@@ -396,7 +407,8 @@ impl Unit {
         matches!(self, Unit::Run(all) if all.iter().any(sorts))
     }
 
-    fn show(&self) -> String {
+    /// As one line.
+    pub fn show(&self) -> String {
         let line = |words: &Words| {
             let words = words.iter().map(|word| word.escape_ascii().to_string());
             words.collect::<Vec<_>>().join(" ")

@@ -56,6 +56,11 @@ pub struct Theirs {
 impl Theirs {
     /// `None` when there is no such program.
     pub fn start(program: &Path) -> Option<Theirs> {
+        Theirs::start_with(program, &[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(program: &Path, options: &[&str]) -> Option<Theirs> {
         let dir = tempfile::tempdir().expect("a folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -73,6 +78,7 @@ impl Theirs {
             .arg(port.to_string())
             .arg("--dir")
             .arg(dir.path())
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

@@ -100,6 +100,24 @@ fn the_log_holds_what_was_propagated() {
     );
 }
 
+/// They propagate what they did and never themselves, which they say before they know whether there is anything.
+#[test]
+fn a_read_or_claim_of_a_group_that_finds_nothing_keeps_nothing_else_out_of_the_log() {
+    let mut logged = Logged::new(1, "no");
+    logged.turn("a: XGROUP CREATE s g $ MKSTREAM;XGROUP CREATECONSUMER s g c");
+    for vain in [
+        "XREADGROUP GROUP g c STREAMS s >",
+        "XREADGROUP GROUP g c STREAMS s 0",
+        "XCLAIM s g c 0 1-1",
+        "XAUTOCLAIM s g c 0 0",
+        "XCLAIM s g c 0 wrong",
+    ] {
+        let before = logged.text().len();
+        logged.turn(&format!("a: {vain};SET k 1"));
+        assert_eq!(&logged.text()[before..], " *3 $3 SET $1 k $1 1", "{vain}");
+    }
+}
+
 #[test]
 fn keys_that_expire_by_themselves_are_logged_one_by_one() {
     let mut logged = Logged::new(1, "no");
