@@ -20,6 +20,8 @@ mod compare;
 mod events;
 #[path = "differential/grammar.rs"]
 mod grammar;
+#[path = "differential/log.rs"]
+mod log;
 mod programs;
 #[path = "differential/server.rs"]
 mod server;
@@ -325,8 +327,8 @@ fn end_of_pipeline(steps: &[Step], from: usize) -> usize {
 fn burial(words: &Words) -> Option<Words> {
     let mut exists = vec![b"exists".to_vec()];
     match words[0].to_ascii_lowercase().as_slice() {
-        // They remove those they meet, by chance or by pattern.
-        b"randomkey" | b"scan" => exists.extend(words::KEYS.iter().map(|key| key.to_vec())),
+        // They remove those they meet, by chance or by pattern; or count them, as long as nobody has removed them.
+        b"randomkey" | b"scan" | b"debug" => exists.extend(words::KEYS.iter().map(|key| key.to_vec())),
         // 7.0 looks at the key before it refuses the others.
         b"bitcount" | b"bitpos" => exists.extend(words.get(1).cloned()),
         _ => return None,

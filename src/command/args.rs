@@ -7,6 +7,10 @@ use crate::resp;
 
 use super::error::Error;
 
+/// Elements that one command may draw with repeats: the reply to a few bytes of a request must not take all memory. Redis
+/// goes on until it does.
+pub const DRAWS_MAX: u64 = 1 << 26;
+
 /// The words of one command; a cheap copy. Word 0 is the command's name.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {

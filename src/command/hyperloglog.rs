@@ -179,7 +179,8 @@ const PFDEBUG: Row = Row {
     flags: Flags::WRITE
         .with(Flags::DENY_OOM)
         .with(Flags::ADMIN)
-        .with(Flags::SYSCMD),
+        .with(Flags::SYSCMD)
+        .with(Flags::IN_LOG),
     keys: &[KeySpec::one(2, Access::RW.with(Access::ACCESS))],
     args: &[Arg::string("subcommand"), Arg::key("key", 0)],
     run: pfdebug,

@@ -248,7 +248,7 @@ bitflags! {
         const KEEPS_CACHING = 1 << 25;
         /// Refused like a write while nothing can be saved, so that whoever asks for the server's health learns of it.
         const TELLS_HEALTH = 1 << 26;
-        /// Carried out when an append-only file holds it, though it neither writes nor reads keys.
+        /// Carried out when an append-only file holds it, though it neither writes nor reads keys, or is for administrators.
         const IN_LOG = 1 << 27;
         /// May read an append-only file again, with the scripts in it.
         const REPLAYS_LOG = 1 << 28;

@@ -48,6 +48,7 @@ impl Executor {
             }
         };
         self.busy_ms = config.int("busy-reply-threshold") as u64;
+        self.queue_bytes_max = config.memory("client-query-buffer-limit");
         // There are no replicas yet.
         self.short_of_replicas =
             config.int("min-replicas-to-write") > 0 && config.int("min-replicas-max-lag") > 0;

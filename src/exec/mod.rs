@@ -243,6 +243,8 @@ pub struct Executor {
     interlude: Option<Box<dyn script::Interlude>>,
     /// After how many milliseconds of a script others are told BUSY; 0 for never.
     busy_ms: u64,
+    /// How much a transaction may queue (`client-query-buffer-limit`).
+    queue_bytes_max: u64,
     /// Writes ask for more replicas than there are.
     short_of_replicas: bool,
     /// Batches behind that of a script in the same turn.
@@ -305,6 +307,7 @@ impl Executor {
             evictor: evict::Evictor::default(),
             defrag: defrag::Defrag::default(),
             browser_warned_s: 0,
+            queue_bytes_max: u64::MAX,
             scripting: None,
             interlude: None,
             busy_ms: 0,

@@ -124,7 +124,6 @@ impl Executor {
                 let facts = &mut self.stats.persistence;
                 facts.last_save_s = now_s;
                 facts.last_bgsave_ok = true;
-                self.stats.counters.rdb_saves += 1;
                 Ok(())
             }
             Err(error) => {
@@ -139,6 +138,7 @@ impl Executor {
         if self.has_child_of(ChildKind::Snapshot) {
             return self.write_error(client, &IN_PROGRESS, reply);
         }
+        self.stats.counters.rdb_saves += 1;
         match self.save_now() {
             Ok(()) => self.write_ok(client, reply),
             Err(_) => self.write_error(client, &FAILED, reply),
@@ -168,6 +168,7 @@ impl Executor {
     /// Forks a child that writes a snapshot; whether that worked. A failure is in the log and in INFO.
     fn start_saving(&mut self) -> bool {
         let (plan, path, disk) = (self.plan(false), self.snapshot_path(), Arc::clone(&self.disk));
+        self.stats.counters.rdb_saves += 1;
         let started = self.start_child(ChildKind::Snapshot, |keys, temp, progress| {
             snapshot::write(&*disk, keys, &plan, &temp, &path, progress)
         });
@@ -205,7 +206,10 @@ impl Executor {
         let facts = &mut self.stats.persistence;
         facts.last_bgsave_duration_s = now_s - progress.started_s;
         facts.last_cow_bytes = progress.cow_peak_bytes;
-        facts.last_bgsave_ok = ended == Ended::Code(0);
+        facts.last_bgsave_ok = match ended {
+            Ended::Code(0) => true,
+            _ => facts.last_bgsave_ok && !ended.is_failure(),
+        };
         match ended {
             Ended::Code(0) => {
                 tracing::info!("DB saved on disk");
@@ -214,7 +218,6 @@ impl Executor {
                 let changes = &mut self.keys.changes;
                 changes.dirty = changes.dirty.saturating_sub(job.dirty);
                 facts.last_save_s = now_s;
-                self.stats.counters.rdb_saves += 1;
             }
             Ended::Code(_) => tracing::warn!("Background saving error"),
             Ended::Signal(signal) => {

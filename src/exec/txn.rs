@@ -59,12 +59,27 @@ impl Executor {
                 .get_or_insert_with(|| spare.pop().unwrap_or_default());
             transaction.push(id, flags.bits(), words, hashes, taken);
             session.multi += 1;
+            // A file holds what was executed once.
+            if transaction.bytes > self.queue_bytes_max && !session.flags.contains(SessionFlags::REPLAY) {
+                return self.cut_off_hoarder(client);
+            }
         }
         let (before, replied) = (session.flags, reply.len());
         Reply::new(reply, false).queued();
         if before.intersects(SILENT) {
             self.silence(client, before, replied, reply);
         }
+    }
+
+    /// Closes a client that has queued more than it may have waiting: what is queued is input not yet executed.
+    #[cold]
+    fn cut_off_hoarder(&mut self, client: SessionId) {
+        let (addr, limit) = (&self.sessions[client].addr, self.queue_bytes_max);
+        tracing::warn!(
+            "Closing client that reached max query buffer length: {addr} has queued more than {limit} bytes"
+        );
+        self.stats.counters.client_query_buffer_limit_disconnections += 1;
+        self.close_client(client, client);
     }
 
     /// What a refused command means for the transaction it was meant for: it will fail or, when it was the EXEC itself,
@@ -153,6 +168,7 @@ fn abortion(error: &Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::SessionFlags;
     use crate::exec::mailbox::Mail;
     use crate::exec::testing::{Scene, batch};
 
@@ -193,6 +209,31 @@ mod tests {
             scene.open(&mut letters),
             ["a: +OK +QUEUED *1 +OK :40000 +OK +QUEUED +OK"]
         );
+    }
+
+    #[test]
+    fn who_queues_more_than_may_wait_is_closed() {
+        let mut scene = Scene::new(1);
+        scene.turn("a: CONFIG SET client-query-buffer-limit 1mb");
+        let a = scene.clients[0];
+        let value = vec![b'x'; 300_000];
+        let queue = |scene: &mut Scene| scene.executor.run(a, &[b"SET", b"k", &value]);
+        for _ in 0..2 {
+            scene.executor.run(a, &[b"MULTI"]);
+            (0..3).for_each(|_| assert_eq!(queue(&mut scene), b"+QUEUED\r\n"));
+            assert_eq!(
+                scene.executor.run(a, &[b"EXEC"]),
+                b"*3\r\n+OK\r\n+OK\r\n+OK\r\n",
+                "each transaction begins anew"
+            );
+        }
+        scene.executor.run(a, &[b"MULTI"]);
+        (0..3).for_each(|_| drop(queue(&mut scene)));
+        assert_eq!(queue(&mut scene), b"", "a fourth is too much");
+        let flags = scene.executor.sessions[a].flags;
+        assert!(flags.contains(SessionFlags::CLOSE_AFTER_REPLY));
+        let counters = &scene.executor.stats.counters;
+        assert_eq!(counters.client_query_buffer_limit_disconnections, 1);
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl Changes {
     /// Whether a drain has nothing to do.
     #[inline]
     pub fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.propagated.is_empty() && self.modified.is_empty()
+        // What a command has said itself holds for that command: left standing, it would keep the next one out of the log.
+        self.events.is_empty() && self.propagated.is_empty() && self.modified.is_empty() && !self.overridden
     }
 
     /// Records an event if anybody wants its class.

@@ -128,6 +128,15 @@ impl Keyspace {
         self.peek(key).is_some()
     }
 
+    /// The entry of a key for a write that may leave it as it is (SETNX, EXPIRE): no counters, but a use.
+    #[inline]
+    pub fn meet(&mut self, key: Key<'_>) -> Option<&Entry> {
+        self.forget_if_expired(key);
+        let entry = self.dbs[self.current].dict.find_mut(key.hash, key.bytes)?;
+        self.access.touch(entry);
+        Some(entry)
+    }
+
     /// Notes a use of the key (TOUCH); whether it exists.
     pub fn touch_access(&mut self, key: Key<'_>) -> bool {
         self.read(key).is_some()
@@ -166,7 +175,10 @@ impl Keyspace {
                 };
                 let discarded = replace(entry, value, new);
                 let soonest = entry.soonest();
-                if !self.access.lfu {
+                // Another value under the same name: as new by the clock, used once more by the count.
+                if self.access.lfu {
+                    self.access.touch(entry);
+                } else {
                     entry.set_access(fresh);
                 }
                 if old != new {

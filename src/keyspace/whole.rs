@@ -30,9 +30,10 @@ impl Keyspace {
     /// Copies `from`, which is read by it, of the selected database to `to` of `target`. False when `from` does not
     /// exist, or `to` does and `replace` is not set. Event `copy_to`.
     pub fn copy(&mut self, from: Key<'_>, target: usize, to: Key<'_>, replace: bool) -> bool {
-        let Some(copy) = self.read(from).map(|entry| entry.duplicate(to.bytes)) else {
+        let Some(mut copy) = self.read(from).map(|entry| entry.duplicate(to.bytes)) else {
             return false;
         };
+        copy.set_access(self.access.fresh());
         if !self.make_room(target, to, replace) {
             return false;
         }

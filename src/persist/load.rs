@@ -118,7 +118,12 @@ impl Loader {
             }
         };
         match record {
-            None => return Ok(false),
+            None => {
+                if self.reader.lacks_checksum() {
+                    tracing::info!("RDB file was saved with checksum disabled: no check performed.");
+                }
+                return Ok(false);
+            }
             Some(Record::Aux(name, text)) => {
                 let text_of = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 self.aux.push((text_of(&name), text_of(&text)));

@@ -13,7 +13,7 @@ use super::rdb::file::{Style, Usage, Writer};
 /// Bytes after which a growing file is synced, so that the last sync is short.
 const SYNC_STEP_BYTES: u64 = 4 << 20;
 
-/// Keys between two reports of progress.
+/// Keys between two reports of progress, the first of which comes with the first key.
 const REPORT_KEYS: u64 = 1024;
 
 /// Which trace of use a snapshot keeps.
@@ -137,7 +137,7 @@ pub fn write_to<W: Write>(
             writer.entry(entry, usage(keys, plan.usage, entry));
             done += 1;
             dawdle(plan.key_delay_us, done);
-            if done % REPORT_KEYS == 0 {
+            if done % REPORT_KEYS == 1 {
                 progress(done);
                 if writer.has_failed() {
                     break;

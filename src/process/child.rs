@@ -23,7 +23,7 @@ use rustix::process::{
 use crate::base::cpus::Cpus;
 
 use super::sys::{self, Forked};
-use super::{oom, os_text, title};
+use super::{oom, os_text, signals, title};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,14 @@ pub enum Ended {
     Code(i32),
     /// By this signal.
     Signal(i32),
+}
+
+impl Ended {
+    /// Whether it did not do its work and was not told to give up either. Compat: SIGUSR1 is how somebody ends a child
+    /// without having its failure count.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Ended::Code(0) | Ended::Signal(libc::SIGUSR1))
+    }
 }
 
 /// A child at work.
@@ -121,6 +129,7 @@ pub fn spawn(kept: Option<BorrowedFd<'_>>, work: impl FnOnce(&mut Report) -> i32
             let pipe = theirs.as_raw_fd();
             sys::close_all_but(&[pipe, kept.map_or(pipe, |kept| kept.as_raw_fd())]);
             follow(parent);
+            signals::install_in_child();
             let mut report = Report {
                 pipe: Some(File::from(theirs)),
             };
@@ -164,11 +173,11 @@ impl Worker for Child {
 
     fn ended(&self) -> Option<Ended> {
         match waitpid(Some(self.pid), WaitOptions::NOHANG) {
-            Ok(Some((_, status))) => Some(
-                status
-                    .terminating_signal()
-                    .map_or_else(|| Ended::Code(status.exit_status().unwrap_or(1)), Ended::Signal),
-            ),
+            Ok(Some((_, status))) => Some(match (status.terminating_signal(), status.exit_status()) {
+                (Some(signal), _) => Ended::Signal(signal),
+                (None, Some(signals::RETIRED_EXIT_CODE)) => Ended::Signal(libc::SIGUSR1),
+                (None, code) => Ended::Code(code.unwrap_or(1)),
+            }),
             Ok(None) => None,
             // Somebody else has taken its status: it is gone all the same.
             Err(_) => Some(Ended::Code(1)),

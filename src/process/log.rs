@@ -22,8 +22,10 @@
 //!
 //! Not here: the start-up logo; `always-show-logo` is accepted elsewhere and shows nothing.
 
+use crate::base::clock::now_unix_ms;
+
 use super::os_text;
-use super::time::{LocalTime, unix_ms_now};
+use super::time::LocalTime;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::ffi::{CStr, CString};
@@ -249,7 +251,7 @@ pub(super) fn warning_prefix() -> String {
         &mut prefix,
         std::process::id(),
         role,
-        LocalTime::at(unix_ms_now()),
+        LocalTime::at(now_unix_ms()),
         Level::Warning,
     );
     prefix
@@ -260,7 +262,7 @@ pub(super) fn warning_prefix() -> String {
 /// Async-signal-safe: `open`, `write`, `close` and arithmetic on the stack.
 pub(super) fn line_in_handler(message: fmt::Arguments<'_>) {
     let mut text = StackText::default();
-    let unix_seconds = unix_ms_now() / 1000;
+    let unix_seconds = now_unix_ms() / 1000;
     let _ = write!(text, "{}:signal-handler ({unix_seconds}) ", std::process::id());
     let _ = text.write_fmt(message);
     text.end_line();
@@ -276,7 +278,7 @@ pub(super) fn last_line_in_handler(message: fmt::Arguments<'_>) {
         &mut text,
         pid,
         role,
-        LocalTime::at_in_handler(unix_ms_now()),
+        LocalTime::at_in_handler(now_unix_ms()),
         Level::Warning,
     );
     let _ = text.write_fmt(message);
@@ -366,7 +368,7 @@ impl Log {
         if !self.writes(level) {
             return;
         }
-        let (pid, time) = (std::process::id(), LocalTime::at(unix_ms_now()));
+        let (pid, time) = (std::process::id(), LocalTime::at(now_unix_ms()));
         let mut text = String::with_capacity(message.len() + 48);
         write_prefix(&mut text, pid, self.role(pid), time, level);
         text.push_str(message);
@@ -381,7 +383,7 @@ impl Log {
             self.write_syslog(
                 level,
                 std::process::id(),
-                LocalTime::at(unix_ms_now()),
+                LocalTime::at(now_unix_ms()),
                 text.trim(),
             );
         }

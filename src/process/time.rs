@@ -5,7 +5,7 @@
 //! visit to the zone database, takes no lock a forked child could find locked, and a signal handler can use the offset
 //! last seen.
 //!
-//! Not here: monotonic time, which is `base::clock`'s.
+//! Not here: reading clocks, which is `base::clock`'s.
 
 use super::sys;
 use std::fmt;
@@ -75,12 +75,6 @@ impl fmt::Display for LocalTime {
             self.hour, self.minute, self.second, self.millis
         )
     }
-}
-
-/// The wall clock, in milliseconds since 1970.
-pub(super) fn unix_ms_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |age| age.as_millis() as i64)
 }
 
 fn offset_seconds(unix_seconds: i64) -> i64 {

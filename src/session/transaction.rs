@@ -20,6 +20,8 @@ pub struct Transaction {
     hashes: Vec<u64>,
     /// The flags of all commands together, as bits of the rows.
     pub flags: u32,
+    /// Bytes of all words.
+    pub bytes: u64,
 }
 
 /// One queued command.
@@ -50,6 +52,8 @@ impl Transaction {
         hashes: &[u64],
         taken: Option<(usize, Vec<u8>)>,
     ) {
+        let moved = taken.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        self.bytes += (words.iter().map(<[u8]>::len).sum::<usize>() + moved) as u64;
         self.commands.push(words, taken);
         self.hashes.extend_from_slice(hashes);
         let hashes_end = self.hashes.len() as u32;
@@ -85,7 +89,7 @@ impl Transaction {
         self.queued.shrink_to(KEPT);
         self.hashes.clear();
         self.hashes.shrink_to(KEPT);
-        self.flags = 0;
+        (self.flags, self.bytes) = (0, 0);
     }
 
     /// Heap bytes held, used or not.
@@ -109,6 +113,7 @@ mod tests {
         let mget = ArgBuf::from_slices(&[b"MGET", b"a", b"b"]);
         transaction.push(8, 4, mget.args(), &[12, 13], None);
         assert_eq!((transaction.len(), transaction.flags), (2, 5));
+        assert_eq!(transaction.bytes, 9 + 6, "with what was moved in");
         assert_eq!((transaction.command(0), transaction.hashes(0)), (7, &[11][..]));
         assert_eq!(
             (transaction.command(1), transaction.hashes(1)),

@@ -86,6 +86,8 @@ pub struct AofFacts {
     pub base_size: u64,
     /// Bytes that wait to be written.
     pub waiting_bytes: usize,
+    /// Bytes taken by the buffer they wait in: as many or more. The limit on memory leaves them out.
+    pub buffer_bytes: usize,
     /// Syncs that have not ended.
     pub pending_syncs: usize,
 }
@@ -102,6 +104,7 @@ impl Default for AofFacts {
             size: 0,
             base_size: 0,
             waiting_bytes: 0,
+            buffer_bytes: 0,
             pending_syncs: 0,
         }
     }

@@ -290,6 +290,7 @@ impl Measure {
             (b"hrandfield", _) if ![b"0", b"100".as_slice()].contains(&&*word(2)) => Measure::Kind,
             (b"hscan", _) if word(2) != b"0" || !ends_at_once(words) => Measure::Kind,
             (b"hgetall" | b"hkeys" | b"hvals" | b"hscan" | b"hrandfield", _) => Measure::Unordered,
+            (b"function", b"list") => Measure::Unordered,
             (b"xinfo", b"consumers") => Measure::Kind,
             (b"xinfo", b"stream") if words.len() > 3 => Measure::Kind,
             (b"xpending", _) => Measure::Pending,

@@ -24,14 +24,14 @@ const DIFFERENCES_MAX: usize = 10;
 
 /// What is done between two marks.
 #[derive(Clone, Debug)]
-enum Unit {
+pub enum Unit {
     Run(Vec<Words>),
     /// The first, which waits, on a connection of its own; then the others.
     Serve(Words, Vec<Words>),
 }
 
 /// One server under observation.
-struct Watched {
+pub struct Watched {
     server: Theirs,
     commands: Connection,
     waiting: Connection,
@@ -44,7 +44,7 @@ fn random_commands_send_the_events_of_the_reference() {
         return;
     };
     let ours = Theirs::start(Path::new(env!("CARGO_BIN_EXE_russet-server")));
-    let mut both = [ours.expect("our own program starts"), theirs].map(Watched::new);
+    let mut both = [ours.expect("our own program starts"), theirs].map(Watched::over);
     let run = Run::new(Theirs::reference().expect("it has just started"));
     let (commands, seed) = (number_from("DIFF_EVENTS", 10_000), number_from("DIFF_SEED", 1));
     let mut found = 0;
@@ -68,7 +68,8 @@ fn random_commands_send_the_events_of_the_reference() {
     assert_eq!(found, 0, "differences");
 }
 
-fn draw_episode(run: &Run, seed: u64) -> Vec<Unit> {
+/// What an episode does.
+pub fn draw_episode(run: &Run, seed: u64) -> Vec<Unit> {
     let mut rng = Rng::seeded(seed);
     (0..UNITS).map(|_| draw(run, &mut rng)).collect()
 }
@@ -80,7 +81,10 @@ fn draw(run: &Run, rng: &mut Rng) -> Unit {
             .into_iter()
             .filter(|words| !is_unfit(words));
         words
-            .flat_map(|words| burial(&words).into_iter().chain([words]))
+            .flat_map(|words| {
+                let before = burial(&words).or_else(|| claimant(&words));
+                before.into_iter().chain([words])
+            })
             .collect::<Vec<Words>>()
     };
     match rng.below(20) {
@@ -173,6 +177,16 @@ fn burial(words: &Words) -> Option<Words> {
     stores.then(|| vec![b"exists".to_vec(), place.clone()])
 }
 
+/// Who claims is there before: Redis 7.0 makes a consumer only of one that gets something.
+fn claimant(words: &Words) -> Option<Words> {
+    let claims = [b"xclaim".as_slice(), b"xautoclaim"]
+        .iter()
+        .any(|name| words[0].eq_ignore_ascii_case(name));
+    let whom = words.get(1..4)?;
+    let begin = [b"xgroup".to_vec(), b"createconsumer".to_vec()];
+    claims.then(|| begin.into_iter().chain(whom.iter().cloned()).collect())
+}
+
 /// The key of a command that takes what it likes goes.
 fn forget_chance(words: &Words) -> Option<Words> {
     let is_chance = words[0].eq_ignore_ascii_case(b"spop");
@@ -225,7 +239,8 @@ fn draw_push(rng: &mut Rng) -> Words {
 }
 
 impl Watched {
-    fn new(server: Theirs) -> Watched {
+    /// Observes a server.
+    pub fn over(server: Theirs) -> Watched {
         let mut watched = Watched {
             commands: server.open(),
             waiting: server.open(),
@@ -240,7 +255,13 @@ impl Watched {
         watched
     }
 
-    fn restart(&mut self) {
+    /// One more connection to it.
+    pub fn open(&self) -> Connection {
+        self.server.open()
+    }
+
+    /// Empties it.
+    pub fn restart(&mut self) {
         self.commands = self.server.open();
         self.waiting = self.server.open();
         for forget in [
@@ -254,7 +275,7 @@ impl Watched {
     }
 
     /// The replies, and the events up to here.
-    fn play(&mut self, unit: &Unit) -> (Vec<String>, Vec<String>) {
+    pub fn play(&mut self, unit: &Unit) -> (Vec<String>, Vec<String>) {
         let run = |commands: &mut Connection, all: &[Words]| -> Vec<String> {
             let ask = |words: &Words| {
                 let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
@@ -381,7 +402,8 @@ impl Unit {
         matches!(self, Unit::Run(all) if all.iter().any(sorts))
     }
 
-    fn show(&self) -> String {
+    /// As one line.
+    pub fn show(&self) -> String {
         let line = |words: &Words| {
             let words = words.iter().map(|word| word.escape_ascii().to_string());
             words.collect::<Vec<_>>().join(" ")

@@ -67,9 +67,15 @@ impl Theirs {
 
     /// `None` when there is no such program.
     pub fn start(program: &Path) -> Option<Theirs> {
+        Theirs::start_with(program, &[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(program: &Path, options: &[&str]) -> Option<Theirs> {
         let folder = tempfile::tempdir().expect("a folder");
+        let options = [&["--enable-debug-command", "yes"], options].concat();
         let mut server = Theirs {
-            program: Program::start(program, folder.path(), &["--enable-debug-command", "yes"])?,
+            program: Program::start(program, folder.path(), &options)?,
             connections: Vec::new(),
             defaults: Vec::new(),
             commands: Vec::new(),

@@ -530,7 +530,10 @@ pub fn tame(words: &mut Words, rng: &mut Rng) {
         let Some((n, is_counted)) = plain_number(&words[index]) else {
             continue;
         };
-        if name == b"zrandmember" && !(-100..100).contains(&n) {
+        if name == b"lrem" && n == i64::MIN {
+            // Refused since 7.2, and the two lists would differ from then on.
+            words[index] = number(-1);
+        } else if name == b"zrandmember" && !(-100..100).contains(&n) {
             // The reference would go on replying.
             words[index] = number(between(-20, 20, rng));
         } else if is_ttl(&name, words, index) && (1..TTL_MIN).contains(&n) {

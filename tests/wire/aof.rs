@@ -28,6 +28,8 @@ const WRITES: &[&str] = &[
     "XGROUP CREATE stream group 0",
     "XREADGROUP GROUP group me COUNT 1 STREAMS stream >",
     "XGROUP CREATECONSUMER stream group idle",
+    // Nothing comes of it, and it keeps nothing else out of the log.
+    "XCLAIM stream group me 0 1-1",
     "XADD emptied 5-1 f v",
     "XDEL emptied 5-1",
     "MULTI",
@@ -329,6 +331,38 @@ fn a_single_file_of_before_redis_7_is_taken_over() {
         read_text(&folder.path().join("appendonlydir/appendonly.aof.manifest")),
         "file appendonly.aof seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n"
     );
+}
+
+/// Who loses a manifest has not lost the data: its files are there for `redis-check-aof`, or for a manifest by hand.
+#[test]
+fn files_that_no_manifest_names_are_never_written_to() {
+    let folder = with_commands(&commands("SET a 1"));
+    let log = folder.path().join("appendonlydir");
+    let names = [
+        "appendonly.aof.1.base.rdb",
+        "appendonly.aof.1.incr.aof",
+        "appendonly.aof.3.incr.aof",
+    ];
+    for name in names {
+        std::fs::write(log.join(name), commands("SET a 1")).expect("our own folder");
+    }
+    std::fs::remove_file(log.join("appendonly.aof.manifest")).expect("just written");
+    let server = start_on(folder.path(), ON);
+    let mut wire = server.connect();
+    assert_eq!(wire.run(&["DBSIZE"]).to_string(), ":0");
+    wire.ok(&["SET", "b", "1"]);
+    (0..3).for_each(|_| rewrite(&server));
+    wire.ok(&["CONFIG", "SET", "appendonly", "no"]);
+    wire.ok(&["CONFIG", "SET", "appendonly", "yes"]);
+    eventually("the log is on", || {
+        info_number(&mut wire, "persistence", "aof_rewrite_in_progress") == 0
+    });
+    for name in names {
+        let bytes = std::fs::read(log.join(name)).expect("still there");
+        assert_eq!(bytes, commands("SET a 1"), "{name}");
+    }
+    let said = "There are AOF files in appendonlydir that no manifest names.";
+    assert!(server.log().contains(said), "{}", server.log());
 }
 
 #[test]

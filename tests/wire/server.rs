@@ -188,6 +188,7 @@ pub fn signal(pid: u32, name: &str) {
         "INT" => Signal::INT,
         "KILL" => Signal::KILL,
         "TERM" => Signal::TERM,
+        "USR1" => Signal::USR1,
         _ => panic!("no test has sent {name} yet"),
     };
     kill_process(process(pid), signal).expect("there is such a process");

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::reference::{Reference, without_peer};
-use super::server::{Server, eventually};
+use super::server::{Server, eventually, signal};
 use super::wire::{Wire, info_number, text};
 
 /// One key of every kind there is.
@@ -255,4 +255,65 @@ fn redis_server_reads_every_type_from_our_snapshot_and_we_from_its_own() {
         drop(reference);
         assert_eq!(digest(&start_on(&server)), before, "compression {compression}");
     }
+}
+
+/// Who wants a child gone and no alarm sends SIGUSR1.
+#[test]
+fn a_child_that_is_killed_counts_as_failed_unless_it_was_by_sigusr1() {
+    for (name, status, refuses) in [("USR1", "ok", false), ("KILL", "err", true)] {
+        let server = Server::start(&[
+            "--save",
+            "3600 1",
+            "--appendonly",
+            "yes",
+            "--rdb-key-save-delay",
+            "1000000",
+        ]);
+        let mut wire = server.connect();
+        (0..20).for_each(|number| wire.ok(&["SET", &number.to_string(), "v"]));
+        for (order, progress, outcome) in [
+            (
+                "BGREWRITEAOF",
+                "aof_rewrite_in_progress",
+                "aof_last_bgrewrite_status",
+            ),
+            ("BGSAVE", "rdb_bgsave_in_progress", "rdb_last_bgsave_status"),
+        ] {
+            assert!(text(wire.run(&[order])).ends_with("started"));
+            signal(child_of(&server), name);
+            eventually("the child is gone", || {
+                info_number(&mut wire, "persistence", progress) == 0
+            });
+            let facts = text(wire.run(&["INFO", "persistence"]));
+            assert!(
+                facts.contains(&format!("{outcome}:{status}\r\n")),
+                "{name}: {facts}"
+            );
+        }
+        let left = std::fs::read_dir(server.folder()).expect("our own folder");
+        let names = left.map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        });
+        assert_eq!(
+            names.filter(|name| name.starts_with("temp-")).count(),
+            0,
+            "{name}"
+        );
+        let refused = wire.run(&["SET", "k", "v"]).to_string().starts_with("-MISCONF");
+        assert_eq!(refused, refuses, "{name}");
+    }
+}
+
+/// Its child at work, as the log names it.
+fn child_of(server: &Server) -> u32 {
+    let log = server.log();
+    let (_, behind) = log
+        .rsplit_once("started by pid ")
+        .expect("it has just been started");
+    let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a process number")
 }

@@ -139,7 +139,7 @@ const PERSIST: Row = Row {
 
 fn persist(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let key = args.key(1);
-    let expires = cx.keys.peek(key).is_some_and(|entry| entry.expire_at().is_some());
+    let expires = cx.keys.meet(key).is_some_and(|entry| entry.expire_at().is_some());
     let persisted = expires && cx.keys.persist(key);
     cx.reply.int(i64::from(persisted));
     Ok(DONE)
@@ -173,7 +173,7 @@ fn set_deadline(cx: &mut Cx<'_>, args: Args<'_>, scale: Scale) -> Outcome {
 
 /// Sets the expiry, or removes the key when its time has passed; false when there is no such key or `condition` forbids.
 fn expire_key(cx: &mut Cx<'_>, key: Key<'_>, at_ms: i64, condition: Condition) -> bool {
-    let Some(present) = cx.keys.peek(key).map(|entry| entry.expire_at()) else {
+    let Some(present) = cx.keys.meet(key).map(|entry| entry.expire_at()) else {
         return false;
     };
     if !condition.admits(present, at_ms) {

@@ -64,7 +64,7 @@ fn rename_unless(
     forbidden: impl FnOnce(&mut Cx<'_>) -> bool,
 ) -> Result<bool, Error> {
     let (from, to) = (args.key(1), args.key(2));
-    if !cx.keys.exists(from) {
+    if cx.keys.meet(from).is_none() {
         return Err(Error::NoSuchKey);
     }
     Ok(from.bytes != to.bytes && !forbidden(cx) && cx.keys.rename(from, to))

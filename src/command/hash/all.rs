@@ -1,6 +1,6 @@
 //! HGETALL HKEYS HVALS HSCAN HRANDFIELD: fields that are not asked for by name.
 
-use crate::command::args::Args;
+use crate::command::args::{Args, DRAWS_MAX};
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Flags, Group, KeySpec, Row};
@@ -201,6 +201,10 @@ fn hrandfield_many(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let count = match sample {
         Sample::Distinct(count) => count.min(visible),
         Sample::Repeated(_) if visible == 0 => 0,
+        // Where output is limited, that ends it.
+        Sample::Repeated(count) if count as u64 > DRAWS_MAX && reply_bytes_max == usize::MAX => {
+            return Err(Error::OutOfRange);
+        }
         Sample::Repeated(count) => count,
     };
     // Compat: RESP3 has an array of pairs, not a map: a field may come more than once.

@@ -30,6 +30,8 @@ pub(super) struct Footprint {
     pub pooled: u64,
     /// What waits to be written to the append-only file.
     pub aof_buffer: u64,
+    /// Both interpreters, with all that scripts and functions keep in them.
+    pub interpreters: u64,
     /// Scripts of EVAL, beside their interpreter.
     pub lua_caches: u64,
     /// Libraries of functions, beside theirs.
@@ -63,7 +65,8 @@ impl Footprint {
             resident: totals.resident,
             clients: clients(cx).map(|session| session.held_bytes() as u64).sum(),
             pooled: pool::kept_bytes(),
-            aof_buffer: cx.stats.persistence.aof.waiting_bytes as u64,
+            aof_buffer: cx.stats.persistence.aof.buffer_bytes as u64,
+            interpreters: (cx.server.scripts.eval_bytes + cx.server.scripts.function_bytes) as u64,
             lua_caches: cx.server.scripts.scripts_bytes as u64,
             function_caches: cx.server.scripts.libraries_bytes as u64,
             tables: dbs
@@ -82,7 +85,8 @@ impl Footprint {
     /// What is not data.
     pub(super) fn overhead(&self) -> u64 {
         let caches = self.lua_caches + self.function_caches;
-        self.startup + self.clients + self.pooled + self.table_bytes() + self.aof_buffer + caches
+        let scripts = self.interpreters + caches;
+        self.startup + self.clients + self.pooled + self.table_bytes() + self.aof_buffer + scripts
     }
 
     pub(super) fn dataset(&self) -> u64 {
@@ -163,6 +167,7 @@ mod tests {
             clients: 200,
             pooled: 100,
             aof_buffer: 50,
+            interpreters: 1_000,
             lua_caches: 100,
             function_caches: 50,
             tables: vec![(0, 1_000), (3, 500)],
@@ -173,10 +178,10 @@ mod tests {
     #[test]
     fn data_is_what_nothing_else_accounts_for() {
         let footprint = example();
-        assert_eq!((footprint.overhead(), footprint.dataset()), (4_000, 6_000));
+        assert_eq!((footprint.overhead(), footprint.dataset()), (5_000, 5_000));
         assert_eq!(
             (footprint.dataset_percent(), footprint.peak_percent()),
-            (75.0, 50.0)
+            (62.5, 50.0)
         );
         assert_eq!(footprint.bytes_per_key(), 80);
         assert_eq!(

@@ -200,7 +200,7 @@ fn memory(info: &mut InfoWriter, cx: &Cx<'_>) {
     script_memory(info, &cx.server.scripts);
     bytes(info, "maxmemory", cx.config.memory("maxmemory"));
     info.field("maxmemory_policy", cx.config.choice("maxmemory-policy"));
-    overheads(info, &footprint, cx.stats.persistence.aof.waiting_bytes);
+    overheads(info, &footprint);
     let (pending, freed) = cx.keys.lazyfree_counts();
     info.field("active_defrag_running", cx.stats.defrag.percent)
         .field("lazyfree_pending_objects", pending)
@@ -250,7 +250,7 @@ fn script_memory(info: &mut InfoWriter, facts: &ScriptFacts) {
     );
 }
 
-fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
+fn overheads(info: &mut InfoWriter, footprint: &Footprint) {
     ratio(
         info,
         "allocator_frag_ratio",
@@ -275,7 +275,7 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
         "mem_fragmentation_bytes",
         &footprint.total_excess(),
     );
-    info.field("mem_not_counted_for_evict", log_buffer);
+    info.field("mem_not_counted_for_evict", footprint.aof_buffer);
     zeros(
         info,
         &[
@@ -286,7 +286,7 @@ fn overheads(info: &mut InfoWriter, footprint: &Footprint, log_buffer: usize) {
     );
     info.field("mem_clients_normal", footprint.clients);
     zeros(info, &["mem_cluster_links"]);
-    info.field("mem_aof_buffer", log_buffer);
+    info.field("mem_aof_buffer", footprint.aof_buffer);
     info.field("mem_allocator", version::ALLOCATOR);
     zeros(info, &["mem_overhead_db_hashtable_rehashing"]);
 }

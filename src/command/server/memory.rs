@@ -326,6 +326,7 @@ mod tests {
             pooled: 0,
             gaps: 1 << 20,
             aof_buffer: 0,
+            interpreters: 0,
             lua_caches: 0,
             function_caches: 0,
             tables: Vec::new(),

@@ -1,6 +1,6 @@
 //! SPOP SRANDMEMBER: members chosen by chance.
 
-use crate::command::args::Args;
+use crate::command::args::{Args, DRAWS_MAX};
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Flags, Group, KeySpec, Row};
@@ -15,10 +15,6 @@ pub const ROWS: &[Row] = &[SPOP, SRANDMEMBER];
 
 /// Members that one propagated SREM names at most.
 const SREM_MEMBERS_MAX: usize = 1024;
-
-/// Draws one SRANDMEMBER may ask for: the reply to a few bytes of a request must not take all memory. Redis goes on until
-/// it does.
-const DRAWS_MAX: u64 = 1 << 26;
 
 const COUNT_OUT_OF_RANGE: Error = Error::fixed(
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",

@@ -175,7 +175,7 @@ impl Options {
 
 /// About so many entries are removed by one command, lest it take long.
 fn usual_limit(limits: &Limits) -> u64 {
-    match 100 * limits.stream_node_max_entries as u64 {
+    match 100u64.saturating_mul(limits.stream_node_max_entries as u64) {
         0 => 10_000,
         entries => entries.min(1_000_000),
     }

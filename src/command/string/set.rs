@@ -5,6 +5,7 @@ use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Flags, Group, KeySpec, Row};
 use crate::keyspace::gate::SetExpiry;
+use crate::keyspace::{Key, Keyspace};
 use crate::value::string;
 
 use super::expiry::{From, Term, Unit};
@@ -81,7 +82,7 @@ fn set_with_options(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     if options.get {
         reply_text(&mut cx.reply, cx.keys.read_string(key)?);
     }
-    let stores = options.condition == Condition::Always || options.condition.admits(cx.keys.exists(key));
+    let stores = options.condition.admits(cx.keys, key);
     if stores {
         let value = cx.value(args, 2);
         cx.keys.set(key, value, expiry);
@@ -122,11 +123,11 @@ enum Lifetime {
 }
 
 impl Condition {
-    fn admits(self, exists: bool) -> bool {
+    fn admits(self, keys: &mut Keyspace, key: Key<'_>) -> bool {
         match self {
             Condition::Always => true,
-            Condition::IfMissing => !exists,
-            Condition::IfPresent => exists,
+            Condition::IfMissing => keys.meet(key).is_none(),
+            Condition::IfPresent => keys.exists(key),
         }
     }
 }
@@ -225,7 +226,7 @@ const SETNX: Row = Row {
 
 fn setnx(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     let key = args.key(1);
-    let stores = !cx.keys.exists(key);
+    let stores = cx.keys.meet(key).is_none();
     if stores {
         let value = cx.value(args, 2);
         cx.keys.set(key, value, SetExpiry::Clear);
@@ -352,7 +353,7 @@ const MSETNX: Row = Row {
 
 fn msetnx(cx: &mut Cx<'_>, args: Args<'_>) -> Outcome {
     check_pairs(args, "msetnx")?;
-    let stores = !key_words(args).any(|at| cx.keys.exists(args.key(at)));
+    let stores = !key_words(args).any(|at| cx.keys.meet(args.key(at)).is_some());
     if stores {
         set_pairs(cx, args);
     }

@@ -1,6 +1,6 @@
 //! ZRANDMEMBER: members chosen by chance.
 
-use crate::command::args::Args;
+use crate::command::args::{Args, DRAWS_MAX};
 use crate::command::cx::{Cx, DONE, Outcome};
 use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Flags, Group, KeySpec, Row};
@@ -10,10 +10,6 @@ use super::{begin_members, reply_member, reply_members, reply_scored};
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[ZRANDMEMBER];
-
-/// Draws one call may ask for: the reply to a few bytes of a request must not take all memory. Redis goes on until it
-/// does.
-const DRAWS_MAX: u64 = 1 << 26;
 
 const ZRANDMEMBER: Row = Row {
     name: "zrandmember",

@@ -214,6 +214,12 @@ impl Executor {
         let log = &self.aof;
         let stem = log.folder.stem();
         let mut manifest = log.manifest.clone();
+        if log.folder.pass_over_strangers(&mut manifest) {
+            tracing::warn!(
+                "There are AOF files in {} that no manifest names. They are no part of the data, and stay as they are.",
+                log.folder.path().display()
+            );
+        }
         if manifest.is_empty() {
             let is_snapshot = self.config.bool("aof-use-rdb-preamble");
             let base = manifest.new_base(stem, is_snapshot).clone();

@@ -299,6 +299,7 @@ impl Executor {
         }
         let facts = &mut self.stats.persistence.aof;
         facts.waiting_bytes = self.aof.buffer.len();
+        facts.buffer_bytes = self.aof.buffer.capacity();
         facts.pending_syncs = self.aof.heard.pending;
         if let Some(started) = started {
             self.stats.counters.event_loop.aof_us += started.elapsed().as_micros() as u64;

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::command::error::Error;
 use crate::persist::aof::incr::Incr;
+use crate::persist::aof::manifest::Manifest;
 use crate::persist::aof::rewrite::{self, Surroundings};
 use crate::persist::disk::Disk;
 use crate::persist::snapshot::{self, Plan};
@@ -214,6 +215,7 @@ impl Executor {
             State::Off => return Ok(()),
             State::Waiting => {}
             State::On => {
+                log.folder.pass_over_strangers(&mut manifest);
                 let part = manifest.new_incr(log.folder.stem());
                 path = log.folder.file(part.path());
             }
@@ -262,8 +264,13 @@ impl Executor {
         facts.last_cow_bytes = progress.cow_peak_bytes;
         let switched = match ended {
             Ended::Code(0) => {
+                let temp = job.temp();
+                tracing::info!(
+                    "Successfully created the temporary AOF base file {}",
+                    temp.display()
+                );
                 tracing::info!("Background AOF rewrite terminated with success");
-                log_copied("AOF", progress);
+                log_copied("AOF rewrite", progress);
                 self.switch_to_base(job.temp())
             }
             Ended::Code(_) => {
@@ -275,9 +282,11 @@ impl Executor {
                 false
             }
         };
-        self.stats.persistence.aof.last_rewrite_ok = switched;
-        let failures = &mut self.stats.counters.aof_rewrites_consecutive_failures;
-        *failures = if switched { 0 } else { *failures + 1 };
+        if switched || ended == Ended::Code(0) || ended.is_failure() {
+            self.stats.persistence.aof.last_rewrite_ok = switched;
+            let failures = &mut self.stats.counters.aof_rewrites_consecutive_failures;
+            *failures = if switched { 0 } else { *failures + 1 };
+        }
         if !switched {
             let _ = self.disk.remove(&job.temp());
             self.begin_waiting_again();
@@ -480,7 +489,7 @@ impl Executor {
         let facts = &mut self.stats.persistence.aof;
         facts.enabled = false;
         facts.last_write_ok = true;
-        (facts.waiting_bytes, facts.pending_syncs) = (0, 0);
+        (facts.waiting_bytes, facts.buffer_bytes, facts.pending_syncs) = (0, 0, 0);
     }
 
     /// Ends a rewrite under way; whether there was one.
@@ -532,38 +541,58 @@ impl Log {
     /// Makes the file at `temp` the base and older files history, on disk and here; whether that lasts. If it may not, old
     /// and new files must both stay, and their numbers are spent.
     fn switched(&mut self, temp: &Path) -> Result<bool, (&'static str, io::Error)> {
+        let mut manifest = self.manifest.clone();
+        self.folder.pass_over_strangers(&mut manifest);
+        let stem = self.folder.stem();
+        let base = self
+            .folder
+            .file(manifest.new_base(stem, self.rewrites_snapshot).path());
+        let incr = (self.state == State::Waiting).then(|| manifest.new_incr(stem));
+        let incr = incr.map(|part| self.folder.file(part.path()));
+        manifest.retire_incrs(self.state != State::Off);
+        match self.put_in_place(temp, &base, incr.as_deref(), &manifest) {
+            Ok(lasts) => {
+                self.manifest = manifest;
+                Ok(lasts)
+            }
+            failed => {
+                // Nobody names them: left there, they would have their numbers passed over.
+                let disk = self.folder.disk();
+                let _ = disk.remove(&base);
+                incr.iter().for_each(|path| drop(disk.remove(path)));
+                failed
+            }
+        }
+    }
+
+    /// Gives the new files their names and writes the manifest that names them; whether that lasts.
+    fn put_in_place(
+        &self,
+        temp: &Path,
+        base: &Path,
+        incr: Option<&Path>,
+        manifest: &Manifest,
+    ) -> Result<bool, (&'static str, io::Error)> {
         let doing = |what| move |error| (what, error);
-        let (disk, mut manifest) = (self.folder.disk(), self.manifest.clone());
-        let base = self.folder.file(
-            manifest
-                .new_base(self.folder.stem(), self.rewrites_snapshot)
-                .path(),
-        );
-        disk.rename(temp, &base)
+        let disk = self.folder.disk();
+        disk.rename(temp, base)
             .map_err(doing("moving the base to its place"))?;
         tracing::info!(
             "Successfully renamed the temporary AOF base file {} into {}",
             temp.display(),
             base.file_name().unwrap_or_default().to_string_lossy()
         );
-        if self.state == State::Waiting {
-            let part = manifest.new_incr(self.folder.stem());
-            disk.rename(&self.folder.temporary_incr(), &self.folder.file(part.path()))
+        if let Some(incr) = incr {
+            disk.rename(&self.folder.temporary_incr(), incr)
                 .map_err(doing("moving the increment to its place"))?;
         }
-        manifest.retire_incrs(self.state != State::Off);
-        match self.folder.persist(&manifest) {
-            Err(failure) if !failure.in_place => {
-                let _ = disk.remove(&base);
-                Err(("writing the manifest", failure.error))
+        match self.folder.persist(manifest) {
+            Ok(()) => Ok(true),
+            Err(failure) if failure.in_place => {
+                tracing::warn!("The new AOF manifest may not last: {}", os_text(&failure.error));
+                Ok(false)
             }
-            persisted => {
-                self.manifest = manifest;
-                if let Err(failure) = &persisted {
-                    tracing::warn!("The new AOF manifest may not last: {}", os_text(&failure.error));
-                }
-                Ok(persisted.is_ok())
-            }
+            Err(failure) => Err(("writing the manifest", failure.error)),
         }
     }
 }

@@ -100,6 +100,24 @@ fn the_log_holds_what_was_propagated() {
     );
 }
 
+/// They propagate what they did and never themselves, which they say before they know whether there is anything.
+#[test]
+fn a_read_or_claim_of_a_group_that_finds_nothing_keeps_nothing_else_out_of_the_log() {
+    let mut logged = Logged::new(1, "no");
+    logged.turn("a: XGROUP CREATE s g $ MKSTREAM;XGROUP CREATECONSUMER s g c");
+    for vain in [
+        "XREADGROUP GROUP g c STREAMS s >",
+        "XREADGROUP GROUP g c STREAMS s 0",
+        "XCLAIM s g c 0 1-1",
+        "XAUTOCLAIM s g c 0 0",
+        "XCLAIM s g c 0 wrong",
+    ] {
+        let before = logged.text().len();
+        logged.turn(&format!("a: {vain};SET k 1"));
+        assert_eq!(&logged.text()[before..], " *3 $3 SET $1 k $1 1", "{vain}");
+    }
+}
+
 #[test]
 fn keys_that_expire_by_themselves_are_logged_one_by_one() {
     let mut logged = Logged::new(1, "no");
@@ -374,4 +392,20 @@ fn who_came_along_with_a_reader_of_the_log_is_answered_while_a_script_in_it_runs
     assert_eq!(turns.executor().exit_code(), Some(0));
     while turns.go_on(&mut letters) == Progress::Paused {}
     drop(folder);
+}
+
+#[test]
+fn what_the_limit_leaves_out_is_told() {
+    let mut logged = Logged::new(1, "everysec");
+    logged.turn("a: SET k 1");
+    logged.scene.executor.end_logged_turn();
+    let left_out = logged.scene.executor.aof.waiting_bytes();
+    assert!(left_out > 0, "the buffer stays when all is written");
+    let info = logged.turn("a: INFO memory").join("");
+    for field in ["mem_not_counted_for_evict", "mem_aof_buffer"] {
+        assert!(
+            info.contains(&format!("{field}:{left_out}")),
+            "{field} {left_out} {info}"
+        );
+    }
 }

@@ -153,6 +153,16 @@ impl Folder {
         self.sync()
     }
 
+    /// Has the next numbers of `manifest` be free ones; whether there was a file it does not name. A crash leaves none that
+    /// holds anything but for a moment, so they are somebody's data, who may have lost the manifest.
+    pub fn pass_over_strangers(&self, manifest: &mut Manifest) -> bool {
+        let holds_anything = |name: &Path| {
+            let facts = self.disk.facts(&self.file(name));
+            facts.is_ok_and(|facts| facts.bytes > 0)
+        };
+        manifest.pass_over(&self.stem, holds_anything)
+    }
+
     fn temporary_manifest(&self) -> PathBuf {
         self.named("temp-", ".manifest")
     }

@@ -19,6 +19,9 @@ use crate::base::{number, quote};
 /// Longest line, its end included.
 const LINE_BYTES_MAX: usize = 1024;
 
+/// Largest number of a file: behind it are as many again to be given.
+const SEQ_MAX: i64 = i64::MAX / 2;
+
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
@@ -128,7 +131,7 @@ impl Manifest {
                 _ => {}
             }
         }
-        if name.is_empty() || seq <= 0 || kind == 0 {
+        if name.is_empty() || !(1..=SEQ_MAX).contains(&seq) || kind == 0 {
             return Err(FORMAT);
         }
         self.take_part(Part { name, seq }, kind)
@@ -210,16 +213,30 @@ impl Manifest {
         });
     }
 
+    /// Spends the next numbers as long as a file of theirs is taken; whether one was.
+    pub fn pass_over(&mut self, stem: &[u8], is_taken: impl Fn(&Path) -> bool) -> bool {
+        let before = (self.base_seq, self.incr_seq);
+        let taken = |seq: i64, kind| is_taken(Path::new(OsStr::from_bytes(&numbered(stem, seq, kind))));
+        while [true, false]
+            .iter()
+            .any(|&is_snapshot| taken(self.base_seq + 1, base_kind(is_snapshot)))
+        {
+            self.base_seq += 1;
+        }
+        while taken(self.incr_seq + 1, INCR) {
+            self.incr_seq += 1;
+        }
+        before != (self.base_seq, self.incr_seq)
+    }
+
     /// A new base follows; the one there was is history. `stem`: what names begin with.
     pub fn new_base(&mut self, stem: &[u8], is_snapshot: bool) -> &Part {
         if let Some(old) = self.base.take() {
             self.history.insert(0, old);
         }
         self.base_seq += 1;
-        let format = if is_snapshot { "rdb" } else { "aof" };
-        let name = [stem, format!(".{}.base.{format}", self.base_seq).as_bytes()].concat();
         self.base.insert(Part {
-            name,
+            name: numbered(stem, self.base_seq, base_kind(is_snapshot)),
             seq: self.base_seq,
         })
     }
@@ -228,7 +245,7 @@ impl Manifest {
     pub fn new_incr(&mut self, stem: &[u8]) -> Part {
         self.incr_seq += 1;
         let part = Part {
-            name: [stem, format!(".{}.incr.aof", self.incr_seq).as_bytes()].concat(),
+            name: numbered(stem, self.incr_seq, INCR),
             seq: self.incr_seq,
         };
         self.incrs.push(part.clone());
@@ -249,6 +266,16 @@ impl Manifest {
             self.history.insert(0, part);
         }
     }
+}
+
+const INCR: &str = "incr.aof";
+
+fn base_kind(is_snapshot: bool) -> &'static str {
+    if is_snapshot { "base.rdb" } else { "base.aof" }
+}
+
+fn numbered(stem: &[u8], seq: i64, kind: &str) -> Vec<u8> {
+    [stem, format!(".{seq}.{kind}").as_bytes()].concat()
 }
 
 fn line(part: &Part, kind: char, out: &mut Vec<u8>) {
@@ -327,6 +354,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_files_that_are_there_and_not_named_are_passed_over() {
+        let strangers = [
+            "a.aof.1.base.rdb",
+            "a.aof.2.base.aof",
+            "a.aof.1.incr.aof",
+            "a.aof.5.incr.aof",
+        ];
+        let is_taken = |name: &Path| strangers.iter().any(|taken| name == Path::new(taken));
+        let mut manifest = Manifest::default();
+        assert!(manifest.pass_over(b"a.aof", is_taken));
+        assert_eq!(manifest.new_base(b"a.aof", true).name, b"a.aof.3.base.rdb");
+        for seq in [2, 3, 4, 6] {
+            manifest.pass_over(b"a.aof", is_taken);
+            assert_eq!(manifest.new_incr(b"a.aof").seq, seq);
+        }
+        assert!(!manifest.pass_over(b"b.aof", is_taken));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         refuses("", "Found an empty AOF manifest");
         refuses("\n", FORMAT);
@@ -335,6 +381,7 @@ mod tests {
         refuses("file a type i\n", FORMAT);
         refuses("file a seq 1 type i newkey\n", FORMAT);
         refuses("file a seq x type i\n", FORMAT);
+        refuses("file a seq 9223372036854775807 type i\n", FORMAT);
         refuses("file a seq 1 type x\n", "Unknown AOF file type");
         refuses(
             "file ../a seq 1 type i\n",

@@ -32,7 +32,7 @@ const ITEMS_MAX: usize = 64;
 /// Gathered before it is handed on.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Keys between two reports of progress.
+/// Keys between two reports of progress, the first of which comes with the first key.
 const REPORT_KEYS: u64 = 1024;
 
 /// Writes commands to `out`.
@@ -137,7 +137,7 @@ pub fn write_to<W: Write>(
             commands.flush_if_full()?;
             done += 1;
             snapshot::dawdle(surroundings.key_delay_us, done);
-            if done % REPORT_KEYS == 0 {
+            if done % REPORT_KEYS == 1 {
                 progress(done);
             }
         }

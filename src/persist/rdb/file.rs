@@ -256,6 +256,11 @@ impl<R: Read> Reader<R> {
         (self.doing == Doing::Value).then_some((self.kind, &self.key))
     }
 
+    /// Whether the checksum was to be verified, and the file turned out to have none.
+    pub fn lacks_checksum(&self) -> bool {
+        self.checks && self.stated_checksum == Some(0)
+    }
+
     /// The checksum at the end of the file, once it is read: none in old versions, 0 if it was written without one.
     pub fn stated_checksum(&self) -> Option<u64> {
         self.stated_checksum

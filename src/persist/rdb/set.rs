@@ -69,10 +69,9 @@ fn load_members<R: Read>(decoder: &mut Decoder<R>, limits: &Limits) -> Result<Se
         }
     }
     settle(&mut set, builder);
-    let distinct = match &set {
-        Set::Packed(pack) => all_distinct(pack.iter()),
-        _ => set.len() == count,
-    };
+    // What was given to the set is counted by it; only what the builder gathered may hold a member twice.
+    let counted = set.len() == count;
+    let distinct = counted && !matches!(&set, Set::Packed(pack) if !all_distinct(pack.iter()));
     if !distinct {
         return decoder.damaged("a member that is there twice");
     }

@@ -233,6 +233,8 @@ fn a_small_set_that_holds_a_member_twice_is_refused_without_being_asked_to() {
 fn what_is_there_twice_is_refused() {
     for (kind, bytes) in [
         (Type::Set, b"\x02\x01a\x01a".to_vec()),
+        // Integers first, then something that makes it another encoding.
+        (Type::Set, b"\x03\xc0\x05\x015\x01a".to_vec()),
         (Type::Zset, b"\x02\x01a\x011\x01a\x012".to_vec()),
         (Type::Hash, b"\x02\x01f\x01v\x01f\x01w".to_vec()),
         (Type::HashZipmap, string(b"\x02\x01a\x01\x001\x01a\x01\x002\xff")),

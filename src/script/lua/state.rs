@@ -29,6 +29,8 @@ use std::ptr::{self, NonNull};
 
 use mlua_sys as ffi;
 
+use crate::base::size_class::allocated;
+
 use super::super::context::{Context, Host};
 use super::super::debug::{Debugger, Next};
 use super::stack::{Ref, Stack};
@@ -144,7 +146,7 @@ impl Lua {
         unsafe { &mut (*self.shared.get()).context }
     }
 
-    /// Bytes allocated by the state.
+    /// Bytes allocated by the state, with what the allocator rounds up.
     pub fn used_bytes(&self) -> usize {
         // SAFETY: I1: plain data, nobody writes while `&self` is held.
         unsafe { (*self.shared.get()).heap.used_bytes }
@@ -303,17 +305,16 @@ unsafe extern "C" fn allocate(
         let heap = &raw mut (*data.cast::<Shared>()).heap;
         let old_bytes = if block.is_null() { 0 } else { old_bytes };
         let layout = |bytes: usize| Layout::from_size_align_unchecked(bytes, ALIGN);
+        let others = (*heap).used_bytes - allocated(old_bytes);
         if new_bytes == 0 {
             if old_bytes > 0 {
                 dealloc(block.cast(), layout(old_bytes));
-                (*heap).used_bytes -= old_bytes;
+                (*heap).used_bytes = others;
             }
             return ptr::null_mut();
         }
-        let grown = (*heap).used_bytes - old_bytes;
-        let refused = grown
-            .checked_add(new_bytes)
-            .is_none_or(|used| used > (*heap).limit_bytes);
+        let grown = others.checked_add(allocated(new_bytes));
+        let refused = grown.is_none_or(|used| used > (*heap).limit_bytes);
         if (*heap).strict && new_bytes > old_bytes && refused {
             return ptr::null_mut();
         }
@@ -328,7 +329,7 @@ unsafe extern "C" fn allocate(
             }
             return ptr::null_mut();
         }
-        (*heap).used_bytes = grown + new_bytes;
+        (*heap).used_bytes = grown.unwrap_or(usize::MAX);
         new_block.cast()
     }
 }

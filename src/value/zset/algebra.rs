@@ -3,7 +3,8 @@
 //! A member of a set counts as one with score 1. Results are a [`Tally`], which is put in order once, at the end.
 //!
 //! Compat: sums are added up from the smallest input to the largest, as Redis does, so that rounding gives the same
-//! scores; a sum of opposite infinities, or zero times infinity, is 0.
+//! scores; a sum of opposite infinities, or zero times infinity, is 0. In an intersection zero times infinity is so only
+//! in the smallest input: in another it makes a sum 0, and a minimum or maximum passes over it.
 
 use crate::base::hash::KeyHasher;
 use crate::ds::ranked::Tally;
@@ -47,8 +48,9 @@ impl Aggregate {
     fn of(self, one: f64, other: f64) -> f64 {
         match self {
             Aggregate::Sum => number_or_zero(one + other),
-            Aggregate::Min => one.min(other),
-            Aggregate::Max => one.max(other),
+            Aggregate::Min if other < one => other,
+            Aggregate::Max if other > one => other,
+            Aggregate::Min | Aggregate::Max => one,
         }
     }
 }
@@ -125,7 +127,7 @@ pub fn intersection(inputs: &[Weighted<'_>], aggregate: Aggregate, hasher: KeyHa
     smallest.source.for_each_text(|member, score| {
         let sum = others.iter().try_fold(smallest.weigh(score), |sum, other| {
             let score = other.source.score(member)?;
-            Some(aggregate.of(sum, other.weigh(score)))
+            Some(aggregate.of(sum, other.weight * score))
         });
         if let Some(sum) = sum {
             tally.change(member, |_| sum);

@@ -71,7 +71,6 @@ struct Run {
 #[derive(Clone, Copy, PartialEq)]
 struct Seen {
     log: LogState,
-    saves: u64,
     child: Option<ChildKind>,
 }
 
@@ -80,7 +79,6 @@ impl Run {
         let executor = &self.machine.executor;
         Seen {
             log: executor.aof.state,
-            saves: executor.stats.counters.rdb_saves,
             child: executor.child.as_ref().map(|job| job.kind),
         }
     }
@@ -130,12 +128,12 @@ impl Run {
 
     fn order(&mut self, line: &str) {
         let before = self.seen();
-        self.machine.run(line);
+        let answer = self.machine.run(line);
         let after = self.seen();
         if after.child != before.child {
             self.forked = self.ledger.now();
         }
-        if line == "SAVE" && after.saves > before.saves {
+        if line == "SAVE" && answer.starts_with("+OK") {
             self.ledger.promise(Kept::Snapshot, self.ledger.now(), self.at());
         }
     }
@@ -145,13 +143,12 @@ impl Run {
         let before = self.seen();
         self.machine.pass(ms);
         let after = self.seen();
-        if after.saves > before.saves {
+        let facts = &self.machine.executor.stats.persistence;
+        let ended = before.child.filter(|_| after.child != before.child);
+        if ended == Some(ChildKind::Snapshot) && facts.last_bgsave_ok {
             self.ledger.promise(Kept::Snapshot, self.forked, self.at());
         }
-        if before.child == Some(ChildKind::Rewrite)
-            && after.child != before.child
-            && self.machine.executor.stats.persistence.aof.last_rewrite_ok
-        {
+        if ended == Some(ChildKind::Rewrite) && facts.aof.last_rewrite_ok {
             self.doubtful = false;
             if after.log == LogState::On {
                 self.ledger.promise(Kept::Log, self.forked, self.at());
