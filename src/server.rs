@@ -533,7 +533,7 @@ fn random_id() -> String {
 /// Sends a tick `hz` times a second, the first at once.
 async fn tick(mail: Post, alarm: Alarm, hz: Arc<AtomicU64>) {
     loop {
-        mail.offer(Mail::Tick);
+        mail.tick();
         alarm
             .sleep(Duration::from_millis(1000 / hz.load(Ordering::Relaxed).max(1)))
             .await;
@@ -559,8 +559,10 @@ async fn run_local(mut turns: Turns, mail: Mailbox, alarm: Alarm) -> i32 {
             tokio::task::yield_now().await;
             mail.take(&mut letters);
         } else {
+            let now_us = turns.executor().time_us();
+            // A ring that is overdue was missed in a busy time, or the clock was set.
             if let Some(wake_us) = turns.executor().wake_at_us()
-                && wake_us < alarm_us
+                && (wake_us < alarm_us || alarm_us <= now_us)
             {
                 alarm.set(left_until(wake_us));
                 alarm_us = wake_us;

@@ -8,8 +8,8 @@
 //!
 //! One read's worth of commands travels as one boxed batch, moved here and [back](super::outbox), so handing over costs no
 //! copy and no allocation. A connection has one batch under way at most and then stops reading its socket: that is the
-//! back-pressure, and the queue is no longer than there are connections. What is sent on other occasions is
-//! [offered](Post::offer): it does not pile up while the executor is busy.
+//! back-pressure, and the queue is no longer than a few letters per connection. What is sent on other occasions is
+//! [offered](Post::offer), and there is one [tick](Post::tick) at most: that does not pile up while the executor is busy.
 //!
 //! Costs: a letter takes and frees a lock that is held for a dozen instructions, a turn of the executor one more. (A
 //! channel of tokio's costs some 300 instructions more per letter, docs/decisions.)
@@ -81,6 +81,8 @@ pub struct NewClient {
 #[derive(Default)]
 struct Queue {
     letters: VecDeque<Mail>,
+    /// A tick waits.
+    tick: bool,
     waker: Option<Waker>,
 }
 
@@ -105,8 +107,19 @@ impl Post {
     /// Sends a letter.
     #[inline]
     pub fn send(&self, letter: Mail) {
+        self.put(|queue| queue.letters.push_back(letter));
+    }
+
+    /// Sends a tick. It passes the letters that wait: with thousands of connections at work there are always some, and the
+    /// cron must keep its time. One that waits stands for all.
+    pub fn tick(&self) {
+        self.put(|queue| queue.tick = true);
+    }
+
+    #[inline]
+    fn put(&self, put: impl FnOnce(&mut Queue)) {
         let mut queue = lock(&self.0);
-        queue.letters.push_back(letter);
+        put(&mut queue);
         let waker = queue.waker.take();
         drop(queue);
         // Not under the lock: waking a thread is a call of the system.
@@ -127,7 +140,7 @@ impl Post {
 }
 
 impl Mailbox {
-    /// Adds the letters that wait to `letters`, up to [`DRAIN_MAX`] in all.
+    /// Adds the letters that wait to `letters`, up to [`DRAIN_MAX`] in all and a tick.
     #[inline]
     pub fn take(&self, letters: &mut Vec<Mail>) {
         Self::take_from(&mut lock(&self.0), letters);
@@ -136,6 +149,7 @@ impl Mailbox {
     #[inline]
     fn take_from(queue: &mut Queue, letters: &mut Vec<Mail>) {
         let room = DRAIN_MAX.saturating_sub(letters.len());
+        letters.extend(std::mem::take(&mut queue.tick).then_some(Mail::Tick));
         let count = room.min(queue.letters.len());
         letters.extend(queue.letters.drain(..count));
     }
@@ -144,7 +158,7 @@ impl Mailbox {
     #[inline]
     pub fn poll(&self, cx: &Context<'_>, letters: &mut Vec<Mail>) -> Poll<()> {
         let mut queue = lock(&self.0);
-        if queue.letters.is_empty() {
+        if queue.letters.is_empty() && !queue.tick {
             queue.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -223,6 +237,28 @@ mod tests {
         post.send(Mail::Synced);
         mailbox.take(&mut Vec::new());
         assert!(post.offer(Mail::Tick));
+    }
+
+    #[test]
+    fn a_tick_passes_what_waits_and_stands_for_all_ticks_since() {
+        let (post, mailbox) = mailbox();
+        while post.offer(Mail::Synced) {}
+        (0..3).for_each(|_| post.tick());
+        let mut letters = Vec::new();
+        mailbox.take(&mut letters);
+        assert!(matches!(letters[..2], [Mail::Tick, Mail::Synced]));
+        assert_eq!(letters.len(), DRAIN_MAX + 1);
+        // Also when nothing else can be taken.
+        post.tick();
+        mailbox.take(&mut letters);
+        assert!(matches!(letters[DRAIN_MAX + 1..], [Mail::Tick]));
+        while !letters.is_empty() {
+            letters.clear();
+            mailbox.take(&mut letters);
+        }
+        post.tick();
+        mailbox.wait(None, &mut letters);
+        assert!(matches!(letters[..], [Mail::Tick]), "it wakes, too");
     }
 
     #[test]

@@ -119,6 +119,15 @@ impl Slot {
         None
     }
 
+    /// Wakes the connection for what comes behind the batch it has just heard of. One wake-up brings one delivery, and the
+    /// next batch may be sent before the connection asks again: what nobody has woken it for would wait until that is back.
+    #[inline]
+    fn wake_for_pushes(&self) {
+        if self.ahead > 0 {
+            wake(self);
+        }
+    }
+
     /// The pushes that come before the next batch.
     fn take_ahead(&mut self) -> Vec<u8> {
         let behind = self.pushes.split_off(self.ahead);
@@ -278,6 +287,7 @@ impl Outbox {
             return Poll::Ready(Delivery::Close);
         }
         if let Some(authenticated) = slot.answered.take() {
+            slot.wake_for_pushes();
             return Poll::Ready(Delivery::Answered(authenticated));
         }
         if slot.ahead > 0 {
@@ -289,6 +299,7 @@ impl Outbox {
                 slot.writing = (batch.reply.len(), reply_bytes(&batch));
             }
             slot.ahead = slot.pushes.len();
+            slot.wake_for_pushes();
             return Poll::Ready(Delivery::Batch(batch));
         }
         if std::mem::take(&mut slot.held) {
@@ -402,6 +413,9 @@ impl Outlet for Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
     use super::*;
 
     fn poll(outbox: &Outbox) -> Poll<Delivery> {
@@ -431,6 +445,39 @@ mod tests {
         outbox.deliver(Box::default());
         assert!(matches!(poll(&outbox), Poll::Ready(Delivery::Batch(_))));
         pushes(&outbox, b"behind it");
+    }
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn who_takes_a_batch_is_woken_again_for_what_comes_behind_it() {
+        let (outbox, _) = with_socket(100);
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(Arc::clone(&bell));
+        let poll = || outbox.poll(&mut Context::from_waker(&waker));
+        assert!(poll().is_pending());
+        for (number, batch) in [(1, direct(b"+OK")), (2, Box::default())] {
+            outbox.push(b"behind", number);
+            outbox.deliver(batch);
+            let rings = bell.0.swap(0, Ordering::SeqCst);
+            assert_eq!(rings, 1);
+            assert!(matches!(
+                poll(),
+                Poll::Ready(Delivery::Answered(_) | Delivery::Batch(_))
+            ));
+            assert_eq!(bell.0.swap(0, Ordering::SeqCst), 1, "for the push");
+            pushes(&outbox, b"behind");
+        }
+        outbox.deliver(Box::default());
+        assert!(matches!(poll(), Poll::Ready(Delivery::Batch(_))));
+        assert_eq!(bell.0.load(Ordering::SeqCst), 1, "nothing comes behind");
     }
 
     /// A socket that takes so many bytes and keeps what it was given.

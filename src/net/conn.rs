@@ -114,8 +114,8 @@ pub async fn serve(birth: Birth, lane: usize, mail: Post, limits: Arc<SharedLimi
         let _ = conn.write_all().await;
     }
     conn.let_go();
-    if conn.outbox.session().is_some() {
-        conn.mail.send(Mail::Disconnect(conn.session));
+    if let Some(session) = conn.outbox.session() {
+        conn.mail.send(Mail::Disconnect(session));
     }
 }
 
@@ -346,7 +346,8 @@ impl Conn {
                 self.delivery_or_hangup().await?
             } else {
                 poll_fn(|cx| {
-                    // Nobody can have answered yet: that is done on this thread. The outbox knows whom to wake.
+                    // Nobody can have answered yet: that is done on this thread. The outbox knows whom to wake, and has
+                    // woken for what it holds already.
                     if std::mem::take(&mut sent) && self.stream.poll_readable(cx).is_pending() {
                         return Poll::Pending;
                     }
