@@ -344,7 +344,7 @@ impl Executor {
     }
 
     /// A rewrite has failed: if the log was just turned on, it begins again.
-    fn begin_waiting_again(&mut self) {
+    pub(super) fn begin_waiting_again(&mut self) {
         if self.aof.state == State::Waiting {
             self.drop_temporary_incr();
             self.stats.persistence.aof.rewrite_scheduled = true;
@@ -353,8 +353,8 @@ impl Executor {
 
     fn drop_temporary_incr(&mut self) {
         let path = self.aof.folder.temporary_incr();
-        self.aof.incr = None;
-        self.aof.buffer = Vec::new();
+        let log = &mut self.aof;
+        (log.incr, log.buffer, log.postponed_ms) = (None, Vec::new(), None);
         // What could not be written will be in the next base: nothing is left to try again.
         self.aof.write_errno = None;
         self.note_write_status();

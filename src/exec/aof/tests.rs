@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::State;
 use super::sync::Syncer;
 use crate::base::clock::Now;
 use crate::exec::mailbox::Mail;
@@ -408,4 +409,17 @@ fn what_the_limit_leaves_out_is_told() {
             "{field} {left_out} {info}"
         );
     }
+}
+
+/// Else the executor would be woken for it again and again, as long as nothing else is written.
+#[test]
+fn a_write_that_waits_for_a_sync_is_forgotten_with_the_file_it_was_for() {
+    let mut logged = Logged::new(1, "everysec");
+    let log = &mut logged.scene.executor.aof;
+    (log.state, log.heard.pending) = (State::Waiting, 1);
+    logged.turn("a: SET k 1");
+    let executor = &mut logged.scene.executor;
+    assert!(executor.wake_at_us().is_some());
+    executor.begin_waiting_again();
+    assert_eq!(executor.wake_at_us(), None);
 }
