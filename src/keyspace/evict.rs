@@ -124,16 +124,15 @@ impl Chooser {
         if policy.order == Order::Random {
             return self.choose_random(keys, policy, rng);
         }
-        loop {
-            if !self.gather(keys, policy, samples, rng) {
-                return None;
-            }
-            while let Some(best) = self.pool.pop() {
-                if still_stands(keys, policy, best) {
-                    return Some(best.victim);
-                }
+        while self.gather(keys, policy, samples, rng) {
+            // One that stands no longer is replaced before the next best goes in its stead.
+            if let Some(best) = self.pool.pop()
+                && still_stands(keys, policy, best)
+            {
+                return Some(best.victim);
             }
         }
+        None
     }
 
     /// Puts samples of every database into the pool; whether there are keys that may go.
