@@ -128,6 +128,15 @@ impl Slot {
         }
     }
 
+    /// Notes whom to wake. It is mostly the same, and cloning costs.
+    #[inline]
+    fn remember(&mut self, cx: &Context<'_>) {
+        let known = self.waker.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
     /// The pushes that come before the next batch.
     fn take_ahead(&mut self) -> Vec<u8> {
         let behind = self.pushes.split_off(self.ahead);
@@ -308,13 +317,7 @@ impl Outbox {
         if std::mem::take(&mut slot.trim) {
             return Poll::Ready(Delivery::Trim);
         }
-        if !slot
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            slot.waker = Some(cx.waker().clone());
-        }
+        slot.remember(cx);
         Poll::Pending
     }
 }
@@ -326,13 +329,7 @@ impl Outbox {
         if slot.close {
             return Poll::Ready(());
         }
-        if !slot
-            .waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            slot.waker = Some(cx.waker().clone());
-        }
+        slot.remember(cx);
         Poll::Pending
     }
 }
