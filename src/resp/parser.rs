@@ -21,7 +21,7 @@
 //! I3  In `Stage::Large` the last element of `large` is the argument being read, and nothing follows `pos` in the input.
 //!
 //! Costs: linear in the bytes, however they are cut into reads: nothing is parsed twice but the last, unfinished
-//! command of a read, and that once. No announced length is trusted: buffers grow as bytes arrive.
+//! command of a read, and that once. No announced length is trusted: buffers grow as bytes arrive, until an eighth is there.
 //! Limits: everything in [`Limits`]; the unexecuted input stays below 4 GiB (large arguments apart).
 //! Compat: Redis looks for `\r` and skips one more byte unseen, stops looking at a NUL byte (such a line never ends and
 //! runs into the inline limit), and skips the two bytes after an argument unseen. So do we. It applies the inline limit
@@ -526,11 +526,17 @@ fn decimal<const N: usize>(digits: [u8; N]) -> Option<usize> {
 /// within it are read without moving what has arrived.
 pub(super) const ANNOUNCED_MAX: usize = 1 << 20;
 
+/// From what share of a large argument on it is believed that all of it comes.
+const BELIEVED_SHARE: usize = 8;
+
 /// Room for more of a large argument: as much again as has arrived, and never more than is missing, so that a finished
-/// argument's buffer has no slack worth trimming.
+/// argument's buffer has no slack worth trimming. Once an eighth is here there is room for all of it: what has arrived is
+/// copied each time, and others wait meanwhile.
 fn grow(buf: &mut Vec<u8>, missing: usize) {
     if buf.len() == buf.capacity() {
-        buf.reserve_exact(missing.min(buf.len().max(KEEP_BYTES)));
+        let is_believed = buf.len() >= (buf.len() + missing) / BELIEVED_SHARE;
+        let again = if is_believed { missing } else { buf.len() };
+        buf.reserve_exact(missing.min(again.max(KEEP_BYTES)));
     }
 }
 
