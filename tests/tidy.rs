@@ -1,15 +1,18 @@
-//! What we believe about the tree, held as data and read against it. Standard library only, a fraction of a second.
+//! What we believe about the tree, held as data and read against it, in a fraction of a second.
 //!
 //! ```text
 //! source ──> code_of (no comments, no literals) ──> tokens ──> paths (`use` trees spread out, `super` resolved)
 //! ```
 //!
 //! The rules: [`ROOMS`] says which room may import which; `docs/UNSAFE.md` lists the files with `unsafe`; every table of
-//! commands is listed; files stay short; rooms say what they are; documents name what exists; no machine is named.
+//! commands is listed; files stay short; rooms say what they are; documents name what exists, and each directive that nobody
+//! reads; no machine is named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use russet::config::directive::rows;
 
 /// A folder or file of `src/`, and what it may import beside itself.
 struct Room {
@@ -231,6 +234,36 @@ fn documents_name_files_that_exist() {
 }
 
 #[test]
+fn a_directive_that_nobody_reads_is_named_as_one_without_effect() {
+    let compat = read(&root().join("docs/compat.md"));
+    let spans = |title: &str| code_spans(item(&compat, title)).collect::<Vec<_>>();
+    let idle = [
+        spans("- **Directives without effect**"),
+        spans("- **Directives that tune a missing feature**"),
+    ]
+    .concat();
+    let refused = spans("- **Directives whose feature is missing**");
+    let covers = |span: &str, name: &str| match span.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => span == name,
+    };
+    let readers = sources("src").into_iter().filter(|file| reads_directives(file));
+    let code: Vec<String> = readers.map(|file| without_tests(&read(&file))).collect();
+    // Whatever stands between two quotes: the names of directives that are asked for are among it.
+    let asked: HashSet<&str> = code.iter().flat_map(|code| code.split('"')).collect();
+    let names = rows().iter().map(|row| row.name);
+    let unread: Vec<&str> = names.filter(|name| !asked.contains(name)).collect();
+    for name in &unread {
+        let is_named = idle.iter().chain(&refused).any(|span| covers(span, name));
+        assert!(is_named, "nobody reads {name}: docs/compat.md must say so");
+    }
+    for span in idle {
+        let is_so = unread.iter().any(|name| covers(span, name));
+        assert!(is_so, "{span} in docs/compat.md is read, or no directive");
+    }
+}
+
+#[test]
 fn no_file_names_a_place_of_one_machine() {
     let places = ["work", "root", "home"].map(|folder| format!("/{folder}/"));
     for file in files(&root()) {
@@ -359,6 +392,12 @@ fn table_rows(document: &str, column: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// An item of a list, from its first words to where the next one begins.
+fn item<'a>(text: &'a str, start: &str) -> &'a str {
+    let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("no {start}"));
+    rest.split("\n- ").next().unwrap_or(rest)
+}
+
 /// Targets of a document's links to other files.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("](").skip(1).filter_map(|rest| {
@@ -371,6 +410,19 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 fn code_spans(text: &str) -> impl Iterator<Item = &str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|part| part.lines().flat_map(|line| line.split('`').skip(1).step_by(2)))
+}
+
+/// Whether a file asks for the values of directives. Most of `src/config` names them for other reasons.
+fn reads_directives(file: &Path) -> bool {
+    let is_of_config = file.starts_with(root().join("src/config")) && !file.ends_with("src/config/mod.rs");
+    !is_of_config && !file.ends_with("tests.rs")
+}
+
+fn without_tests(source: &str) -> String {
+    let (code, _) = source
+        .split_once("#[cfg(test)]\nmod tests {")
+        .unwrap_or((source, ""));
+    code.to_owned()
 }
 
 fn names_a_file(span: &str) -> bool {

@@ -27,17 +27,12 @@ def info(client, name):
     return int(text.split(f"\n{name}:")[1].split()[0])
 
 
-def pin(process, core):
-    if core < os.cpu_count():
-        os.sched_setaffinity(process, {core})
-
-
 def load(server, words, count, space):
     """`count` writes of keys drawn from `space`."""
     command = ["redis-benchmark", "-p", str(server.port), "-c", "50", "-P", "16", "-q"]
     command += ["-n", str(count), "-r", str(space), *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pin(process.pid, 1)
+    side.pin(process.pid, 1)
     if process.wait() != 0:
         raise RuntimeError("redis-benchmark failed")
 
@@ -73,7 +68,7 @@ def main():
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(side.Server(program)) for program in programs]
         for server in servers:
-            pin(server.process.pid, 0)
+            server.pin()
         for policy in POLICIES:
             for server in servers:
                 prepare(server, options, policy)

@@ -232,7 +232,7 @@ def everysec(options):
 
         def measure(program):
             with logged(program, "everysec", "--auto-aof-rewrite-percentage", "0") as server:
-                pin(server)
+                server.pin()
                 with beside(server, options.beside), Timed(server) as timed:
                     rate, p99 = outcome(benchmark(server.port, count, set_words(), pipeline=pipeline, **elsewhere()))
                 return {"per second": rate, "per CPU second": count / timed.cpu, "p99, ms": p99}
@@ -256,16 +256,9 @@ def beside(server, count):
             process.wait()
 
 
-def pin(server):
-    """To one core; threads that the server starts later follow."""
-    if os.cpu_count() > 1:
-        for thread in os.listdir(f"/proc/{server.process.pid}/task"):
-            os.sched_setaffinity(int(thread), {0})
-
-
 def elsewhere():
     """How to start what is not to take the server's core."""
-    return {"preexec_fn": lambda: os.sched_setaffinity(0, {1})} if os.cpu_count() > 1 else {}
+    return {"preexec_fn": lambda: side.pin(0, 1)}
 
 
 def sync_ms(folder):
@@ -296,7 +289,7 @@ def always_on(options, name, env):
         with logging(program) as server:
             sync = sync_ms(server.folder)
             if options.pin:
-                pin(server)
+                server.pin()
             with Timed(server) as timed:
                 rate, p99 = outcome(benchmark(server.port, int(options.requests / 4), set_words(), **place))
             per_cpu = options.requests / 4 / timed.cpu
@@ -306,7 +299,7 @@ def always_on(options, name, env):
         with logging(program) as server:
             sync = sync_ms(server.folder)
             if options.pin:
-                pin(server)
+                server.pin()
             client = server.connect()
             writing = benchmark(server.port, 1_000_000_000, set_words(), **place)
             time.sleep(0.5)

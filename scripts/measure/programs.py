@@ -2,8 +2,8 @@
 """What do scripts, functions, transactions and messages cost?
 
 Each operation runs some thousand times over fifty connections, and the server's own CPU time is divided by their
-number. The servers take turns, so that a busy machine is busy for both; of several rounds the least counts. The figure
-to look at is the ratio, reference / server: above 1 the server is ahead.
+number. Server and clients have a core each. The servers take turns, so that a busy machine is busy for both; of several
+rounds the least counts. The figure to look at is the ratio, reference / server: above 1 the server is ahead.
 
     scripts/measure/programs.py --server target/release/russet-server --ref redis-server --rounds 3
 """
@@ -127,6 +127,7 @@ def measure(program):
     """Name of each operation and its microseconds of CPU."""
     figures = {}
     with side.Server(program, "--maxclients", "12000") as server:
+        server.pin()
         clients = [server.connect() for _ in range(CONNECTIONS)]
         for name, run, count in operations(clients[0]):
             run(clients, count // 10)
@@ -142,6 +143,7 @@ def measure(program):
 def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     options = side.arguments(__doc__, rounds=3)
+    side.pin(0, 1)
     programs = [program for program in (options.ref, options.server) if program]
     least = [{} for _ in programs]
     for _ in range(options.rounds):

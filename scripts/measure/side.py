@@ -28,6 +28,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def pin(process, core):
+    """Where there is more than one core; 0 for this process."""
+    if 1 < os.cpu_count() > core:
+        os.sched_setaffinity(process, {core})
+
+
 class Server:
     """A server in a folder of its own; ends with the `with` block."""
 
@@ -58,6 +64,11 @@ class Server:
 
     def connect(self):
         return Client(self.port)
+
+    def pin(self):
+        """To one core; threads that the server starts later follow."""
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            pin(int(thread), 0)
 
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/status") as status:

@@ -124,16 +124,15 @@ impl Chooser {
         if policy.order == Order::Random {
             return self.choose_random(keys, policy, rng);
         }
-        loop {
-            if !self.gather(keys, policy, samples, rng) {
-                return None;
-            }
-            while let Some(best) = self.pool.pop() {
-                if still_stands(keys, policy, best) {
-                    return Some(best.victim);
-                }
+        while self.gather(keys, policy, samples, rng) {
+            // One that stands no longer is replaced before the next best goes in its stead.
+            if let Some(best) = self.pool.pop()
+                && still_stands(keys, policy, best)
+            {
+                return Some(best.victim);
             }
         }
+        None
     }
 
     /// Puts samples of every database into the pool; whether there are keys that may go.
@@ -152,15 +151,16 @@ impl Chooser {
 
     /// Keeps a candidate if it is better than one of those kept. Among equals the one that came first goes first.
     fn consider(&mut self, candidate: Candidate) {
-        if self.pool.iter().any(|known| known.victim == candidate.victim) {
+        let at = self.pool.partition_point(|known| known.score < candidate.score);
+        let is_full = self.pool.len() == POOL_LEN;
+        if is_full && at == 0 || self.pool.iter().any(|known| known.victim == candidate.victim) {
             return;
         }
-        let at = self.pool.partition_point(|known| known.score < candidate.score);
-        if self.pool.len() < POOL_LEN {
-            self.pool.insert(at, candidate);
-        } else if at > 0 {
+        if is_full {
             self.pool[..at].rotate_left(1);
             self.pool[at - 1] = candidate;
+        } else {
+            self.pool.insert(at, candidate);
         }
     }
 

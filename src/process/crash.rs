@@ -526,8 +526,8 @@ pub(super) mod tests {
     }
 
     impl Victim {
-        /// Runs the test called `name` again in a process of its own, where it runs `act` with a log; `None` in there
-        /// when `act` returns.
+        /// Runs the test called `name` again in a process of its own, where it runs `act` with a log, in a folder that goes
+        /// when it is dead; `None` in there when `act` returns.
         pub fn run(name: &str, act: impl FnOnce()) -> Option<Self> {
             if in_victim() {
                 let file = std::env::var_os(VICTIM_LOG).map(Into::into);
@@ -545,6 +545,7 @@ pub(super) mod tests {
             let mut again = Command::new(std::env::current_exe().unwrap());
             again
                 .args(["--exact", name, "--nocapture"])
+                .current_dir(folder.path())
                 .env(VICTIM_LOG, &path);
             let status = again.output().unwrap().status;
             Some(Self {
@@ -792,10 +793,8 @@ pub(super) mod tests {
         let victim = Victim::run(
             "process::crash::tests::without_a_crash_log_a_panic_is_brief_and_may_exit",
             || {
-                let folder = tempfile::tempdir().unwrap();
-                let pidfile = folder.path().join("pid");
-                std::fs::write(&pidfile, "1").unwrap();
-                let pidfile = Some(pidfile.as_path());
+                std::fs::write("pid", "1").unwrap();
+                let pidfile = Some(Path::new("pid"));
                 install(&CrashOptions {
                     crash_log: false,
                     exit_on_panic: true,

@@ -231,8 +231,6 @@ mod tests {
             "process::signals::tests::a_second_interrupt_ends_a_server_that_does_not_listen",
             || {
                 let _shutdown = install().unwrap();
-                let folder = tempfile::tempdir().unwrap();
-                std::env::set_current_dir(&folder).unwrap();
                 std::fs::write(format!("temp-{}.rdb", std::process::id()), "half").unwrap();
                 raise(libc::SIGINT);
                 raise(libc::SIGINT);

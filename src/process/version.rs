@@ -75,7 +75,6 @@ pub fn usage(program: &str) -> String {
        {program} -h, --help                 this text
        {program} --test-memory <megabytes>  write, read and compare memory
        {program} --check-system             look for settings of the system that hurt
-       {program} <file> --sentinel          watch over other servers
        {program} check-rdb <file>           check a snapshot, as redis-check-rdb
        {program} check-aof [--fix|--truncate-to-timestamp <seconds>] <file>
                                             check an append-only file, as redis-check-aof
@@ -87,7 +86,7 @@ Directives on the command line are those of the configuration file and come afte
 Examples:
        {program}
        {program} /etc/russet/russet.conf
-       {program} --port 7777 --replicaof 127.0.0.1 8888
+       {program} --port 7777 --appendonly yes
        {program} /etc/russet/russet.conf --loglevel verbose
        echo 'maxmemory 128mb' | {program} -
 "
@@ -135,11 +134,13 @@ mod tests {
             "--help",
             "--test-memory",
             "--check-system",
-            "--sentinel",
             "check-rdb",
             "check-aof",
         ] {
             assert!(text.contains(option), "{option}");
+        }
+        for refused in ["--sentinel", "--replicaof"] {
+            assert!(!text.contains(refused), "{refused}");
         }
     }
 }

@@ -6,24 +6,28 @@ use super::register::Registering;
 use crate::resp::{ArgBuf, Args};
 
 /// Who runs a script: the executor, as a script sees it.
+///
+/// What has a body here is that of a host with RESP2 alone, nobody to propagate to and no log.
 pub trait Host {
     /// Runs a command and appends its reply, an error reply included, in the protocol of [`Host::set_resp`].
     fn call(&mut self, words: Args<'_>, reply: &mut Vec<u8>) -> Called;
 
     /// Chooses the protocol of replies to the script: 2 (at first) or 3.
-    fn set_resp(&mut self, version: u8);
+    fn set_resp(&mut self, _version: u8) {}
 
     /// Whether the script has chosen 3.
-    fn speaks_resp3(&self) -> bool;
+    fn speaks_resp3(&self) -> bool {
+        false
+    }
 
     /// Which writes propagate from now on.
-    fn set_replication(&mut self, targets: Replication);
+    fn set_replication(&mut self, _targets: Replication) {}
 
     /// Whether the client's user may run this command; `None` when there is no such command.
     fn may_run(&mut self, words: Args<'_>) -> Option<bool>;
 
     /// Writes to the server's log, at Redis's level 0 (debug) to 3 (warning).
-    fn log(&mut self, level: u8, text: &[u8]);
+    fn log(&mut self, _level: u8, _text: &[u8]) {}
 
     /// Called now and then while Lua code runs; an error ends the script.
     fn interrupt(&mut self) -> Option<&'static str>;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::cache::{EVAL_SCRIPTS_MAX, Scripts};
-use super::context::{Called, Host, Replication};
+use super::context::{Called, Host};
 use super::engine::{Call, Engine, Settings};
 use super::flags::ScriptFlags;
 use super::lua::{Kind, Lua};
@@ -38,14 +38,6 @@ impl Host for Echo {
         }
         Called::Ran
     }
-
-    fn set_resp(&mut self, _: u8) {}
-
-    fn speaks_resp3(&self) -> bool {
-        false
-    }
-
-    fn set_replication(&mut self, _: Replication) {}
 
     fn may_run(&mut self, _: Args<'_>) -> Option<bool> {
         Some(false)

@@ -40,13 +40,12 @@ pub struct Watched {
 
 #[test]
 fn random_commands_send_the_events_of_the_reference() {
-    let Some(theirs) = Watched::start(Path::new("redis-server")) else {
-        eprintln!("no redis-server in PATH: nothing to compare with");
+    let Some(theirs) = Theirs::reference() else {
         return;
     };
-    let ours = Watched::start(Path::new(env!("CARGO_BIN_EXE_russet-server")));
-    let mut both = [ours.expect("our own program starts"), theirs];
-    let run = Run::new(Theirs::start(Path::new("redis-server")).expect("it has just started"));
+    let ours = Theirs::start(Path::new(env!("CARGO_BIN_EXE_russet-server")));
+    let mut both = [ours.expect("our own program starts"), theirs].map(Watched::over);
+    let run = Run::new(Theirs::reference().expect("it has just started"));
     let (commands, seed) = (number_from("DIFF_EVENTS", 10_000), number_from("DIFF_SEED", 1));
     let mut found = 0;
     for episode in (seed..).take(commands.div_ceil(UNITS as u64) as usize) {
@@ -240,10 +239,6 @@ fn draw_push(rng: &mut Rng) -> Words {
 }
 
 impl Watched {
-    fn start(program: &Path) -> Option<Watched> {
-        Theirs::start(program).map(Watched::over)
-    }
-
     /// Observes a server.
     pub fn over(server: Theirs) -> Watched {
         let mut watched = Watched {

@@ -1,16 +1,16 @@
 //! The two servers under comparison, with as many connections to each as an episode uses.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use russet::exec::Executor;
 use russet::resp::value::{Value, parse_value};
 use russet::session::SessionId;
 
+use crate::programs::{PATIENCE, Program, reference_is_too_new};
 use crate::words::{DIRECTIVES, Words};
 
 /// Russet, in this process.
@@ -43,17 +43,28 @@ impl Ours {
 
 /// A `redis-server` of our own, ended when dropped.
 pub struct Theirs {
-    child: Child,
-    port: u16,
+    program: Program,
     connections: Vec<Connection>,
     /// CONFIG SET that brings every directive of the test back to its default.
     defaults: Words,
     /// Its commands, in small letters.
     pub commands: Vec<Vec<u8>>,
-    _dir: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 impl Theirs {
+    /// The `redis-server` in PATH; `None`, and a word about it, when there is none to compare with.
+    pub fn reference() -> Option<Theirs> {
+        if reference_is_too_new() {
+            return None;
+        }
+        let theirs = Theirs::start(Path::new("redis-server"));
+        if theirs.is_none() {
+            eprintln!("no redis-server in PATH: nothing to compare with");
+        }
+        theirs
+    }
+
     /// `None` when there is no such program.
     pub fn start(program: &Path) -> Option<Theirs> {
         Theirs::start_with(program, &[])
@@ -61,42 +72,21 @@ impl Theirs {
 
     /// The same with more options.
     pub fn start_with(program: &Path, options: &[&str]) -> Option<Theirs> {
-        let dir = tempfile::tempdir().expect("a folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let child = Command::new(program)
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--enable-debug-command",
-                "yes",
-            ])
-            .arg("--port")
-            .arg(port.to_string())
-            .arg("--dir")
-            .arg(dir.path())
-            .args(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = [&["--enable-debug-command", "yes"], options].concat();
         let mut server = Theirs {
-            child,
-            port,
+            program: Program::start(program, folder.path(), &options)?,
             connections: Vec::new(),
             defaults: Vec::new(),
             commands: Vec::new(),
-            _dir: dir,
+            _folder: folder,
         };
         server.learn();
         Some(server)
     }
 
     fn learn(&mut self) {
-        let mut connection = self.wait();
+        let mut connection = self.open();
         // What is dead but not yet gone shows in DBSIZE: nothing may go by chance.
         connection.ask(&[b"debug", b"set-active-expire", b"0"]);
         self.commands = texts(connection.ask(&[b"command", b"list"]));
@@ -106,17 +96,9 @@ impl Theirs {
         self.defaults.extend(texts(connection.ask(&question)));
     }
 
-    fn wait(&self) -> Connection {
-        let mut tries = (0..500).filter_map(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            Connection::open(self.port)
-        });
-        tries.next().expect("redis-server listens within five seconds")
-    }
-
     /// One more connection.
     pub fn open(&self) -> Connection {
-        Connection::open(self.port).expect("it is there")
+        Connection::open(self.program.address()).expect("it is there")
     }
 
     /// Empties it and connects anew, with the same defaults as `ours`.
@@ -149,13 +131,6 @@ impl Theirs {
     }
 }
 
-impl Drop for Theirs {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A connection to a program.
 pub struct Connection {
     stream: TcpStream,
@@ -163,9 +138,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn open(port: u16) -> Option<Connection> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    fn open(address: SocketAddr) -> Option<Connection> {
+        let stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
         let unread = Vec::new();
         Some(Connection { stream, unread })
@@ -197,6 +172,8 @@ impl Connection {
             }
             match self.stream.read(&mut chunk) {
                 Ok(count @ 1..) => self.unread.extend_from_slice(&chunk[..count]),
+                // It was stopped for a while and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return None,
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::reference::{Reference, without_tools};
+use super::reference::{Reference, without_peer, without_tools};
 use super::server::{Server, eventually, free_port, program, read_text, signal};
 use super::wire::{Wire, info_number, text};
 
@@ -367,7 +367,7 @@ fn files_that_no_manifest_names_are_never_written_to() {
 
 #[test]
 fn redis_server_starts_from_our_log_and_we_from_its_own() {
-    if without_tools() {
+    if without_peer() {
         return;
     }
     for preamble in ["yes", "no"] {

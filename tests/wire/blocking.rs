@@ -34,18 +34,25 @@ fn listed(other: &mut Wire, client: &str, name: &str) -> String {
 #[test]
 fn time_is_up_on_time() {
     for threads in ["1", "3"] {
-        let server = Server::start(&["--io-threads", threads, "--hz", "1"]);
+        let server = Server::start(&["--io-threads", threads, "--enable-debug-command", "yes"]);
         let mut wire = server.connect();
+        // Not by the cron.
+        wire.ok(&["DEBUG", "PAUSE-CRON", "1"]);
         for ms in [1, 30, 250] {
-            let (started, wanted) = (Instant::now(), Duration::from_millis(ms));
-            wire.ask(
-                format!("BLPOP k {}\r\n", ms as f64 / 1000.0).as_bytes(),
-                b"*-1\r\n",
-            );
-            let waited = started.elapsed();
-            assert!(waited >= wanted, "{ms}: {waited:?}");
-            // Not by the tick of the cron, which comes once a second; a busy machine may take its time.
-            assert!(waited < wanted + Duration::from_millis(500), "{ms}: {waited:?}");
+            let wanted = Duration::from_millis(ms);
+            let mut wait = || {
+                let started = Instant::now();
+                wire.ask(
+                    format!("BLPOP k {}\r\n", ms as f64 / 1000.0).as_bytes(),
+                    b"*-1\r\n",
+                );
+                let waited = started.elapsed();
+                assert!(waited >= wanted, "{ms}: {waited:?}");
+                waited
+            };
+            // A busy machine may take its time, but not each time.
+            let is_punctual = (0..10).any(|_| wait() < wanted + Duration::from_millis(500));
+            assert!(is_punctual, "{ms}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The tools that check files, beside Redis's own: each takes what the other's server wrote, and both refuse the same damage.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use super::server::{Server, eventually, free_port, program};
+use super::reference::{Reference, without_tools};
+use super::server::{Server, eventually, program};
 use super::tools::{Printed, run_command};
 use super::wire::Wire;
 
@@ -145,24 +145,13 @@ fn logs_are_taken_and_refused_as_by_redis() {
 
 #[test]
 fn files_of_redis_are_taken() {
-    let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
-    let started = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
-        .args(["--aof-timestamp-enabled", "yes", "--dir"])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .spawn();
-    let Ok(mut child) = started else {
-        assert!(
-            std::env::var_os("RUSSET_WITHOUT_TOOLS").is_some(),
-            "redis-server does not start"
-        );
+    if without_tools() {
         return;
-    };
-    eventually("redis-server to listen", || {
-        TcpStream::connect(("127.0.0.1", port)).is_ok()
-    });
-    let mut wire = Wire::tcp(([127, 0, 0, 1], port).into());
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = ["--appendonly", "yes", "--aof-timestamp-enabled", "yes"];
+    let reference = Reference::start_on(folder.path(), &args);
+    let mut wire = reference.connect();
     fill(&mut wire);
     wire.ok(&["SAVE"]);
     wire.run(&["BGREWRITEAOF"]);
@@ -171,8 +160,7 @@ fn files_of_redis_are_taken() {
         fs::read_to_string(&manifest).is_ok_and(|text| text.contains(".2.base.rdb"))
     });
     wire.run(&["SET", "late", "1"]);
-    child.kill().expect("our child");
-    child.wait().expect("our child");
+    drop(reference);
     both_accept("check-rdb", &folder.path().join("dump.rdb"));
     both_accept("check-aof", &manifest);
 }

@@ -283,13 +283,19 @@ fn redis_cli_finds_the_biggest_keys() {
     let Some(out) = cli(&server, &["--bigkeys"]) else {
         return;
     };
+    let out = without_ticks(&out);
     assert!(
-        out.contains("Biggest string found '\"key:499\"' has 499 bytes"),
+        out.contains("Biggest string found \"key:499\" has 499 bytes"),
         "{out}"
     );
     assert!(out.contains("500 strings with 124750 bytes"), "{out}");
-    let out = cli(&server, &["--memkeys"]).expect("it is installed");
-    assert!(out.contains("Biggest string found '\"key:4"), "{out}");
+    let out = without_ticks(&cli(&server, &["--memkeys"]).expect("it is installed"));
+    assert!(out.contains("Biggest string found \"key:4"), "{out}");
+}
+
+/// `'"key"'`, as redis-cli 7 prints it, as `"key"`, as redis-cli 8 does.
+pub fn without_ticks(printed: &str) -> String {
+    printed.replace("'\"", "\"").replace("\"'", "\"")
 }
 
 #[test]

@@ -28,6 +28,8 @@ mod migrate;
 mod network;
 mod pause;
 mod process;
+#[path = "../programs/mod.rs"]
+mod programs;
 mod protocol;
 mod pubsub;
 mod reference;

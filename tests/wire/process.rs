@@ -61,20 +61,25 @@ fn run_with_input(args: &[&str], input: &[u8]) -> Ended {
     }
 }
 
-/// The shortest of three measurements: the machine may be busy with other tests.
-fn best_of_three(mut measure: impl FnMut() -> Duration) -> Duration {
-    (0..3).map(|_| measure()).min().expect("three of them")
+/// Measures until it took less than a second once: the machine may be busy with other tests.
+#[track_caller]
+fn can_be_within_a_second(mut measure: impl FnMut() -> Duration) {
+    const TRIES: usize = 10;
+    let tries: Vec<Duration> = (0..TRIES)
+        .map(|_| measure())
+        .take_while(|took| took.as_secs() > 0)
+        .collect();
+    assert!(tries.len() < TRIES, "{tries:?}");
 }
 
 #[test]
 fn it_is_ready_within_a_second() {
-    let fastest = best_of_three(|| {
+    can_be_within_a_second(|| {
         let started = Instant::now();
         let server = Server::start(&[]);
         server.connect().ask(PING, PONG);
         started.elapsed()
     });
-    assert!(fastest < Duration::from_secs(1), "{fastest:?}");
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn without_any_address_it_ends_with_1() {
 #[test]
 fn signals_end_it_with_0_within_a_second() {
     for (name, args) in [("TERM", ["--io-threads", "1"]), ("INT", ["--io-threads", "4"])] {
-        let fastest = best_of_three(|| {
+        can_be_within_a_second(|| {
             let mut server = Server::start(&args);
             let mut wire = server.connect();
             wire.ask(PING, PONG);
@@ -138,7 +143,6 @@ fn signals_end_it_with_0_within_a_second() {
             assert!(log.contains("ready to exit, bye bye"), "{log}");
             asked.elapsed()
         });
-        assert!(fastest < Duration::from_secs(1), "{name}: {fastest:?}");
     }
 }
 

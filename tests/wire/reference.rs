@@ -1,23 +1,25 @@
 //! A `redis-server` beside ours.
 
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::server::{eventually, free_port};
-use super::wire::{Wire, info_number, text};
+use super::wire::{Wire, text};
+use crate::programs::{Program, reference_is_too_new};
 
 /// Whether other people's programs may be left out.
 pub fn without_tools() -> bool {
     std::env::var_os("RUSSET_WITHOUT_TOOLS").is_some()
 }
 
+/// Whether there is no `redis-server` to exchange files and payloads with, which a newer one writes in newer formats.
+pub fn without_peer() -> bool {
+    without_tools() || reference_is_too_new()
+}
+
 /// A `redis-server`, killed when dropped.
 pub struct Reference {
-    child: Child,
-    port: u16,
+    program: Program,
     _folder: Option<TempDir>,
 }
 
@@ -32,45 +34,25 @@ impl Reference {
 
     /// One with `args` on what is in `folder`, once it has loaded that.
     pub fn start_on(folder: &Path, args: &[&str]) -> Reference {
-        let port = free_port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--save", "", "--dir"])
-            .arg(folder)
-            .args(args)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is installed, or RUSSET_WITHOUT_TOOLS is set");
-        let reference = Reference {
-            child,
-            port,
+        let program = Program::start(Path::new("redis-server"), folder, args);
+        Reference {
+            program: program.expect("redis-server is installed, or RUSSET_WITHOUT_TOOLS is set"),
             _folder: None,
-        };
-        eventually("redis-server has loaded", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-                && info_number(&mut reference.connect(), "persistence", "loading") == 0
-        });
-        reference
+        }
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.program.address().port()
     }
 
     /// A new connection.
     pub fn connect(&self) -> Wire {
-        Wire::tcp(([127, 0, 0, 1], self.port).into())
+        Wire::tcp(self.program.address())
     }
 
     /// A fingerprint of its data.
     pub fn digest(&self) -> String {
         text(self.connect().run(&["DEBUG", "DIGEST"]))
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

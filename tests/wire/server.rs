@@ -1,28 +1,21 @@
 //! Starting the program and making sure it ends.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::wire::Wire;
-
-/// Longest wait for something that must happen; a debug build on a busy machine is slow.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub use crate::programs::{PATIENCE, free_port};
 
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// The line that says connections are accepted now.
 pub const READY: &str = "Ready to accept connections";
-
-/// Ports below those the system gives to outgoing connections, so that no client takes one between choice and
-/// use.
-const PORTS: std::ops::Range<u32> = 11_000..31_000;
 
 /// A running server, killed when dropped.
 pub struct Server {
@@ -176,21 +169,6 @@ pub fn program() -> PathBuf {
 /// Whether the program is a reference instead of our own.
 pub fn is_reference() -> bool {
     std::env::var_os("RUSSET_WIRE_SERVER").is_some()
-}
-
-/// A port nobody listens on at the moment.
-pub fn free_port() -> u16 {
-    static CHOSEN: AtomicU32 = AtomicU32::new(0);
-    let count = PORTS.end - PORTS.start;
-    loop {
-        // Processes of one run have neighbouring ids: a stride apart they do not meet.
-        let turn = CHOSEN.fetch_add(1, Ordering::Relaxed);
-        let port = PORTS.start + (std::process::id().wrapping_mul(37) + turn) % count;
-        let port = u16::try_from(port).expect("ports fit 16 bits");
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Waits until `condition` holds, which it must.

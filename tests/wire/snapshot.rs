@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::reference::{Reference, without_tools};
+use super::reference::{Reference, without_peer};
 use super::server::{Server, eventually, signal};
 use super::wire::{Wire, info_number, text};
 
@@ -234,7 +234,7 @@ fn fill_types(wire: &mut Wire) {
 
 #[test]
 fn redis_server_reads_every_type_from_our_snapshot_and_we_from_its_own() {
-    if without_tools() {
+    if without_peer() {
         return;
     }
     for compression in ["yes", "no"] {

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use russet::resp::{Value, parse_value};
 
-/// Longest wait for bytes that must come; a debug build on a busy machine is slow.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::programs::PATIENCE;
 
 trait Transport: Read + Write + Send {
     fn wait_at_most(&self, limit: Duration);

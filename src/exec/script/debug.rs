@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::command::cx::{ScriptRun, ScriptSource};
+use crate::command::cx::ScriptSource;
 use crate::command::row::Flags;
 use crate::command::table::CommandId;
 use crate::persist::disk::Absent;
@@ -42,7 +42,7 @@ use crate::session::{Session, SessionFlags, SessionId};
 use super::super::dispatch::{Resolved, SILENCED, runs_script};
 use super::super::{Duty, Executor, NoHost};
 use super::caller::write_log;
-use super::{Caused, Scripting, coded};
+use super::{Order, Scripting, coded};
 
 /// After so long a script that is not stepped through is asked whether it ends, where `busy-reply-threshold` says never.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -99,27 +99,25 @@ impl Executor {
     pub(super) fn debug_script(
         &mut self,
         scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        reply: &mut Vec<u8>,
+        order: &mut Order<'_>,
     ) -> Result<(), ScriptError> {
-        self.show_to_monitors(cause);
-        let socket = match self.outbox(cause.client).and_then(|outbox| outbox.take_socket()) {
+        let client = order.cause.client;
+        let socket = match self.outbox(client).and_then(|outbox| outbox.take_socket()) {
             Some(Ok(socket)) => Arc::new(socket),
             Some(Err(error)) => return Err(impossible("no socket", &error)),
             None => return Err(coded(b"Can't debug a script without a connection")),
         };
-        let flags = self.sessions[cause.client].flags;
+        let flags = self.sessions[client].flags;
         if !flags.contains(SessionFlags::DEBUG_SYNC) {
-            return self.debug_in_child(scripting, cause, run, &socket, reply);
+            return self.debug_in_child(scripting, order, &socket);
         }
         tracing::info!("Redis synchronous debugging eval session started");
-        let outcome = self.debug_here(scripting, cause, run, self.line(&socket, true), reply);
+        let outcome = self.debug_here(scripting, order, self.line(&socket, true));
         tracing::info!("Redis synchronous debugging eval session ended");
-        self.sessions[cause.client]
+        self.sessions[client]
             .flags
             .insert(SessionFlags::CLOSE_AFTER_REPLY);
-        if let (Some(socket), Some(outbox)) = (Arc::into_inner(socket), self.outbox(cause.client)) {
+        if let (Some(socket), Some(outbox)) = (Arc::into_inner(socket), self.outbox(client)) {
             // The transaction it is part of may run another.
             outbox.lend_socket(Ok(socket));
         }
@@ -143,21 +141,19 @@ impl Executor {
     fn debug_here(
         &mut self,
         scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
+        order: &mut Order<'_>,
         line: Line,
-        reply: &mut Vec<u8>,
     ) -> Result<(), ScriptError> {
-        let debugger = Debugger::new(Box::new(line), cause.words.get(1));
+        let debugger = Debugger::new(Box::new(line), order.cause.words.get(1));
         // Once it is compiled, there is an interpreter to attach to.
-        if let Err(error) = self.find_script(scripting, cause, run.source) {
+        if let Err(error) = self.find_script(scripting, order) {
             debugger.end();
             return Err(error);
         }
         if let Some(engine) = &mut scripting.eval {
             engine.attach(debugger);
         }
-        let outcome = self.run_eval(scripting, cause, run, reply);
+        let outcome = self.run_eval(scripting, order);
         if let Some(debugger) = scripting.eval.as_mut().and_then(Engine::detach) {
             debugger.end();
         }
@@ -167,47 +163,39 @@ impl Executor {
     fn debug_in_child(
         &mut self,
         scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
+        order: &mut Order<'_>,
         socket: &Arc<OwnedFd>,
-        reply: &mut Vec<u8>,
     ) -> Result<(), ScriptError> {
+        let client = order.cause.client;
         let started = Instant::now();
         // In the child it stays away.
         let mut host = mem::replace(&mut self.host, Box::new(NoHost));
         let work = |report: &mut Report| {
             self.unplug(report);
-            self.debug_to_the_end(scripting, cause, run, socket, reply);
+            self.debug_to_the_end(scripting, order, socket);
             0
         };
         let hired = host.hire(Duty::Debug(socket.as_fd()), Box::new(work));
         self.host = host;
-        self.sessions[cause.client]
+        self.sessions[client]
             .flags
             .remove(SessionFlags::DEBUG | SessionFlags::DEBUG_SYNC);
         let session = hired.map_err(|error| impossible("Fork() failed", &error))?;
         self.note_fork(started.elapsed().as_micros() as u64);
         tracing::info!("Redis forked for debugging eval, pid {}", session.pid());
         self.debugging.sessions.push(session);
-        self.let_go(cause.client);
+        self.let_go(client);
         Ok(())
     }
 
     /// The child's whole life.
-    fn debug_to_the_end(
-        &mut self,
-        scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        socket: &Arc<OwnedFd>,
-        reply: &mut Vec<u8>,
-    ) {
+    fn debug_to_the_end(&mut self, scripting: &mut Scripting, order: &mut Order<'_>, socket: &Arc<OwnedFd>) {
         let line = self.line(socket, false);
-        if let Err(error) = self.debug_here(scripting, cause, run, line, reply) {
-            self.answer_script_error(cause, &error, reply);
+        if let Err(error) = self.debug_here(scripting, order, line) {
+            self.answer_script_error(order.cause, &error, order.reply);
         }
-        if !self.sessions[cause.client].flags.intersects(SILENCED) {
-            self.line(socket, false).write(reply);
+        if !self.sessions[order.cause.client].flags.intersects(SILENCED) {
+            self.line(socket, false).write(order.reply);
         }
     }
 

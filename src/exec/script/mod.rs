@@ -70,6 +70,13 @@ pub(super) struct Caused<'a> {
     pub words: resp::Args<'a>,
 }
 
+/// A script that a command wants run, and where its reply goes.
+struct Order<'a> {
+    cause: Caused<'a>,
+    run: ScriptRun,
+    reply: &'a mut Vec<u8>,
+}
+
 /// A script that has been found.
 struct Found<'s> {
     function: &'s Ref,
@@ -84,8 +91,7 @@ impl Executor {
         let lent = self.running.is_some();
         let mut scripting = self.scripting.take().unwrap_or_default();
         let outcome = match act {
-            ScriptAct::Run(run) if run.debugged => self.debug_script(&mut scripting, cause, run, reply),
-            ScriptAct::Run(run) => self.run_script(&mut scripting, cause, run, reply),
+            ScriptAct::Run(run) => self.run_script(&mut scripting, &mut Order { cause, run, reply }),
             other => self.manage_scripts(&mut scripting, cause, other, reply),
         };
         if !lent {
@@ -107,18 +113,15 @@ impl Executor {
         Reply::new(reply, session.is_some_and(|s| s.resp == 3)).error(&error.text);
     }
 
-    fn run_script(
-        &mut self,
-        scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        reply: &mut Vec<u8>,
-    ) -> Result<(), ScriptError> {
-        self.show_to_monitors(cause);
-        if run.source == ScriptSource::Function {
-            return self.run_function(scripting, cause, run, reply);
+    fn run_script(&mut self, scripting: &mut Scripting, order: &mut Order<'_>) -> Result<(), ScriptError> {
+        self.show_to_monitors(order.cause);
+        if order.run.debugged {
+            return self.debug_script(scripting, order);
         }
-        self.run_eval(scripting, cause, run, reply)
+        if order.run.source == ScriptSource::Function {
+            return self.run_function(scripting, order);
+        }
+        self.run_eval(scripting, order)
     }
 
     /// Shows a script's command to those who watch, before the commands it runs.
@@ -141,22 +144,15 @@ impl Executor {
     fn find_script(
         &mut self,
         scripting: &mut Scripting,
-        cause: Caused<'_>,
-        source: ScriptSource,
+        order: &Order<'_>,
     ) -> Result<ScriptIndex, ScriptError> {
-        let place = scripting.find_or_compile(cause.words.get(1), source, &mut self.rng)?;
+        let place = scripting.find_or_compile(order.cause.words.get(1), order.run.source, &mut self.rng)?;
         self.stats.counters.evicted_scripts += u64::from(place.evicted);
         Ok(place.at)
     }
 
-    fn run_eval(
-        &mut self,
-        scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        reply: &mut Vec<u8>,
-    ) -> Result<(), ScriptError> {
-        let index = self.find_script(scripting, cause, run.source)?;
+    fn run_eval(&mut self, scripting: &mut Scripting, order: &mut Order<'_>) -> Result<(), ScriptError> {
+        let index = self.find_script(scripting, order)?;
         let Scripting { eval, scripts, .. } = scripting;
         let (Some(engine), Some(scripts)) = (eval, scripts) else {
             return Err(uncounted(NO_SCRIPT));
@@ -167,22 +163,16 @@ impl Executor {
             flags: script.flags,
             name: &api::hex(&script.digest),
         };
-        let outcome = self.run_found(engine, &found, cause, run, reply);
+        let outcome = self.run_found(engine, &found, order);
         scripts.touch(index);
         outcome
     }
 
-    fn run_function(
-        &mut self,
-        scripting: &mut Scripting,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        reply: &mut Vec<u8>,
-    ) -> Result<(), ScriptError> {
+    fn run_function(&mut self, scripting: &mut Scripting, order: &mut Order<'_>) -> Result<(), ScriptError> {
         let Scripting {
             functions, libraries, ..
         } = scripting;
-        let function = libraries.function(cause.words.get(1));
+        let function = libraries.function(order.cause.words.get(1));
         let (Some(engine), Some(function)) = (functions, function) else {
             return Err(uncounted(Error::fixed("ERR Function not found")));
         };
@@ -191,18 +181,18 @@ impl Executor {
             flags: function.flags,
             name: &function.name,
         };
-        self.run_found(engine, &found, cause, run, reply)
+        self.run_found(engine, &found, order)
     }
 
     fn run_found(
         &mut self,
         engine: &mut Engine,
         found: &Found<'_>,
-        cause: Caused<'_>,
-        run: ScriptRun,
-        reply: &mut Vec<u8>,
+        order: &mut Order<'_>,
     ) -> Result<(), ScriptError> {
-        let keys = run.keys.map_err(uncounted)?;
+        let Order { cause, run, reply } = order;
+        let cause = *cause;
+        let keys = *run.keys.as_ref().map_err(|error| uncounted(error.clone()))?;
         let (is_short, state) = (self.evictor.is_short(), self.server_state());
         gates::begin(found.flags, run.read_only, is_short, state).map_err(uncounted)?;
         let (keys, args) = cause.words.tail(3).split_at(keys);

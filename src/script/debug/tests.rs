@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::super::context::{Called, Host, Replication};
+use super::super::context::{Called, Host};
 use super::super::engine::{Call, Engine, Settings};
 use super::*;
 use crate::resp::{ArgBuf, Reply};
@@ -49,19 +49,9 @@ impl Host for Names {
         Called::Ran
     }
 
-    fn set_resp(&mut self, _: u8) {}
-
-    fn speaks_resp3(&self) -> bool {
-        false
-    }
-
-    fn set_replication(&mut self, _: Replication) {}
-
     fn may_run(&mut self, _: Args<'_>) -> Option<bool> {
         None
     }
-
-    fn log(&mut self, _: u8, _: &[u8]) {}
 
     fn interrupt(&mut self) -> Option<&'static str> {
         None

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{cjson, cmsgpack, structs};
 use crate::resp::{ArgBuf, Args, Reply};
-use crate::script::context::{Called, Context, Host, Replication};
+use crate::script::context::{Called, Context, Host};
 use crate::script::engine::{Call, Engine, Settings};
 use crate::script::lua::{Lua, Stack};
 
@@ -85,19 +85,9 @@ impl Host for NoServer {
         Called::Ran
     }
 
-    fn set_resp(&mut self, _: u8) {}
-
-    fn speaks_resp3(&self) -> bool {
-        false
-    }
-
-    fn set_replication(&mut self, _: Replication) {}
-
     fn may_run(&mut self, words: Args<'_>) -> Option<bool> {
         (words.len() > 1).then_some(true)
     }
-
-    fn log(&mut self, _: u8, _: &[u8]) {}
 
     fn interrupt(&mut self) -> Option<&'static str> {
         Some("enough")
