@@ -13,25 +13,16 @@ keeps them at work. Shown: medians of the server's own CPU time per request, of 
 """
 
 import contextlib
-import os
 import statistics
 import subprocess
 
 import side
-
-LOAD = os.path.join(os.path.dirname(__file__), "../../target/release/examples/steady_load")
-
 
 def redis_benchmark(server, test, keys, count, pipeline):
     words = ["redis-benchmark", "-p", str(server.port), "-t", test, "-n", str(count), "-r", str(keys)]
     words += ["-d", "64", "-P", str(pipeline), "-q"]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return count
-
-
-def steady_load(server, test, keys, seconds):
-    words = [LOAD, str(server.port), test, str(keys), str(seconds)]
-    return int(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
 def sleeps(server):
@@ -43,7 +34,7 @@ def sleeps(server):
 def loads(options):
     """Name, and what loads a server; how many requests it sent."""
     for test in "set", "get":
-        yield f"{test}, steady load", lambda server: steady_load(server, test, options.keys, options.seconds)
+        yield f"{test}, steady load", lambda server: side.steady_load(server, test, options.keys, options.seconds)
         for pipeline, count in (1, options.requests), (16, 10 * options.requests), (64, 10 * options.requests):
             yield f"{test}, redis-benchmark -P {pipeline}", lambda server: redis_benchmark(
                 server, test, options.keys, count, pipeline

@@ -10,7 +10,8 @@ whichever way the figure points.
 load      time from start to the first PONG, and the server's CPU time, with a file written by the reference
 save      SAVE, BGSAVE, and the size of the file
 everysec  SETs by 50 connections with `appendfsync everysec`: per second, and per second of server CPU. One request at a time
-          redis-benchmark is the slower side: with `--beside 3` as many busy processes share the server's core
+          redis-benchmark is the slower side; `steady_load` is not (an example of this crate: build it first), nor is
+          redis-benchmark with `--beside 3`, when as many busy processes share the server's core
 always    the same with `always`, 50 writers; then 50 writers beside 50 readers of other keys; and what a sync takes, on
           which everything here depends: `--sync-ms 0 1 2 5` measures once for each, with a library loaded into both
           servers (LD_PRELOAD, built with cc) that lets fsync and fdatasync take so much longer
@@ -35,6 +36,9 @@ import time
 import side
 
 STRINGS, MIXED = 10_000_000, 1_000_000
+
+# How long the steady load lasts.
+STEADY_S = 2
 
 # Values that do not compress, as most do not; in steps, as a script must not keep others waiting.
 FILL_STRINGS = """
@@ -227,6 +231,14 @@ def slow_disk(ms):
 
 
 def everysec(options):
+    def steady(program):
+        with logged(program, "everysec", "--auto-aof-rewrite-percentage", "0") as server:
+            server.pin()
+            with Timed(server) as timed:
+                count = side.steady_load(server, "set", 100_000, STEADY_S, **elsewhere())
+            return {"per second": count / STEADY_S, "per CPU second": count / timed.cpu}
+
+    yield "everysec, steady load", steady
     for pipeline in 1, 16:
         count = int(options.requests * (1 if pipeline == 1 else 5))
 

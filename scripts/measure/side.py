@@ -133,6 +133,13 @@ def timed_exchange(connection, request, reply):
     return spent
 
 
+def steady_load(server, test, keys, seconds, **options):
+    """SETs or GETs for so long, one under way on each of fifty connections; how many. The example of that name is built."""
+    program = os.path.join(os.path.dirname(__file__), "../../target/release/examples/steady_load")
+    words = [program, str(server.port), test, str(keys), str(seconds)]
+    return int(subprocess.run(words, check=True, capture_output=True, text=True, **options).stdout)
+
+
 def percentile(ordered, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
