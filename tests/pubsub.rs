@@ -130,6 +130,18 @@ fn monitors_see_an_exec_that_is_refused_and_hear_nothing_while_their_replies_are
 }
 
 #[test]
+fn a_monitor_may_run_a_script_that_says_it_writes_nothing() {
+    let mut executor = Executor::for_tests();
+    let watching = executor.connect();
+    executor.run(watching, &[b"MONITOR"]);
+    let refused = b"-ERR Replica can't interact with the keyspace\r\n";
+    assert_eq!(executor.run(watching, &[b"GET", b"k"]), refused);
+    assert_eq!(executor.run(watching, &[b"EVAL", b"return 1", b"0"]), refused);
+    let reader = b"#!lua flags=no-writes\nreturn 1";
+    assert_eq!(executor.run(watching, &[b"EVAL", reader, b"0"]), b":1\r\n");
+}
+
+#[test]
 fn a_confirmation_comes_out_of_a_transaction_though_replies_are_off() {
     let mut executor = Executor::for_tests();
     let client = Peer::join(&mut executor);
