@@ -85,6 +85,76 @@ fn a_message_from_before_unsubscribing_comes_before_the_confirmation() {
 }
 
 #[test]
+fn what_serving_others_sends_a_client_comes_before_the_messages_of_its_next_command() {
+    let mut executor = Executor::for_tests();
+    let [waiting, client] = [(); 2].map(|()| Peer::join(&mut executor));
+    let setting = "CONFIG SET notify-keyspace-events El$;HELLO 3;PSUBSCRIBE __keyevent*;";
+    drain(
+        &mut executor,
+        vec![client.batch(setting), waiting.batch("BLPOP l 0;")],
+    );
+    deliver(&mut executor);
+    client.received();
+    drain(&mut executor, vec![client.batch("RPUSH l 1;SET k 1;")]);
+    deliver(&mut executor);
+    let event = |name, key| format!("| >4 $pmessage $__keyevent* $__keyevent@0__:{name} ${key}");
+    assert_eq!(
+        client.received(),
+        [format!(
+            "batch :1 {} {} | +OK {}",
+            event("rpush", "l"),
+            event("lpop", "l"),
+            event("set", "k")
+        )]
+    );
+}
+
+#[test]
+fn monitors_see_an_exec_that_is_refused_and_hear_nothing_while_their_replies_are_off() {
+    let mut executor = Executor::for_tests();
+    let [watching, silent, client] = [(); 3].map(|()| Peer::join(&mut executor));
+    let batches = vec![
+        watching.batch("MONITOR;"),
+        silent.batch("MONITOR;CLIENT REPLY OFF;"),
+        client.batch("SUBSCRIBE news;EXEC;"),
+    ];
+    drain(&mut executor, batches);
+    deliver(&mut executor);
+    let shown = watching.received().concat();
+    assert!(
+        shown.contains("\"SUBSCRIBE\"") && shown.contains("\"EXEC\""),
+        "{shown}"
+    );
+    let shown = silent.received().concat();
+    assert!(!shown.contains("\"EXEC\""), "{shown}");
+}
+
+#[test]
+fn a_monitor_may_run_a_script_that_says_it_writes_nothing() {
+    let mut executor = Executor::for_tests();
+    let watching = executor.connect();
+    executor.run(watching, &[b"MONITOR"]);
+    let refused = b"-ERR Replica can't interact with the keyspace\r\n";
+    assert_eq!(executor.run(watching, &[b"GET", b"k"]), refused);
+    assert_eq!(executor.run(watching, &[b"EVAL", b"return 1", b"0"]), refused);
+    let reader = b"#!lua flags=no-writes\nreturn 1";
+    assert_eq!(executor.run(watching, &[b"EVAL", reader, b"0"]), b":1\r\n");
+}
+
+#[test]
+fn a_confirmation_comes_out_of_a_transaction_though_replies_are_off() {
+    let mut executor = Executor::for_tests();
+    let client = Peer::join(&mut executor);
+    let batch = client.batch("CLIENT REPLY OFF;MULTI;PING;SUBSCRIBE news;EXEC;");
+    drain(&mut executor, vec![batch]);
+    deliver(&mut executor);
+    assert_eq!(
+        client.received().last().map(String::as_str),
+        Some("pushes *3 $subscribe $news :1")
+    );
+}
+
+#[test]
 fn a_subscriber_over_the_hard_limit_is_gone_at_once() {
     let mut executor = Executor::for_tests();
     let [slow, quick, speaker, other] = [(); 4].map(|()| Peer::join(&mut executor));

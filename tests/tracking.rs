@@ -168,6 +168,11 @@ fn prefixes_are_told_once_in_a_turn_behind_all_replies() {
             "c: +OK",
         ],
     );
+    // A script is not the client: Redis's NOLOOP does not know it below prefixes.
+    scene.check(
+        "b: EVAL \"return redis.call('INCR','n')\" 0",
+        &["b: :1 | >2 $invalidate *1 $n"],
+    );
     scene.check("b: SET w 1 PX 5", &["b: +OK"]);
     scene.now_ms += 6;
     scene.check("b: GET w", &["b: _ | >2 $invalidate *1 $w"]);

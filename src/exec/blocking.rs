@@ -202,6 +202,16 @@ impl Executor {
         }
     }
 
+    /// The same behind a command of `client`, whose next ones follow: what it hears of it comes before what those do.
+    #[inline]
+    pub(super) fn serve_ready_behind(&mut self, client: SessionId, reply: &mut Vec<u8>) {
+        if self.keys.changes.interest.is_any_ready() {
+            self.pubsub.begin_between(client);
+            self.serve_ready_keys();
+            self.pubsub.end_between(reply);
+        }
+    }
+
     #[cold]
     fn serve_ready_keys(&mut self) {
         // Who gets a turn in the middle of a script serves nobody: the script comes first.

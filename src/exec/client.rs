@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use crate::command::cx::output_limit;
 use crate::command::row::Flags;
-use crate::command::table::CommandId;
 use crate::command::transaction::discard_transaction;
 use crate::resp::{self, Batch, Reply};
 use crate::session::{INPUT_PEAK_MS, Outlet, Session, SessionFlags, SessionId};
 
+use super::Executor;
 use super::dispatch::Resolved;
 use super::mailbox::NewClient;
 use super::outbox::{Outbox, reply_bytes};
-use super::{Executor, admit};
 
 const DENIED: &str = "DENIED Russet is running in protected mode because protected mode is enabled and no password is \
     set for the default user. In this mode connections are only accepted from the loopback interface. To let other \
@@ -170,23 +169,29 @@ impl Executor {
     /// Whether a pause, or a MIGRATE under way, holds this command back; the client is marked as held then. One that would be refused anyway is
     /// refused at once.
     #[cold]
-    pub(super) fn holds(&mut self, client: SessionId, words: resp::Args<'_>, command: Resolved) -> bool {
+    pub(super) fn holds(
+        &mut self,
+        client: SessionId,
+        words: resp::Args<'_>,
+        command: Resolved,
+        reply: &mut Vec<u8>,
+    ) -> bool {
         let Resolved::Command(id) = command else {
             return false;
         };
-        let command = self.table.command(CommandId(id));
-        let session = &self.sessions[client];
-        if admit::arity(command, words.len()).is_err() || admit::auth(command, session).is_err() {
+        let flags = self.flags_in_force(client, id, words);
+        let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
+        let concerned = self.server.holds_all() || writes;
+        if !concerned
+            || self.sessions[client].flags.contains(SessionFlags::REPLICA)
+            || self.admit(client, id, words, false, reply).is_err()
+        {
             return false;
         }
-        let flags = self.flags_in_force(client, id, words);
         let session = &mut self.sessions[client];
-        let writes = flags.intersects(Flags::WRITE | Flags::MAY_REPLICATE);
-        let held = (self.server.holds_all() || writes) && !session.flags.contains(SessionFlags::REPLICA);
-        if held {
-            session.flags.insert(SessionFlags::PAUSED);
-        }
-        held
+        session.flags.insert(SessionFlags::PAUSED);
+        session.last_command = Some(id);
+        true
     }
 
     /// Keeps a batch until the pause is over; its connection looks out for a peer that gives up.

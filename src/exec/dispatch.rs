@@ -11,7 +11,7 @@ use crate::base::hash::KeyHasher;
 use crate::command::args::Args;
 use crate::command::cx::{Control, Cx, Next};
 use crate::command::error::Error;
-use crate::command::row::Flags;
+use crate::command::row::{Flags, Row};
 use crate::command::table::{Command, CommandId, Table, is_positional};
 use crate::keyspace::Keyspace;
 use crate::process::crash;
@@ -336,7 +336,9 @@ impl Executor {
                 break;
             }
             let hashes = &hashes[planned.hashes_start as usize..planned.hashes_end as usize];
-            if self.server.is_holding() && self.holds(client, batch.command(index), planned.command) {
+            if self.server.is_holding()
+                && self.holds(client, batch.command(index), planned.command, &mut reply)
+            {
                 break;
             }
             // Only now: a command that is held back must keep its words.
@@ -360,7 +362,7 @@ impl Executor {
                 batch.free_large(index);
             }
             batch.next += 1;
-            self.serve_ready();
+            self.serve_ready_behind(client, &mut reply);
         }
         batch.reply = reply;
     }
@@ -427,52 +429,64 @@ impl Executor {
         let id = match command {
             Resolved::Command(id) => id,
             Resolved::Unknown if admit::is_browser(words) => return self.cut_off_browser(client),
-            Resolved::Unknown => return self.refuse(client, None, admit::unknown(words), run, reply),
+            Resolved::Unknown => {
+                return self.refuse(client, None, words, admit::unknown(words), run, reply);
+            }
             Resolved::UnknownSubcommand(id) => {
                 let container = self.table.command(CommandId(id));
                 let error = admit::unknown_subcommand(container, words.get(1));
-                return self.refuse(client, None, error, run, reply);
+                return self.refuse(client, None, words, error, run, reply);
             }
         };
         if self.keys.changes.tracked && self.tracking.is_over_limit() && !run.nested {
             self.limit_tracking_table_for(client, reply);
         }
-        let command = self.table.command(CommandId(id));
-        let session = &self.sessions[client];
-        let permitted = admit::arity(command, words.len())
-            .and_then(|()| admit::auth(command, session))
-            .and_then(|()| admit::transaction(command, session));
-        let permitted = match permitted {
-            Ok(()) if self.evictor.is_limited() && !run.nested => self.admit_memory(client, id, words, reply),
-            other => other,
-        };
+        if let Err(error) = self.admit(client, id, words, run.nested, reply) {
+            return self.refuse(client, Some(id), words, error, run, reply);
+        }
         let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
-        let state = self.server_state();
-        let admitted = permitted
-            .and_then(|()| match state.takes_writes() {
-                true => Ok(()),
-                false => {
-                    let flags = self.flags_in_force(client, id, words);
-                    admit::disk(flags, state).and_then(|()| admit::replicas(flags, state))
-                }
-            })
-            .and_then(|()| admit::subscribed(command, session))
-            .and_then(|()| admit::loading(command, state))
-            .and_then(|()| admit::onlooker(command, session));
-        if let Err(error) = admitted {
-            return self.refuse(client, Some(id), error, run, reply);
-        }
-        if let Some(running) = &self.running
-            && !run.nested
-            && !command.row.flags.contains(Flags::ALLOW_BUSY)
-        {
-            let error = script::busy(running.is_function);
-            return self.refuse(client, Some(id), error, run, reply);
-        }
         if session.multi >= 0 && !run.nested && !command.row.flags.contains(Flags::RUNS_IN_MULTI) {
             return self.enqueue(client, words, id, run.hashes, reply, large);
         }
         self.run_admitted(client, words, id, run, reply, large);
+    }
+
+    /// Asks all gates, in Redis's order.
+    #[inline(always)]
+    pub(super) fn admit(
+        &mut self,
+        client: SessionId,
+        id: u16,
+        words: resp::Args<'_>,
+        nested: bool,
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Error> {
+        let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
+        admit::arity(command, words.len())?;
+        admit::auth(command, session)?;
+        admit::transaction(command, session)?;
+        if self.evictor.is_limited() && !nested {
+            self.admit_memory(client, id, words, reply)?;
+        }
+        let state = self.server_state();
+        if !state.takes_writes() {
+            let flags = self.flags_in_force(client, id, words);
+            admit::disk(flags, state)?;
+            admit::replicas(flags, state)?;
+        }
+        let (command, session) = (self.table.command(CommandId(id)), &self.sessions[client]);
+        admit::subscribed(command, session)?;
+        admit::loading(command, state)?;
+        if session.flags.contains(SessionFlags::MONITOR) {
+            admit::onlooker(self.flags_in_force(client, id, words))?;
+        }
+        let command = self.table.command(CommandId(id));
+        match &self.running {
+            Some(running) if !nested && !command.row.flags.contains(Flags::ALLOW_BUSY) => {
+                Err(script::busy(running.is_function))
+            }
+            _ => Ok(()),
+        }
     }
 
     #[inline]
@@ -540,7 +554,7 @@ impl Executor {
             self.note_slow(client, words, taken, id, spent_ns);
         }
         if run.nested {
-            return self.silence_nested(client, replied, reply);
+            return self.silence_nested(client, row, replied, reply);
         }
         if before.contains(SessionFlags::TRACKING_CACHING) {
             self.spend_caching(client, row.flags);
@@ -645,10 +659,15 @@ impl Executor {
         }
     }
 
-    /// Leaves out a part of the reply to an EXEC while replies are turned off.
+    /// Leaves out the reply to a part of an EXEC while replies are turned off. What is a message all the same goes out
+    /// as one: EXEC's own reply, in which it stands, is dropped as a whole.
     #[inline]
-    pub(super) fn silence_nested(&mut self, client: SessionId, replied: usize, reply: &mut Vec<u8>) {
-        if self.sessions[client].flags.intersects(SILENCED) {
+    fn silence_nested(&mut self, client: SessionId, row: &Row, replied: usize, reply: &mut Vec<u8>) {
+        let session = &mut self.sessions[client];
+        if session.flags.intersects(SILENCED) {
+            if row.flags.contains(Flags::ANSWERS_BY_PUSH) {
+                session.push(&reply[replied..]);
+            }
             reply.truncate(replied);
         }
     }
@@ -659,6 +678,7 @@ impl Executor {
         &mut self,
         client: SessionId,
         id: Option<u16>,
+        words: resp::Args<'_>,
         error: Error,
         run: Run<'_>,
         reply: &mut Vec<u8>,
@@ -669,7 +689,8 @@ impl Executor {
         if run.nested {
             return self.write_error(client, &error, reply);
         }
-        let error = self.spoil_transaction(client, id, error);
+        self.sessions[client].last_command = id;
+        let error = self.spoil_transaction(client, id, words, error);
         let (before, replied) = (self.sessions[client].flags, reply.len());
         self.write_error(client, &error, reply);
         if before.contains(SessionFlags::TRACKING_CACHING) {

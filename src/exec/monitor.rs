@@ -3,7 +3,9 @@
 use crate::base::quote;
 use crate::command::row::{Flags, Row};
 use crate::resp;
-use crate::session::{SessionFlags, SessionId, Sessions};
+use crate::session::{Session, SessionFlags, SessionId, Sessions};
+
+use super::dispatch::SILENCED;
 
 /// Sends `words`, which `client` has run, to all monitors.
 #[cold]
@@ -18,19 +20,16 @@ pub fn feed(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, r
 #[cold]
 pub fn show(sessions: &mut Sessions, client: SessionId, words: resp::Args<'_>, row: &Row, now_unix_us: i64) {
     let line = line(&sessions[client], row.shown(words), now_unix_us);
-    for (_, session) in sessions
-        .iter_mut()
-        .filter(|(_, s)| s.flags.contains(SessionFlags::MONITOR))
-    {
+    // Compat: CLIENT REPLY silences them, unlike other pushes.
+    let hears = |session: &Session| {
+        session.flags.contains(SessionFlags::MONITOR) && !session.flags.intersects(SILENCED)
+    };
+    for (_, session) in sessions.iter_mut().filter(|(_, session)| hears(session)) {
         session.push(&line);
     }
 }
 
-fn line<'a>(
-    session: &crate::session::Session,
-    words: impl Iterator<Item = &'a [u8]>,
-    now_unix_us: i64,
-) -> Vec<u8> {
+fn line<'a>(session: &Session, words: impl Iterator<Item = &'a [u8]>, now_unix_us: i64) -> Vec<u8> {
     let peer = if session.flags.contains(SessionFlags::SCRIPT) {
         "lua".to_owned()
     } else if session.flags.contains(SessionFlags::UNIX_SOCKET) {

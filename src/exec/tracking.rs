@@ -113,11 +113,14 @@ impl Executor {
     #[cold]
     fn tell_changes(&mut self, client: Option<SessionId>) {
         let mut modified = std::mem::take(&mut self.keys.changes.modified);
+        // Compat: what its script changes is a client told in spite of NOLOOP, below prefixes.
+        let in_script = |id: &SessionId| self.sessions[*id].flags.contains(SessionFlags::SCRIPT);
+        let author = client.filter(|client| !in_script(client));
         for change in modified.changes() {
             match change {
                 Change::Key { name, by_command } => {
                     let key = modified.name(name);
-                    self.tracking.prefixes.change(key, client.filter(|_| *by_command));
+                    self.tracking.prefixes.change(key, author.filter(|_| *by_command));
                     if let Some(ids) = self.tracking.table.take(key) {
                         self.forget_key(client, key, &ids, SessionFlags::TRACKING_NOLOOP);
                     }
@@ -216,7 +219,7 @@ impl Executor {
         let Some(session) = self.sessions.get_mut(client) else {
             return;
         };
-        let redirect = session.redirect;
+        let (redirect, resp3) = (session.redirect, session.resp == 3);
         let Some(target) = self.sessions.get(redirect.unwrap_or(client)) else {
             return self.tell_broken(running, client);
         };
@@ -225,7 +228,7 @@ impl Executor {
             // In RESP2 there is no message that could not be taken for a reply.
             return;
         }
-        let message = invalidation(target.resp == 3, payload);
+        let message = invalidation(target.resp == 3, resp3, payload);
         let Executor { pubsub, sessions, .. } = self;
         pubsub.send_to(sessions, running, redirect.unwrap_or(client), &message);
     }
@@ -312,7 +315,8 @@ fn array_of<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Vec<u8> {
     out
 }
 
-fn invalidation(resp3: bool, payload: Payload<'_>) -> Vec<u8> {
+/// The message in the protocol of who is told. Compat: that everything is to be forgotten is said in that of who tracks.
+fn invalidation(resp3: bool, tracks_in_resp3: bool, payload: Payload<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     let mut reply = Reply::new(&mut out, resp3);
     if resp3 {
@@ -325,7 +329,7 @@ fn invalidation(resp3: bool, payload: Payload<'_>) -> Vec<u8> {
     }
     match payload {
         Payload::Keys(array) => reply.raw(array),
-        Payload::All => reply.null(),
+        Payload::All => Reply::new(&mut out, tracks_in_resp3).null(),
     }
     out
 }

@@ -20,7 +20,8 @@ use crate::resp::{self, Reply};
 use crate::session::{SessionFlags, SessionId, Transaction};
 
 use super::Executor;
-use super::dispatch::{Adopted, Resolved, Run, SILENT};
+use super::dispatch::{Adopted, Resolved, Run, SILENCED, SILENT};
+use super::monitor;
 
 /// How many used queues are kept for the next transactions.
 const SPARE_MAX: usize = 8;
@@ -84,18 +85,28 @@ impl Executor {
 
     /// What a refused command means for the transaction it was meant for: it will fail or, when it was the EXEC itself,
     /// it is over. The error to answer.
-    pub(super) fn spoil_transaction(&mut self, client: SessionId, id: Option<u16>, error: Error) -> Error {
+    pub(super) fn spoil_transaction(
+        &mut self,
+        client: SessionId,
+        id: Option<u16>,
+        words: resp::Args<'_>,
+        error: Error,
+    ) -> Error {
         if self.sessions[client].multi < 0 && !self.runs_queue(id) {
             return error;
         }
-        if self.runs_queue(id) {
+        if let Some(id) = id.filter(|_| self.runs_queue(id)) {
+            // Who watches has seen its MULTI, and is to see its end.
+            if self.server.monitors > 0 {
+                let row = self.table.command(CommandId(id)).row;
+                monitor::show(&mut self.sessions, client, words, row, self.now_unix_us);
+            }
             discard_transaction(&mut self.sessions[client], &mut self.keys);
             return abortion(&error);
         }
         let session = &mut self.sessions[client];
         session.flags.insert(SessionFlags::DIRTY_EXEC);
         session.transaction = None;
-        session.multi = 0;
         error
     }
 
@@ -110,11 +121,11 @@ impl Executor {
     pub(super) fn exec_transaction(&mut self, client: SessionId, reply: &mut Vec<u8>) {
         let session = &mut self.sessions[client];
         let mut transaction = session.transaction.take().unwrap_or_default();
-        let resp3 = session.resp == 3;
+        let (is_silent, resp3) = (session.flags.intersects(SILENCED), session.resp == 3);
         unwatch_all(session, &mut self.keys);
-        let replied = reply.len();
-        Reply::new(reply, resp3).array(transaction.len());
-        self.silence_nested(client, replied, reply);
+        if !is_silent {
+            Reply::new(reply, resp3).array(transaction.len());
+        }
         self.prefetch_transaction(client, &transaction);
         for index in 0..transaction.len() {
             self.run_queued(client, &mut transaction, index, reply);

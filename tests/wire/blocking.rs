@@ -169,6 +169,22 @@ fn a_transaction_is_seen_while_it_is_queued_and_watched() {
 }
 
 #[test]
+fn the_list_of_clients_tells_a_refused_command_and_what_was_queued_before_it() {
+    let server = Server::start(&[]);
+    let (mut wire, mut other) = (server.connect(), server.connect());
+    wire.ok(&["CLIENT", "SETNAME", "t"]);
+    wire.send(b"MULTI\r\nPING\r\nGET\r\n");
+    wire.expect(b"+OK\r\n+QUEUED\r\n-ERR wrong number of arguments for 'get' command\r\n");
+    assert_eq!(listed(&mut other, "t", "multi"), "1");
+    assert_eq!(listed(&mut other, "t", "cmd"), "get");
+    wire.ask(
+        b"NOSUCH\r\n",
+        b"-ERR unknown command 'NOSUCH', with args beginning with: \r\n",
+    );
+    assert_eq!(listed(&mut other, "t", "cmd"), "NULL");
+}
+
+#[test]
 fn monitor_shows_a_transaction_when_it_runs() {
     let server = Server::start(&[]);
     let (mut wire, mut monitor) = (server.connect(), server.connect());

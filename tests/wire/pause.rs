@@ -31,6 +31,18 @@ fn what_is_answered_before_a_pause_does_not_wait_for_its_end() {
 }
 
 #[test]
+fn what_would_be_refused_is_refused_during_a_pause() {
+    let server = Server::start(&[]);
+    let (mut wire, mut other) = (server.connect(), server.connect());
+    other.ok(&["CLIENT", "PAUSE", LONG, "WRITE"]);
+    wire.ask(
+        b"SUBSCRIBE c\r\nGETDEL k\r\n",
+        b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n-ERR Can't execute 'getdel': only (P|S)SUBSCRIBE / \
+          (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context\r\n",
+    );
+}
+
+#[test]
 fn a_large_value_is_whole_after_a_pause() {
     let server = Server::start(&[]);
     let mut other = server.connect();

@@ -29,6 +29,9 @@ pub struct Broker {
 struct Post {
     /// Messages for the client whose command runs.
     own: Vec<u8>,
+    /// Between whose commands others are served, and what that sends to it: for the place behind its last reply.
+    between: Option<SessionId>,
+    behind: Vec<u8>,
     /// Subscribers closed for being too slow.
     cut_off: Vec<SessionId>,
     /// Bytes handed to outlets.
@@ -151,6 +154,17 @@ impl Broker {
         reply.append(&mut self.post.own);
     }
 
+    /// Others are served between two commands of this client: what it is sent meanwhile is kept.
+    pub fn begin_between(&mut self, client: SessionId) {
+        self.post.between = Some(client);
+    }
+
+    /// That is over. What was kept goes behind the client's last reply, before the messages of its next command.
+    pub fn end_between(&mut self, reply: &mut Vec<u8>) {
+        self.post.between = None;
+        reply.append(&mut self.post.behind);
+    }
+
     /// Takes them away, so that other clients may have a turn in the middle of the command.
     pub fn take_own(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.post.own)
@@ -204,10 +218,14 @@ impl Post {
 
     /// Gives bytes to a client's outlet, and closes it if that makes too many.
     fn hand_over(&mut self, session: &mut Session, id: SessionId, bytes: &[u8], hard_limit_bytes: u64) {
-        self.pushed_bytes += bytes.len() as u64;
         if self.notes_receivers {
             self.receivers.push(id);
         }
+        if self.between == Some(id) {
+            self.behind.extend_from_slice(bytes);
+            return;
+        }
+        self.pushed_bytes += bytes.len() as u64;
         let queued = session.push(bytes) as u64;
         if hard_limit_bytes > 0 && queued > hard_limit_bytes {
             session.close_outlet();

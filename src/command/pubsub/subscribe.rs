@@ -6,6 +6,7 @@
 
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::error::Error;
 use crate::command::row::{Access, Arg, Arity, Flags, Group, KeySpec, Row};
 use crate::pubsub::Kind;
 use crate::session::SessionFlags;
@@ -108,6 +109,12 @@ const SUNSUBSCRIBE: Row = Row {
 };
 
 fn join(cx: &mut Cx<'_>, args: Args<'_>, kind: Kind, verb: &[u8]) -> Outcome {
+    // Compat: of the three only this one is refused in a transaction, when it is run.
+    if matches!(kind, Kind::Shard) && cx.session().multi >= 0 {
+        return Err(Error::fixed(
+            "ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client",
+        ));
+    }
     for name in args.iter_from(1) {
         cx.pubsub.registry.subscribe(kind, name, cx.client);
         confirm(cx, kind, verb, Some(name));

@@ -2,6 +2,7 @@
 
 use crate::command::args::Args;
 use crate::command::cx::{Cx, DONE, Outcome};
+use crate::command::error::Error;
 use crate::command::row::{Arity, Flags, Group, Row};
 use crate::session::SessionFlags;
 
@@ -21,6 +22,10 @@ pub(super) const MONITOR: Row = Row {
 };
 
 fn monitor(cx: &mut Cx<'_>, _: Args<'_>) -> Outcome {
+    // Compat: a transaction answers once for each command, and watching has no end.
+    if cx.session().multi >= 0 {
+        return Err(Error::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
     // Compat: a client that watches already gets no answer at all.
     if cx.session().flags.contains(SessionFlags::MONITOR) {
         return Ok(DONE);

@@ -218,7 +218,7 @@ fn a_script_is_taken_at_its_word_by_a_pause_of_writes() {
     let mut waits = |script: &str| {
         let words = crate::resp::ArgBuf::from_slices(&[b"EVAL", script.as_bytes(), b"0"]);
         let command = executor.resolve(words.args());
-        let held = executor.holds(client, words.args(), command);
+        let held = executor.holds(client, words.args(), command, &mut Vec::new());
         executor.sessions[client].flags.remove(SessionFlags::PAUSED);
         held
     };
@@ -239,7 +239,7 @@ fn what_scripts_say_counts_behind_multi_as_well() {
         });
         let words = crate::resp::ArgBuf::from_slices(&[b"EXEC"]);
         let command = executor.resolve(words.args());
-        let held = executor.holds(client, words.args(), command);
+        let held = executor.holds(client, words.args(), command, &mut Vec::new());
         executor.sessions[client].flags.remove(SessionFlags::PAUSED);
         executor.server.pause = None;
         run(&mut executor, client, &["DISCARD"]);
