@@ -11,8 +11,8 @@
 //! back-pressure, and the queue is no longer than a few letters per connection. What is sent on other occasions is
 //! [offered](Post::offer), and there is one [tick](Post::tick) at most: that does not pile up while the executor is busy.
 //!
-//! Costs: a letter takes and frees a lock that is held for a dozen instructions, a turn of the executor one more. (A
-//! channel of tokio's costs some 300 instructions more per letter, docs/decisions.)
+//! Costs: a letter takes and frees a lock that is held for a dozen instructions, a turn of the executor one more (why not a
+//! channel of tokio's: docs/decisions).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
